@@ -1,0 +1,13 @@
+// A document: the unit of scoring, of failure and of the bootstrap.
+#pragma once
+#include <string>
+
+namespace lmbits {
+
+struct Document {
+  std::string id;     // unique in its corpus and stable between runs: resume depends on it
+  std::string bytes;  // exactly as the source holds them: no newline, BOM or normalisation is touched
+  std::string error;  // not empty: this document could not be read (why); `bytes` is then empty
+};
+
+}  // namespace lmbits

@@ -1,0 +1,52 @@
+// One run on disk: DIR/<model>__<corpus>__<convention>/{manifest.json, documents.jsonl, summary.json}.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/core/json.h"
+#include "src/metrics/record.h"
+
+namespace lmbits {
+
+// A finished or unfinished run as read back; never locks, so a run in progress can be looked at.
+struct Run {
+  std::filesystem::path path;
+  Json manifest;
+  std::vector<DocumentRecord> records;  // in file order; a torn or corrupt line is left out and counted
+  std::int64_t n_damaged_lines = 0;
+  Json summary;  // null while the run is unfinished
+};
+
+// Throws Error(kData) when `path` holds no manifest or one of another schema.
+Run read_run(const std::filesystem::path& path);
+
+// Every run directly below `dir` (or `dir` itself), sorted by name.
+std::vector<Run> read_runs(const std::filesystem::path& dir);
+
+// A run being written: holds the folder's lock until destroyed.
+class RunWriter {
+ public:
+  // Creates the folder, or resumes it: the records already there are kept, a torn or corrupt tail is cut off and redone.
+  // `manifest["identity"]` holds what must not change between a start and its resume (model, tokenizer, corpus,
+  // convention ...): a difference throws Error(kConfig) that names each changed key with both values. Throws
+  // Error(kConfig) when another process holds the folder, Error(kData) when it cannot be written.
+  RunWriter(const std::filesystem::path& path, const Json& manifest);
+  ~RunWriter();
+  RunWriter(const RunWriter&) = delete;
+  RunWriter& operator=(const RunWriter&) = delete;
+
+  const std::vector<DocumentRecord>& done() const;  // records present when the folder was opened
+  // Appends one checksummed line with one write(2), and syncs at most once a second (and in finish and the destructor).
+  // On a full disk: Error(kData); what was complete stays, the partial line is cut back.
+  void append(const DocumentRecord& record);
+  // Writes summary.json (temporary file, fsync, rename).
+  void finish(const Json& summary);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lmbits
