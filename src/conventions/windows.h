@@ -12,9 +12,9 @@ enum class Lead {
   kInserted,  // BOS before x[begin]: the first row predicts x[begin] itself
 };
 
-// Feed x[begin, end), led as `lead` says. The last row predicts x[end] (lead kInserted: x[end - 1] is never fed and
-// `end` counts targets: see plan functions). Count the bits of x[score_begin, score_end) only; every scored x[i] is
-// predicted by the row that stands directly before it.
+// Feeds x[begin, end), led as `lead` says: end - begin ids, one more with kInserted. Row r of the output predicts
+// x[begin + r + 1] (kInserted: x[begin + r]). The bits of x[score_begin, score_end) count, each from the row that
+// predicts it.
 struct Window {
   std::int64_t begin;
   std::int64_t end;

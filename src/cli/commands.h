@@ -1,0 +1,18 @@
+// The commands of the program, one file each. A command adds its subcommand to `app`; its callback does the work and
+// sets `exit_code` where that is not 0. Errors are thrown, and reported once, in main.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace lmbits::cli {
+
+void add_baseline(CLI::App& app, int& exit_code);
+void add_compare(CLI::App& app, int& exit_code);
+void add_doctor(CLI::App& app, int& exit_code);
+void add_eval(CLI::App& app, int& exit_code);
+void add_inspect(CLI::App& app, int& exit_code);
+void add_rank(CLI::App& app, int& exit_code);
+
+}  // namespace lmbits::cli
