@@ -158,7 +158,7 @@ class ZstdSource : public CompressedSource {
         fail(std::string("is corrupt (") + ZSTD_getErrorName(status) + ")", input_.size - input_.pos);
       }
       in_frame_ = status != 0;
-      unflushed_ = in_frame_ && output.pos == output.size;  // the decoder may hold more than there was room for
+      unflushed_ = in_frame_ && output.pos == output.size;  // more may be held back, says zstd.h
     }
     return output.pos;
   }

@@ -11,11 +11,12 @@
 //
 // Bytes are never touched: a byte order mark, "\r\n", NUL bytes and invalid UTF-8 are part of the document. (A mark
 // before a JSONL line is the file's, not the text's.) Code points of invalid UTF-8 are counted as in utf8.h. Empty
-// files and empty texts are documents of no bytes. A document of any size is read into one buffer.
+// files and empty texts are documents of no bytes. A text document of any size is read into one buffer; a JSONL line
+// takes up to four times its size while it is parsed.
 //
 // What fails: a file in a folder that cannot be read or decompressed, and a JSONL line that is invalid UTF-8, not JSON
 // (an unpaired \uD800 included), or has no string under `field`, is a Document with `error` set, and reading goes on.
-// A corpus that is one file cannot go on: next() throws Error(kData) where the file is unreadable, truncated or corrupt.
+// A corpus that is one file cannot go on: next() throws Error(kData) where that is unreadable, truncated or corrupt.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -1,12 +1,12 @@
 // SentencePiece over any bytes and texts of any size, with the ids that one call on the whole text gives.
 //
-// Long texts. One call's time grows faster than its text (twice the time a byte at 4 MB that it takes at 200 kB) and its
-// memory by 100 bytes a byte. So a text is cut every kSegmentBytes, but only where that provably changes nothing: the
-// model is BPE with byte fallback and no normalisation that looks beyond a character, and the two characters beside the
-// cut stand next to each other in no piece. BPE merges neighbours into pieces of the vocabulary, so no merge spans such
-// a cut, and merges that share no symbol do not see each other. Where no such place exists, and for other models
-// (a unigram model adds its scores up in float over the whole text), one call gets it all. Cuts depend on the text and
-// the model alone.
+// Long texts. One call's time grows faster than its text (a byte at 4 MB costs twice what it does at 200 kB) and its
+// memory by 100 bytes a byte. So a text is cut every 8 KiB or so, but only where that changes nothing: the model is
+// BPE with byte fallback and no normalisation that looks beyond a character, and the two characters beside the cut
+// stand next to each other in no piece. BPE merges neighbours into pieces of the vocabulary, so no merge spans such
+// a cut, and merges that share no symbol do not see each other. Where no such place exists, and for other models (a
+// unigram model's float sum of scores runs over the whole text, and cutting it did change ids), one call gets it
+// all. Cuts depend on the text and the model alone.
 //
 // A dummy prefix belongs to the text's start, so what follows a cut goes to a second processor that adds none.
 #include <sentencepiece_processor.h>

@@ -283,11 +283,13 @@ TEST_F(Reader, ALineWithoutItsTextKeepsItsId) {
 
 TEST_F(Reader, IdsAreUniqueWhateverTheLinesCallThemselves) {
   std::string lines;
-  for (const char* id : {"\"x\"", "\"x\"", "\"x~2\"", "\"x\"", "1", "\"1\"", "\"line-8\"", "null", "\"x~2\""}) {
+  for (const char* id : {"\"x\"", "\"x\"", "\"x~2\"", "\"x\"", "1", "\"1\"", "\"line-8\"", "null", "\"x~2\"",
+                         "\"y~2\"", "\"y\"", "\"y\""}) {
     lines += "{\"id\": "s + id + ", \"text\": \"t\"}\n";
   }
   EXPECT_EQ(ids_of(read_all(spec_of(write("c.jsonl", lines)))),
-            (Ids{"x", "x~2", "x~2~2", "x~3", "1", "1~2", "line-8", "line-8~2", "x~2~3"}));
+            (Ids{"x", "x~2", "x~2~2", "x~3", "1", "1~2", "line-8", "line-8~2", "x~2~3", "y~2", "y",
+                 "y~3"}));
 }
 
 TEST_F(Reader, JsonlTextsAreCutLikeFiles) {
