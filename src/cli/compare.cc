@@ -1,6 +1,6 @@
 // lmbits compare: did it get better or worse, paired by document?
 #include <CLI/CLI.hpp>
-#include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -35,9 +35,10 @@ constexpr const char* kCompareHelp =
 // "0.2%" or "0.002".
 double parse_share(const std::string& text) {
   const bool percent = text.ends_with('%');
-  const std::string number = text.substr(0, text.size() - (percent ? 1 : 0));
+  const char* const end = text.data() + text.size() - (percent ? 1 : 0);
   double value = 0.0;
-  if (!CLI::detail::lexical_cast(number, value) || !(value >= 0.0) || value > 1e6) {
+  const auto [stop, failure] = std::from_chars(text.data(), end, value);
+  if (failure != std::errc() || stop != end || !(value >= 0.0) || value > 1e6) {
     throw Error(ErrorKind::kUsage, "--max-regression is \"" + text + "\", not a share", "write it as 0.2% or 0.002");
   }
   return percent ? value / 100.0 : value;

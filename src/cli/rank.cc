@@ -1,6 +1,5 @@
 // lmbits rank: which checkpoint compresses best, and how sure are we?
 #include <CLI/CLI.hpp>
-#include <map>
 #include <memory>
 
 #include "src/cli/commands.h"
@@ -13,7 +12,7 @@ namespace {
 
 struct RankOptions {
   std::string directory;
-  std::string format = "table";
+  std::string format = "table", by = "bits_per_byte", method = "bca";
   bool json = false, no_baselines = false;
   RankRequest request;
 };
@@ -32,6 +31,10 @@ constexpr const char* kRankHelp =
 
 void run_rank(const RankOptions& options) {
   RankRequest request = options.request;
+  request.metric = options.by == "ratio"           ? Metric::kRatio
+                   : options.by == "bits_per_char" ? Metric::kBitsPerChar
+                                                   : Metric::kBitsPerByte;
+  request.method = options.method == "bca" ? IntervalMethod::kBca : IntervalMethod::kPercentile;
   request.baselines = !options.no_baselines;
   request.n_threads = default_threads();
   const RankReport report = rank_runs(read_runs(options.directory), request);
@@ -52,20 +55,17 @@ void run_rank(const RankOptions& options) {
 void add_rank(CLI::App& app, int& /*exit_code*/) {
   const auto options = std::make_shared<RankOptions>();
   CLI::App* command = app.add_subcommand("rank", "Rank the scored models, with intervals for numbers, differences and ranks");
-  const std::map<std::string, Metric> metrics{
-      {"bits_per_byte", Metric::kBitsPerByte}, {"bits_per_char", Metric::kBitsPerChar}, {"ratio", Metric::kRatio}};
-  const std::map<std::string, IntervalMethod> methods{{"bca", IntervalMethod::kBca}, {"percentile", IntervalMethod::kPercentile}};
   command->add_option("DIR", options->directory, "The folder that `lmbits eval -o` wrote")->required();
-  command->add_option("--by", options->request.metric, "bits_per_byte (default), bits_per_char or ratio")
-      ->transform(CLI::CheckedTransformer(metrics));
+  command->add_option("--by", options->by, "What to rank by (default bits_per_byte)")
+      ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "ratio"}));
   command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--method", options->request.method, "Bootstrap interval: bca (default) or percentile")
-      ->transform(CLI::CheckedTransformer(methods));
+  command->add_option("--method", options->method, "Bootstrap interval (default bca)")
+      ->check(CLI::IsMember({"bca", "percentile"}));
   command->add_option("--resamples", options->request.n_resamples, "Bootstrap resamples (default 10000, fewer for very many models or documents)")
       ->check(CLI::Range(100, 10000000));
   command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
   command->add_option("--corpus", options->request.corpora, "Only these corpora (default all)");
-  command->add_option("--format", options->format, "table (default), markdown, csv or json")
+  command->add_option("--format", options->format, "How to print (default table)")
       ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
   command->add_flag("--json", options->json, "The same as --format json");
   command->add_flag("--no-baselines", options->no_baselines, "Leave out gzip, xz and the other compressors");

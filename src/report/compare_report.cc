@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <set>
 
@@ -128,13 +127,6 @@ void list_moved(const std::vector<const Entry*>& entries, Comparison& comparison
 
 std::string percent(double share, int decimals, bool sign = false) { return format_fixed(100.0 * share, decimals, sign) + " %"; }
 
-// As many decimals as a limit or level was given with: 0.2 %, 0.05 %, 95 %.
-std::string percent_as_given(double share) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.4g %%", 100.0 * share);
-  return buffer;
-}
-
 std::string verdict_of(const Comparison& c, const CompareRequest& request) {
   if (!c.relative_interval) return "undecided: there is no interval";
   const Interval& interval = *c.relative_interval;
@@ -234,14 +226,13 @@ std::string interval_text(const std::optional<Interval>& interval, double scale,
 
 std::string gate_text(const Comparison& c, double limit) {
   const Gate& gate = *c.gate;
-  const std::string limit_text = percent_as_given(limit);
-  if (!gate.interval) return "gate: open, but undecided: there is no interval to hold against the limit of " + limit_text;
-  const std::string found = percent(c.relative, 3, true) + " " + interval_text(gate.interval, 100.0, 3, " %") + " at the " +
-                            percent_as_given(gate.level) + " level, limit " + limit_text;
-  if (gate.regression) return "gate: REGRESSION: " + found;
-  if (gate.settled) return "gate: passed: " + found;
-  return "gate: passed, but the interval is too wide to decide: " + found +
-         (gate.units_needed ? "; about " + with_thousands(*gate.units_needed) + " " + c.unit + "s would settle it" : "");
+  const std::string rule = "; limit " + percent_as_given(limit) + ", interval at the " + percent_as_given(gate.level) + " level";
+  const std::string found = "\n               " + percent(c.relative, 3, true) + " " + interval_text(gate.interval, 100.0, 3, " %") + rule;
+  if (!gate.interval) return "passed, but undecided: there is no interval" + rule;
+  if (gate.regression) return "REGRESSION" + found;
+  if (gate.settled) return "passed" + found;
+  return "passed, but the interval is too wide to decide" +
+         (gate.units_needed ? ": about " + counted(*gate.units_needed, c.unit) + " would do" : "") + found;
 }
 
 Table moved_table(const Comparison& c, bool with_corpus) {
@@ -262,7 +253,7 @@ Table moved_table(const Comparison& c, bool with_corpus) {
 
 std::string comparison_text(const Comparison& c, const CompareReport& report, const TextStyle& style) {
   std::string text = (c.corpus.empty() ? "all corpora together" : printable(c.corpus)) + " · " + printable(c.convention) + " · " +
-                     with_thousands(c.n_documents) + (c.n_documents == 1 ? " document" : " documents") + "\n";
+                     counted(c.n_documents, "document") + "\n";
   if (style.color) text = "\x1b[1m" + text.substr(0, text.size() - 1) + "\x1b[0m\n";
   text += "  bits/byte ↓  " + format_fixed(c.base, 4) + " -> " + format_fixed(c.next, 4) + "\n";
   text += "  difference   " + format_fixed(c.difference, 4, true) + " " + interval_text(c.difference_interval, 1.0, 4, "") + "\n";
@@ -270,7 +261,7 @@ std::string comparison_text(const Comparison& c, const CompareReport& report, co
   text += "  " + c.unit + "s" + std::string(c.unit == "block" ? 7 : 4, ' ') + with_thousands(c.n_better) + " better, " + with_thousands(c.n_worse) +
           " worse; sign test p " + p_value(c.sign_p) + ", Wilcoxon p " + p_value(c.wilcoxon_p) + "\n";
   text += "  verdict      " + c.verdict + "\n";
-  if (c.gate) text += "  " + gate_text(c, *report.request.max_regression) + "\n";
+  if (c.gate) text += "  gate         " + gate_text(c, *report.request.max_regression) + "\n";
   if (!c.moved.empty()) {
     text += "  moved the most:\n";
     const std::string table = to_text(moved_table(c, c.corpus.empty()), {style.width - 4, false});

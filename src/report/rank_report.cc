@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <map>
 #include <set>
@@ -68,7 +69,7 @@ void set_metrics(RankReportRow& row, const std::vector<S>& strata, Pooling pooli
 // Says why a run cannot be ranked; empty where it can.
 std::string why_unranked(const Run& run, const TriedDocuments& tried) {
   const std::size_t n_scored = tried.scored.size(), n_tried = n_scored + tried.n_failed;
-  if (run.summary.is_null()) return "unfinished after " + std::to_string(n_scored) + " documents, not ranked";
+  if (run.summary.is_null()) return "unfinished after " + std::to_string(n_scored) + " scored documents, not ranked";
   if (n_scored == 0) return "no document is scored, not ranked";
   if (2 * n_scored < n_tried) {
     return std::to_string(tried.n_failed) + " of " + std::to_string(n_tried) + " documents failed, not ranked";
@@ -90,14 +91,16 @@ void warn_of_run(const Run& run, const TriedDocuments& tried, std::vector<std::s
 }
 
 void warn_of_pairing(const Entry& entry, const std::vector<TriedDocuments>& tried, std::vector<std::string>& warnings) {
-  for (std::size_t i = 0; i < entry.runs.size(); ++i) {
-    const std::size_t n_compared = entry.pairing.documents(i).size();
-    const auto n_with_text = static_cast<std::size_t>(
-        std::count_if(tried[i].scored.begin(), tried[i].scored.end(), [](const auto* r) { return r->n_bytes > 0; }));
-    if (n_with_text == n_compared && tried[i].n_failed == 0) continue;
-    warnings.push_back(model_name(*entry.runs[i]) + ": compared on " + std::to_string(n_compared) + " of the " +
-                       std::to_string(n_with_text) + " documents it scored" +
-                       (tried[i].n_failed > 0 ? ", " + std::to_string(tried[i].n_failed) + " failed" : ""));
+  std::size_t most = 0, fewest_compared = tried[0].scored.size();
+  for (std::size_t i = 0; i < tried.size(); ++i) {
+    const auto n_with_text = std::count_if(tried[i].scored.begin(), tried[i].scored.end(), [](const auto* r) { return r->n_bytes > 0; });
+    most = std::max(most, static_cast<std::size_t>(n_with_text));
+    fewest_compared = std::min(fewest_compared, entry.pairing.documents(i).size());
+    if (tried[i].n_failed > 0) warnings.push_back(model_name(*entry.runs[i]) + ": " + counted(static_cast<std::int64_t>(tried[i].n_failed), "document") + " failed");
+  }
+  if (fewest_compared < most) {
+    warnings.push_back("compared on the " + counted(static_cast<std::int64_t>(fewest_compared), "document") + " that all models scored, of up to " +
+                       std::to_string(most) + " that one did; compressors are on all");
   }
   if (entry.pairing.groups.size() > 1) {
     warnings.push_back("the models cut the text in " + std::to_string(entry.pairing.groups.size()) +
@@ -313,19 +316,19 @@ Table empty_table(const RankRequest& request, bool documents) {
   }
   table.columns.push_back({.key = "", .title = "rank", .align = Align::kRight, .audience = Audience::kPeople});
   table.columns.push_back({.key = "name", .title = "model", .align = Align::kLeft});
+  const std::string level = "[" + percent_as_given(request.level) + "]";
   for (const Metric metric : metrics_by(request.metric)) {
     table.columns.push_back({.key = metric_key(metric), .title = metric_title(metric), .decimals = decimals_of(metric)});
     if (metric != request.metric) continue;
-    const std::string title = format_fixed(100.0 * request.level, request.level < 0.995 ? 0 : 1) + " % interval";
-    table.columns.push_back({.key = "interval", .title = title, .decimals = decimals_of(metric), .interval = true});
+    table.columns.push_back({.key = "interval", .title = level, .decimals = decimals_of(metric), .interval = true, .joined = true});
   }
   const int decimals = decimals_of(request.metric);
   table.columns.push_back({.key = "difference", .title = "to best", .decimals = decimals, .sign = true});
-  table.columns.push_back({.key = "difference_interval", .title = "interval", .decimals = decimals, .sign = true, .interval = true});
+  table.columns.push_back({.key = "difference_interval", .title = level, .decimals = decimals, .sign = true, .interval = true, .joined = true});
   table.columns.push_back(for_machines("tied_with_best"));
-  const Audience audience = documents ? Audience::kAll : Audience::kMachines;
-  table.columns.push_back({.key = "n_scored", .title = "scored", .audience = audience});
-  table.columns.push_back({.key = "n_failed", .title = "failed", .audience = audience});
+  for (const char* key : {"n_scored", "n_failed"}) table.columns.push_back(for_machines(key));
+  const Audience audience = documents ? Audience::kPeople : Audience::kNone;
+  table.columns.push_back({.key = "", .title = "docs", .audience = audience});
   return table;
 }
 
@@ -333,16 +336,31 @@ std::string pooling_key(std::optional<Pooling> pooling) {
   return !pooling ? "" : *pooling == Pooling::kMicro ? "micro" : "macro";
 }
 
+const RankReportRow* best_of(const RankReportTable& table) {
+  const auto best = std::find_if(table.rows.begin(), table.rows.end(), [](const RankReportRow& r) { return !r.is_baseline; });
+  return best == table.rows.end() ? nullptr : &*best;
+}
+
 template <typename T>
 std::optional<T> if_any(const T& value) {
   return value.empty() ? std::nullopt : std::optional(value);
 }
 
+// "74/75": one of 75 documents failed.
+std::optional<std::string> documents_text(const RankReportRow& row) {
+  if (!row.n_scored || !row.n_failed) return std::nullopt;
+  return std::to_string(*row.n_scored) + "/" + std::to_string(*row.n_scored + *row.n_failed);
+}
+
 std::vector<Cell> cells_of(const RankReportRow& row, const RankReportTable& from, const RankRequest& request) {
   const RankedModel& r = row.ranked;
+  const bool is_best = &row == best_of(from);
   const auto if_model = [&](auto value) { return row.is_baseline ? std::nullopt : std::optional(value); };
   std::vector<Cell> cells;
-  const auto add = [&](const auto& value) { cells.push_back(cell_of(value)); };
+  const auto add = [&](const auto& value) {
+    cells.emplace_back();
+    if (value) cells.back() = *value;
+  };
   add(if_any(from.corpus));
   add(if_any(from.convention));
   add(if_any(pooling_key(from.pooling)));
@@ -357,10 +375,11 @@ std::vector<Cell> cells_of(const RankReportRow& row, const RankReportTable& from
     if (metric == request.metric) add(row.is_baseline ? std::nullopt : r.interval);
   }
   add(std::optional(r.difference));
-  add(r.difference_interval);
+  add(is_best ? std::nullopt : r.difference_interval);
   add(if_model(r.tied_with_best));
   add(row.n_scored);
   add(row.n_failed);
+  add(documents_text(row));
   return cells;
 }
 
@@ -373,11 +392,9 @@ void append_rows(Table& table, const RankReportTable& from, const RankRequest& r
   }
 }
 
-// Documents are a column of their own only where they differ between the models; else the heading says it all.
+// Documents are a column only where some failed; else the heading says it all.
 bool shows_documents(const RankReportTable& table) {
-  return !table.pooling && std::any_of(table.rows.begin(), table.rows.end(), [&](const RankReportRow& row) {
-    return !row.is_baseline && (row.n_failed != 0 || row.n_scored != table.n_documents);
-  });
+  return std::any_of(table.rows.begin(), table.rows.end(), [](const RankReportRow& row) { return row.n_failed.value_or(0) > 0; });
 }
 
 Table table_of(const RankReportTable& from, const RankRequest& request) {
@@ -418,23 +435,23 @@ void append_plot(Table& table, const RankReportTable& from, std::size_t terminal
   if (left.size() + right.size() + 1 > width) return;
   const std::string title = left + std::string(width - left.size() - right.size(), ' ') + right;
   table.columns.push_back({.key = "", .title = title, .align = Align::kLeft, .audience = Audience::kPeople});
-  for (std::size_t i = 0; i < from.rows.size(); ++i) table.rows[i].cells.push_back(plot_row(from.rows[i], lo, hi, width));
+  for (std::size_t i = 0; i < from.rows.size(); ++i) table.rows[i].cells.emplace_back(plot_row(from.rows[i], lo, hi, width));
 }
 
 std::string heading(const RankReportTable& table) {
   std::string text = printable(table.corpus);
   if (table.pooling) {
-    text = *table.pooling == Pooling::kMicro ? "overall, micro: all bits over all bytes of" : "overall, macro: the mean over";
-    for (const std::string& corpus : table.pooled) text += (&corpus == table.pooled.data() ? " " : ", ") + printable(corpus);
+    text = *table.pooling == Pooling::kMicro ? "overall, micro (all bits / all bytes)" : "overall, macro (the corpora's mean)";
+    for (const std::string& corpus : table.pooled) text += (&corpus == table.pooled.data() ? " · " : ", ") + printable(corpus);
   }
-  return text + " · " + printable(table.convention) + " · " + with_thousands(table.n_documents) + " document" +
-         (table.n_documents == 1 ? "" : "s") + " · " + with_thousands(table.n_bytes) + " bytes";
+  text += " · " + printable(table.convention) + " · " + counted(table.n_documents, "document");
+  return table.pooling ? text : text + " · " + counted(table.n_bytes, "byte");
 }
 
 std::string legend(const RankReport& report) {
   const RankRequest& request = report.request;
-  return "↓ lower is better, ↑ higher is better. Intervals: " + format_fixed(100.0 * request.level, request.level < 0.995 ? 0 : 1) +
-         " % " + (request.method == IntervalMethod::kBca ? "BCa" : "percentile") + " bootstrap,\n" +
+  return "↓ lower is better, ↑ higher is better. Intervals: " + percent_as_given(request.level) +
+         " " + (request.method == IntervalMethod::kBca ? "BCa" : "percentile") + " bootstrap,\n" +
          with_thousands(request.n_resamples) + " resamples (seed " + std::to_string(request.seed) +
          "), the same for all models of a corpus. rank a-b: where it lies at that level;\n" +
          "≈ tied with the best: the interval of the paired difference includes 0. Rows without a rank are\n" +
@@ -543,6 +560,14 @@ std::string metric_key(Metric metric) {
 std::string metric_title(Metric metric) {
   return metric == Metric::kBitsPerByte ? "bits/byte ↓" : metric == Metric::kBitsPerChar ? "bits/char ↓" : "ratio ↑";
 }
+
+std::string percent_as_given(double share) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.4g %%", 100.0 * share);
+  return buffer;
+}
+
+std::string counted(std::int64_t n, const std::string& noun) { return with_thousands(n) + " " + noun + (n == 1 ? "" : "s"); }
 
 std::string with_thousands(std::int64_t n) {
   const std::string digits = std::to_string(n);

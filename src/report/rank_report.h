@@ -61,6 +61,8 @@ Json to_json(const RankReport& report);
 
 std::string metric_key(Metric metric);       // "bits_per_byte"
 std::string metric_title(Metric metric);     // "bits/byte ↓"
+std::string percent_as_given(double share);  // as many decimals as it needs: "0.2 %", "95 %"
 std::string with_thousands(std::int64_t n);  // "12,345"
+std::string counted(std::int64_t n, const std::string& noun);  // "1 document", "12,345 documents"
 
 }  // namespace lmbits

@@ -11,7 +11,7 @@ namespace {
 
 constexpr char32_t kReplacement = 0xFFFD;
 constexpr std::string_view kUndefined = "—";
-constexpr std::size_t kGap = 2, kNarrowest = 8;
+constexpr std::size_t kGap = 2, kJoinedGap = 1, kNarrowest = 8;
 
 // Takes the first code point off `rest`; U+FFFD, and one byte, where it does not start with well-formed UTF-8.
 char32_t take_code_point(std::string_view& rest) {
@@ -86,9 +86,14 @@ Json cell_json(const Cell& cell) {
   return nullptr;
 }
 
+bool is_for(Audience audience, const TableColumn& column) {
+  return column.audience == audience || column.audience == Audience::kAll;
+}
+
 // What people see, as strings: the header, then the rows.
 struct Grid {
   std::vector<Align> align;
+  std::vector<std::size_t> gap;  // before each column, in spaces
   std::vector<std::vector<std::string>> lines;
   std::vector<std::size_t> width;  // of each column
 };
@@ -98,8 +103,9 @@ Grid grid_of(const Table& table) {
   grid.lines.resize(table.rows.size() + 1);
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     const TableColumn& column = table.columns[c];
-    if (column.audience == Audience::kMachines) continue;
+    if (!is_for(Audience::kPeople, column)) continue;
     grid.align.push_back(column.align);
+    grid.gap.push_back(grid.gap.empty() ? 0 : column.joined ? kJoinedGap : kGap);
     grid.lines[0].push_back(printable(column.title));
     for (std::size_t r = 0; r < table.rows.size(); ++r) {
       LMBITS_CHECK(table.rows[r].cells.size() == table.columns.size());
@@ -112,22 +118,45 @@ Grid grid_of(const Table& table) {
   return grid;
 }
 
-std::size_t total_width(const Grid& grid) {
-  std::size_t total = 0;
-  for (const std::size_t width : grid.width) total += width + kGap;
-  return total == 0 ? 0 : total - kGap;
+// A joined column's heading is its own and the one before, over both columns.
+void join_headings(const Table& table, Grid& grid) {
+  std::size_t c = 0;  // among those that people see
+  for (const TableColumn& column : table.columns) {
+    if (!is_for(Audience::kPeople, column)) continue;
+    if (column.joined && c > 0) {
+      std::string& heading = grid.lines[0][c];
+      heading = grid.lines[0][c - 1] + " " + heading;
+      grid.lines[0][c - 1].clear();
+      for (const std::size_t i : {c - 1, c}) {
+        grid.width[i] = 0;
+        for (std::size_t r = 1; r < grid.lines.size(); ++r) grid.width[i] = std::max(grid.width[i], display_width(grid.lines[r][i]));
+      }
+      const std::size_t both = grid.width[c - 1] + grid.gap[c] + grid.width[c];
+      if (display_width(heading) > both) grid.width[c - 1] += display_width(heading) - both;
+    }
+    ++c;
+  }
 }
 
+std::size_t total_width(const Grid& grid) {
+  std::size_t total = 0;
+  for (std::size_t c = 0; c < grid.width.size(); ++c) total += grid.gap[c] + grid.width[c];
+  return total;
+}
+
+// "checkpoint-12000" -> "check…-12000": names of checkpoints differ at their ends.
 std::string shortened(std::string_view text, std::size_t width) {
   if (display_width(text) <= width) return std::string(text);
+  const std::size_t head_width = (width - 1) / 2;
   std::string_view rest = text;
-  std::size_t used = 0, kept = 0;
-  while (!rest.empty()) {
-    used += width_of(take_code_point(rest));
-    if (used > width - 1) break;
-    kept = text.size() - rest.size();
+  std::size_t head = 0;
+  while (display_width(text.substr(0, text.size() - rest.size())) <= head_width) {
+    head = text.size() - rest.size();
+    take_code_point(rest);
   }
-  return std::string(text.substr(0, kept)) + "…";
+  std::string_view tail = text.substr(head);
+  while (display_width(tail) > width - 1 - display_width(text.substr(0, head))) take_code_point(tail);
+  return std::string(text.substr(0, head)) + "…" + std::string(tail);
 }
 
 void shorten_first_left_column(Grid& grid, std::size_t limit) {
@@ -141,14 +170,19 @@ void shorten_first_left_column(Grid& grid, std::size_t limit) {
   grid.width[c] = narrowed;
 }
 
+// A right-aligned cell may reach into the column before, where that is empty: a joined heading does.
 std::string line_text(const Grid& grid, const std::vector<std::string>& cells) {
   std::string line;
+  std::size_t used = 0, end = 0;  // terminal cells written, and where column c ends
   for (std::size_t c = 0; c < cells.size(); ++c) {
-    const std::string padding(grid.width[c] - std::min(grid.width[c], display_width(cells[c])), ' ');
-    if (c > 0) line += std::string(kGap, ' ');
-    line += grid.align[c] == Align::kLeft ? cells[c] + padding : padding + cells[c];
+    const std::size_t begin = end + grid.gap[c], width = display_width(cells[c]);
+    end = begin + grid.width[c];
+    if (cells[c].empty()) continue;
+    const std::size_t at = grid.align[c] == Align::kLeft ? begin : end - std::min(end, width);
+    line += std::string(at - std::min(at, used), ' ') + cells[c];
+    used = std::max(at, used) + width;
   }
-  return line.substr(0, line.find_last_not_of(' ') + 1);
+  return line;
 }
 
 std::string emphasised(const std::string& line, Emphasis emphasis, bool color) {
@@ -194,10 +228,15 @@ std::size_t display_width(std::string_view text) {
   return width;
 }
 
-std::size_t text_width(const Table& table) { return total_width(grid_of(table)); }
+std::size_t text_width(const Table& table) {
+  Grid grid = grid_of(table);
+  join_headings(table, grid);
+  return total_width(grid);
+}
 
 std::string to_text(const Table& table, const TextStyle& style) {
   Grid grid = grid_of(table);
+  join_headings(table, grid);
   shorten_first_left_column(grid, style.width);
   std::string text = emphasised(line_text(grid, grid.lines[0]), Emphasis::kFaint, style.color) + "\n";
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
@@ -229,14 +268,14 @@ std::string to_markdown(const Table& table) {
 std::string to_csv(const Table& table) {
   std::string text;
   for (const TableColumn& column : table.columns) {
-    if (column.audience == Audience::kPeople) continue;
+    if (!is_for(Audience::kMachines, column)) continue;
     text += column.interval ? csv_field(column.key + "_lo") + "," + csv_field(column.key + "_hi") : csv_field(column.key);
     text += ",";
   }
   for (std::size_t r = 0; r <= table.rows.size(); ++r) {
     if (!text.empty()) text.back() = '\n';  // in the place of the last comma
     for (std::size_t c = 0; r < table.rows.size() && c < table.columns.size(); ++c) {
-      if (table.columns[c].audience == Audience::kPeople) continue;
+      if (!is_for(Audience::kMachines, table.columns[c])) continue;
       const Json value = cell_json(table.rows[r].cells[c]);
       const std::string undefined = table.columns[c].interval ? "," : "";
       text += value.is_null() ? undefined : value.is_array() ? csv_scalar(value[0]) + "," + csv_scalar(value[1]) : csv_scalar(value);
@@ -251,7 +290,7 @@ Json to_json(const Table& table) {
   for (const TableRow& row : table.rows) {
     Json object = Json::object();
     for (std::size_t c = 0; c < table.columns.size(); ++c) {
-      if (table.columns[c].audience != Audience::kPeople) object[table.columns[c].key] = cell_json(row.cells[c]);
+      if (is_for(Audience::kMachines, table.columns[c])) object[table.columns[c].key] = cell_json(row.cells[c]);
     }
     rows.push_back(object);
   }

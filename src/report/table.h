@@ -13,7 +13,7 @@
 namespace lmbits {
 
 enum class Align { kLeft, kRight };
-enum class Audience { kAll, kPeople, kMachines };  // people read text and markdown, machines CSV and JSON
+enum class Audience { kAll, kPeople, kMachines, kNone };  // people read text and markdown, machines CSV and JSON
 
 struct TableColumn {
   std::string key;    // CSV and JSON
@@ -23,16 +23,11 @@ struct TableColumn {
   bool sign = false;  // + before numbers that are not negative
   Audience audience = Audience::kAll;
   bool interval = false;  // its cells are intervals, where they are defined
+  bool joined = false;    // text: belongs to the column before, and shares its heading
 };
 
 // Undefined (also a number that is not finite) is "—" in text and markdown, empty in CSV, null in JSON.
 using Cell = std::variant<std::monostate, bool, std::string, std::int64_t, double, Interval>;
-
-template <typename T>
-Cell cell_of(const std::optional<T>& value) {
-  if (!value) return std::monostate{};
-  return *value;
-}
 
 enum class Emphasis { kNone, kStrong, kFaint };
 

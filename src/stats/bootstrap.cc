@@ -54,12 +54,15 @@ void draw_counts(Random random, std::vector<double>& counts) {
   for (std::uint32_t i = 0; i < n; ++i) counts[random.below(n)] += 1.0;
 }
 
-// The p quantile of `values`, interpolated linearly between order statistics (Hyndman & Fan's type 7). Reorders them.
-double quantile(std::vector<double>& values, double p) {
+// The p quantile of `values`, interpolated linearly between order statistics (Hyndman & Fan's type 7). Reorders values:
+// those from index `from` on must be no less than those before, and the quantile must be among them. Then moves `from` to
+// the quantile's place, so that a higher one is found among fewer values.
+double quantile(std::vector<double>& values, double p, std::ptrdiff_t& from) {
   const double position = p * static_cast<double>(values.size() - 1);
   const auto below = static_cast<std::ptrdiff_t>(position);
   const auto nth = values.begin() + below;
-  std::nth_element(values.begin(), nth, values.end());
+  std::nth_element(values.begin() + from, nth, values.end());
+  from = below;
   const double share = position - static_cast<double>(below);
   if (share == 0.0) return *nth;
   const double next = *std::min_element(nth + 1, values.end());
@@ -127,8 +130,9 @@ std::optional<Interval> bootstrap_interval(std::vector<double> replicates, doubl
     p_lo = bca_probability(-z, bias, acceleration);
     p_hi = bca_probability(z, bias, acceleration);
   }
-  const double lo = quantile(replicates, p_lo);
-  return Interval{lo, quantile(replicates, p_hi)};
+  std::ptrdiff_t from = 0;
+  const double lo = quantile(replicates, p_lo, from);
+  return Interval{lo, quantile(replicates, p_hi, from)};
 }
 
 double acceleration(const std::vector<double>& influences) {

@@ -1,6 +1,7 @@
 #include "src/stats/ranking.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "src/core/error.h"
@@ -37,19 +38,24 @@ struct RankCounts {
 };
 
 RankCounts count_ranks(const std::vector<Statistic>& statistics, std::size_t model, bool higher_first) {
+  constexpr std::size_t kTile = 512;  // resamples whose counts stay in the cache; counts are doubles, as SIMD compares are
   const std::vector<double>& mine = statistics[model].replicates;
-  std::vector<std::int64_t> better(mine.size(), 0), equal(mine.size(), 0);
-  for (const Statistic& other : statistics) {
-    const std::vector<double>& theirs = other.replicates;
-    for (std::size_t b = 0; b < mine.size(); ++b) {
-      better[b] += higher_first ? theirs[b] > mine[b] : theirs[b] < mine[b];
-      equal[b] += theirs[b] == mine[b];
-    }
-  }
   RankCounts counts{std::vector<std::int64_t>(statistics.size(), 0), std::vector<std::int64_t>(statistics.size(), 0)};
-  for (std::size_t b = 0; b < mine.size(); ++b) {
-    ++counts.lo[static_cast<std::size_t>(better[b])];
-    ++counts.hi[static_cast<std::size_t>(better[b] + equal[b] - 1)];
+  for (std::size_t begin = 0; begin < mine.size(); begin += kTile) {
+    const std::size_t n = std::min(kTile, mine.size() - begin);
+    std::array<double, kTile> below{}, equal{};
+    for (const Statistic& other : statistics) {
+      const double* const theirs = other.replicates.data() + begin;
+      for (std::size_t b = 0; b < n; ++b) {
+        below[b] += theirs[b] < mine[begin + b] ? 1.0 : 0.0;
+        equal[b] += theirs[b] == mine[begin + b] ? 1.0 : 0.0;
+      }
+    }
+    for (std::size_t b = 0; b < n; ++b) {
+      const double better = higher_first ? static_cast<double>(statistics.size()) - below[b] - equal[b] : below[b];
+      ++counts.lo[static_cast<std::size_t>(better)];
+      ++counts.hi[static_cast<std::size_t>(better + equal[b]) - 1];
+    }
   }
   return counts;
 }
