@@ -14,7 +14,7 @@ namespace lmbits {
 
 struct CompareRequest {
   double level = 0.95;
-  std::optional<double> max_regression;  // the gate's limit P on the relative increase in bits/byte: 0.002 for 0.2 %
+  std::optional<double> max_regression = {};  // the gate's limit P on the relative increase in bits/byte: 0.002 for 0.2 %
   std::int64_t n_resamples = 0;          // 0: as many as default_resamples says
   std::uint64_t seed = 1;
   int n_threads = 1;

@@ -46,7 +46,7 @@ struct Pairing {
 // Records pair by document id and equal n_bytes. Runs that disagree on the bytes of an id (blocks of a stream, cut by
 // different tokenizers) are of different groups, which can only be compared unpaired. Documents without bytes are left
 // out: they cannot change any number here. `metric` chooses the units' weight: bytes, or code points, which a block has
-// in proportion to its bytes. Throws Error(kData) where a group has no document in common.
+// in proportion to its bytes. The result points into `runs`. Throws Error(kData) where a group has no document in common.
 Pairing pair_runs(const std::vector<const Run*>& runs, Metric metric);
 
 // One stratum for rank_models: `resamples` has an entry a group.

@@ -18,7 +18,7 @@ struct RankRequest {
   IntervalMethod method = IntervalMethod::kBca;
   std::int64_t n_resamples = 0;  // 0: as many as default_resamples says for the largest corpus
   std::uint64_t seed = 1;
-  std::vector<std::string> corpora;  // none: all
+  std::vector<std::string> corpora = {};  // none: all
   bool baselines = true;             // the corpus as one stream
   bool document_baselines = false;   // also each document by itself
   int n_threads = 1;
