@@ -19,6 +19,7 @@ causality, padding invariance, and a right hash. One line says so.
 import argparse
 import io
 import json
+import os
 import pathlib
 import re
 import sys
@@ -50,8 +51,11 @@ def content_hash(entries: dict[str, bytes]) -> str:
 
 def read_entries(archive) -> dict[str, bytes]:
     """The entries of a TorchScript archive by name, without its root folder."""
-    with zipfile.ZipFile(archive) as z:
-        return {name.partition("/")[2]: z.read(name) for name in z.namelist()}
+    try:
+        with zipfile.ZipFile(archive) as z:
+            return {name.partition("/")[2]: z.read(name) for name in z.namelist()}
+    except (zipfile.BadZipFile, FileNotFoundError) as e:
+        raise SystemExit(f"{archive}: {e}")
 
 
 def write_entries(path: pathlib.Path, root: str, entries: dict[str, bytes]) -> None:
@@ -192,6 +196,8 @@ def prove(path: pathlib.Path, model: TinyLM) -> float:
 
 
 def main() -> None:
+    if os.environ.get("PYTHONHASHSEED") != "0":  # torch.jit.script writes a module's constants in the order of a set
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})
     ap = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     ap.add_argument("checkpoint", type=pathlib.Path)
     ap.add_argument("out", type=pathlib.Path)
