@@ -17,12 +17,12 @@ was asked.
  * next: context as above (the rules on the truth do not apply); the answer is the next word with its leading space, of
    three or more letters and followed by a space or one of ,.;:)]; choices is empty. Exact match: a model that
    continues greedily has to write the answer and then something that is not a letter, a digit or an underscore.
- * The places of a kind are drawn at random, seeded by area and kind, and taken when no truth was taken twice and no place
-   is closer than SPACING bytes to one taken before. Where too few are found the spacing is halved, and so on.
+ * The places of a kind are drawn at random, seeded by area and kind; one is taken unless its truth was taken before or it
+   is closer than SPACING bytes to another. Where too few are found the spacing is halved, and so on.
  * The right choice stands at a random position, each position equally often.
 
-`answer` is an index into choices (shuf, sub1) or the text itself (next). context + choices[answer], or context + answer,
-is the text as it stands.
+`answer` is an index into choices (shuf, sub1) or the text itself (next). context + choices[answer], or context +
+answer, is the text as it stands.
 """
 import bisect
 import collections
@@ -145,6 +145,7 @@ def check_question(q: dict) -> None:
         assert choices == [] and re.fullmatch(r" [A-Za-z]{3,}", q["answer"]), q["answer"]
         return
     assert len(choices) == CHOICES and len(set(choices)) == CHOICES, "a choice twice"
+    assert q["answer"] in range(CHOICES), f"answer {q['answer']} is no choice"
     truth = choices[q["answer"]]
     for choice in choices:
         assert re.match(r" \S", choice) and choice.isascii(), "a choice begins with its one space"
@@ -153,7 +154,7 @@ def check_question(q: dict) -> None:
             assert sorted(choice.split(" ")) == sorted(truth.split(" ")), "not the same words"
         if choice != truth and q["kind"] == "sub1":
             pairs = differing_words(choice, truth)
-            assert len(pairs) == 1 and len(pairs[0][0]) == len(pairs[0][1]), f"not one word for one of its length: {pairs}"
+            assert len(pairs) == 1 and len(pairs[0][0]) == len(pairs[0][1]), f"not a word for one of its length: {pairs}"
 
 
 def check(out: pathlib.Path, data: pathlib.Path | None) -> None:
@@ -179,7 +180,7 @@ def check(out: pathlib.Path, data: pathlib.Path | None) -> None:
         for kind, least in LEAST.items():
             if found[kind] < least:
                 raise SystemExit(f"{area}: {found[kind]} questions of kind {kind}, fewer than {least}")
-            here = [positions[kind][i] for i in range(CHOICES)]
+            here = [positions[kind][i] for i in range(CHOICES)]  # all 0 for `next`
             if max(here) - min(here) > 1:
                 raise SystemExit(f"{area} {kind}: the right choice stands {here} times at positions 0..{CHOICES - 1}")
         print(f"{area}: {dict(found)} questions are sound")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write a checkpoint of the demo family as a TorchScript bundle: fp16 weights, level 2 of the contract (docs/formats.md).
+"""Write a checkpoint of the demo family as a TorchScript bundle: fp16, level 2 of the contract (docs/formats.md).
 
 usage: export.py CHECKPOINT.pt OUT.pt [--tokenizer bpe2048.model] [--name NAME]
        CHECKPOINT is what train.py kept, or a bundle made earlier, which is then written anew from its own weights.
@@ -145,8 +145,8 @@ def check_tokenizer(facts: dict, vocab: int, tokenizer: bytes | None) -> None:
 
     sp = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
     if sp.get_piece_size() != vocab or sp.bos_id() != facts["bos_id"]:
-        raise SystemExit(f"the tokenizer has {sp.get_piece_size()} pieces and BOS {sp.bos_id()}, the model {vocab} rows "
-                         f"and BOS {facts['bos_id']}: not the tokenizer it was trained with")
+        raise SystemExit(f"the tokenizer has {sp.get_piece_size()} pieces and BOS {sp.bos_id()}, the model {vocab} "
+                         f"rows and BOS {facts['bos_id']}: not the tokenizer it was trained with")
 
 
 def scripted_entries(model: TinyLM) -> dict[str, bytes]:
