@@ -175,7 +175,7 @@ class Evaluation {
       outcome_.interrupted = true;
       return;
     }
-    Json summary = summarise(info, corpus.spec.name, convention, read_run(path).records, corpus.baselines(),
+    Json summary = summarise(read_run(path), info, convention, corpus.baselines(),
                              {.level = request_.level, .seed = request_.seed});
     summary["profile"] = profile_json(scored.profile);
     writer.finish(summary);
