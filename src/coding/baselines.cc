@@ -313,6 +313,7 @@ const std::vector<BaselineCodec>& baseline_codecs() {
 
 BaselineCodec zstd_dictionary_codec(std::string_view dictionary) {
   constexpr int kLevel = 22;
+  if (dictionary.empty()) throw Error(ErrorKind::kData, "the dictionary is empty", "give a file that holds training text");
   return {"zstd-22-dict", BaselineCodec::Family::kZstd, kLevel,
           std::make_shared<const ZstdDictionary>(dictionary, kLevel)};
 }
