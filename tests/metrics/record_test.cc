@@ -173,15 +173,18 @@ TEST(Record, UndefinedBitsAreNeverWritten) {
 }
 
 TEST(Blocks, AreTheSmallestThatNeedNoMoreThan1024) {
-  for (std::int64_t n = 0; n < 40'000'000; n += n / 50 + 1) {
-    for (const std::int64_t n_bytes : {n, (n / 4096) * 4096, (n / 4096) * 4096 + 1}) {
-      const std::int64_t block = block_bytes_for(n_bytes);
-      const auto blocks_of = [&](std::int64_t size) { return (n_bytes + size - 1) / size; };
-      ASSERT_EQ(block % 4096, 0);
-      ASSERT_TRUE(std::has_single_bit(static_cast<std::uint64_t>(block)));
-      ASSERT_LE(blocks_of(block), 1024);
-      ASSERT_TRUE(block == 4096 || blocks_of(block / 2) > 1024) << n_bytes;
-    }
+  std::vector<std::int64_t> sizes = {0, 1};
+  for (std::int64_t n = 1; n < 40'000'000; n += n / 50 + 1) sizes.push_back(n);
+  for (std::int64_t full = 1024 * 4096; full < 1'000'000'000'000; full *= 2) {  // where the block size changes
+    for (const std::int64_t n : {full - 1, full, full + 1}) sizes.push_back(n);
+  }
+  for (const std::int64_t n_bytes : sizes) {
+    const std::int64_t block = block_bytes_for(n_bytes);
+    const auto blocks_of = [&](std::int64_t size) { return (n_bytes + size - 1) / size; };
+    ASSERT_EQ(block % 4096, 0);
+    ASSERT_TRUE(std::has_single_bit(static_cast<std::uint64_t>(block)));
+    ASSERT_LE(blocks_of(block), 1024) << n_bytes;
+    ASSERT_TRUE(block == 4096 || blocks_of(block / 2) > 1024) << n_bytes;
   }
 }
 
