@@ -1,4 +1,21 @@
 // Streams a corpus, one document at a time: memory is O(largest document), not O(corpus).
+//
+// What a document is, by the kind of source (any of them also as .gz or .zst, decompressed as it is read):
+//   a text file      the file; its id is the file's name.
+//   a folder         each regular file below it, in the byte order of relative paths, which are the ids. Links to files
+//                    are followed, links to folders are not. Files are text, whatever they are called.
+//   .jsonl, .ndjson  the string under `field` of each line's object. The id is the line's "id" where that is an integer
+//                    or a non-empty string, else "line-N", N counting from 1. The second "x" is "x~2", and so on. Lines
+//                    of white space alone are skipped.
+// `split` cuts each of these further (src/corpus/splitter.h); the pieces of "x" are "x#000000", "x#000001", ...
+//
+// Bytes are never touched: a byte order mark, "\r\n", NUL bytes and invalid UTF-8 are part of the document. (A mark
+// before a JSONL line is the file's, not the text's.) Code points of invalid UTF-8 are counted as in utf8.h. Empty
+// files and empty texts are documents of no bytes. A document of any size is read into one buffer.
+//
+// What fails: a file in a folder that cannot be read or decompressed, and a JSONL line that is invalid UTF-8, not JSON
+// (an unpaired \uD800 included), or has no string under `field`, is a Document with `error` set, and reading goes on.
+// A corpus that is one file cannot go on: next() throws Error(kData) where the file is unreadable, truncated or corrupt.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -10,15 +27,18 @@
 namespace lmbits {
 
 struct CorpusSpec {
-  std::string path;            // a text file, a folder (each regular file a document, sorted by relative path), or
-                               // JSONL (.jsonl, .ndjson); any of them also as .gz or .zst
-  std::string name;            // empty: the path's stem without .gz/.zst
-  std::string field = "text";  // JSONL: the key that holds the text; "id" (string or integer) is the id if present
+  std::string path;            // a text file, a folder, or JSONL (.jsonl, .ndjson); any of them also as .gz or .zst
+  std::string name;            // empty: corpus_name() makes one
+  std::string field = "text";  // JSONL: the key that holds the text
   std::string split = "none";  // none | paragraphs | lines | a number of BYTES: cuts each source into documents
 };
 
-// "NAME=PATH", "PATH".
+// "NAME=PATH", "PATH". What stands before the first "=" is no name if it holds a "/": "./a=b.txt" is a path. The name
+// is filled in by corpus_name(). Error(kUsage) for an empty name or path.
 CorpusSpec parse_corpus_spec(const std::string& text);
+
+// `spec.name`, else the path's stem without .gz/.zst: "held/prose.txt.gz" is "prose", the folder "v1.0/" "v1.0".
+std::string corpus_name(const CorpusSpec& spec);
 
 class CorpusReader {
  public:
@@ -26,14 +46,16 @@ class CorpusReader {
   virtual std::optional<Document> next() = 0;  // nullopt at the end
 };
 
-// Throws Error(kData) where the path cannot be opened or is of no known kind, Error(kConfig) for a bad `split`.
+// Throws Error(kData) where the path cannot be opened or is neither a file nor a folder with files, Error(kConfig) for
+// a bad `split`.
 std::unique_ptr<CorpusReader> open_corpus(const CorpusSpec& spec);
 
 // Identifies what `open_corpus(spec)` would yield: XXH3-128 of the sources' raw bytes, their relative names, the field
-// and the split, as 32 hex digits. Reads everything once.
+// and the split, as 32 hex digits. Reads everything once. A file in a folder that cannot be read counts as such.
 std::string corpus_fingerprint(const CorpusSpec& spec);
 
-// Bytes of source text, for progress and ETA; nullopt where it is unknown without decompressing.
+// Bytes of source text, for progress and ETA; nullopt where it is unknown without decompressing. Text: the files'
+// sizes. JSONL: reads it once to know.
 std::optional<std::int64_t> corpus_size_bytes(const CorpusSpec& spec);
 
 }  // namespace lmbits

@@ -12,4 +12,7 @@ std::int64_t count_code_points(std::string_view bytes);
 // The length of the longest valid UTF-8 prefix (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF).
 std::size_t valid_utf8_prefix(std::string_view bytes);
 
+// The length, 1 to 4, of the valid character that `bytes` begins with; 0 where it begins with none.
+std::size_t utf8_character_length(std::string_view bytes);
+
 }  // namespace lmbits
