@@ -1,13 +1,53 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
+#include <string>
 
 #include "kernels/nll.h"
+#include "kernels/nll_isa.h"
 
 namespace lmbits::kernels {
 namespace {
+
 constexpr double kLog2E = 1.4426950408889634;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Brings the sum of what came before to a new maximum. A sum of 0 has seen nothing but -inf, whose maximum is -inf too.
+void raise_max(NllState& s, float max) {
+  if (s.sum != 0.0 && max != s.max) s.sum *= std::exp2(kLog2E * (double{s.max} - max));
+  s.max = max;
+}
+
+void take_target(const float* row, std::int32_t target, NllState& s, const NllTile& tile) {
+  const std::int64_t column = target - tile.first_col;
+  if (column >= 0 && column < tile.n_cols) s.target = row[column];
+}
+
+using BlockFunction = NllBlock (*)(const float* x, std::int64_t n, float max);
+
+BlockFunction block_function(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512) return nll_block_avx512;
+  if (isa == Isa::kAvx2) return nll_block_avx2;
+#endif
+  return nll_block_scalar;
+}
+
+void update(BlockFunction block, const float* logits, const std::int32_t* targets, NllState* state, NllTile tile) {
+  for (std::int64_t i = 0; i < tile.n_rows; ++i) {
+    const float* row = logits + i * tile.stride;
+    NllState& s = state[i];
+    for (std::int64_t begin = 0; begin < tile.n_cols; begin += kNllBlock) {
+      const NllBlock part = block(row + begin, std::min(kNllBlock, tile.n_cols - begin), s.max);
+      raise_max(s, part.max);
+      s.sum += part.sum;
+    }
+    take_target(row, targets[i], s, tile);
+  }
+}
+
 }  // namespace
 
 void nll_init(NllState* state, std::int64_t n_rows) {
@@ -19,18 +59,23 @@ void nll_update_reference(const float* logits, const std::int32_t* targets, NllS
     const float* row = logits + i * tile.stride;
     NllState& s = state[i];
     float max = s.max;
-    for (std::int64_t v = 0; v < tile.n_cols; ++v) max = std::fmax(max, row[v]);
-    double sum = s.sum > 0.0 ? s.sum * std::exp2(kLog2E * (double{s.max} - max)) : s.sum;
-    for (std::int64_t v = 0; v < tile.n_cols; ++v) sum += std::exp2(kLog2E * (double{row[v]} - max));
-    s.sum = sum;
-    s.max = max;
-    const std::int64_t column = targets[i] - tile.first_col;
-    if (column >= 0 && column < tile.n_cols) s.target = row[column];
+    for (std::int64_t v = 0; v < tile.n_cols; ++v) max = std::fmax(max, row[v]);  // passes over NaN: the sum takes it
+    raise_max(s, max);
+    for (std::int64_t v = 0; v < tile.n_cols; ++v) {
+      if (row[v] != -kInfinity) s.sum += std::exp2(kLog2E * (double{row[v]} - max));  // -inf - -inf would be NaN
+    }
+    take_target(row, targets[i], s, tile);
   }
 }
 
+void nll_update_isa(Isa isa, const float* logits, const std::int32_t* targets, NllState* state, NllTile tile) {
+  if (!isa_available(isa)) throw std::logic_error(std::string("this machine has no ") + isa_name(isa));
+  update(block_function(isa), logits, targets, state, tile);
+}
+
 void nll_update(const float* logits, const std::int32_t* targets, NllState* state, NllTile tile) {
-  nll_update_reference(logits, targets, state, tile);
+  static const BlockFunction block = block_function(best_isa());
+  update(block, logits, targets, state, tile);
 }
 
 void nll_finish(const NllState* state, double* bits, std::int64_t n_rows) {
@@ -39,6 +84,6 @@ void nll_finish(const NllState* state, double* bits, std::int64_t n_rows) {
   }
 }
 
-const char* nll_isa() { return "scalar"; }
+const char* nll_isa() { return isa_name(best_isa()); }
 
 }  // namespace lmbits::kernels

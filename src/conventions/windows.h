@@ -1,7 +1,6 @@
 // Which ids are fed, and which are scored, in each forward pass.
 #pragma once
 #include <cstdint>
-#include <vector>
 
 namespace lmbits {
 
@@ -21,6 +20,13 @@ struct Window {
   std::int64_t score_begin;
   std::int64_t score_end;
   Lead lead = Lead::kNone;
+
+  std::int64_t n_fed() const { return end - begin + (lead == Lead::kInserted ? 1 : 0); }
+  std::int64_t n_scored() const { return score_end - score_begin; }
+  // The row that predicts x[i], for i in [score_begin, score_end).
+  std::int64_t row_of(std::int64_t i) const { return i - begin - (lead == Lead::kInserted ? 0 : 1); }
+
+  bool operator==(const Window&) const = default;
 };
 
 }  // namespace lmbits

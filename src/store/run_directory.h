@@ -10,6 +10,9 @@
 
 namespace lmbits {
 
+// The version of the formats in docs/formats.md; `schema` in manifest.json and summary.json, written by RunWriter.
+inline constexpr int kRunSchema = 1;
+
 // A finished or unfinished run as read back; never locks, so a run in progress can be looked at.
 struct Run {
   std::filesystem::path path;
@@ -28,7 +31,7 @@ std::vector<Run> read_runs(const std::filesystem::path& dir);
 // A run being written: holds the folder's lock until destroyed.
 class RunWriter {
  public:
-  // Creates the folder, or resumes it: the records already there are kept, a torn or corrupt tail is cut off and redone.
+  // Creates the folder, or resumes it: the records already there are kept; torn and corrupt lines are dropped, redone.
   // `manifest["identity"]` holds what must not change between a start and its resume (model, tokenizer, corpus,
   // convention ...): a difference throws Error(kConfig) that names each changed key with both values. Throws
   // Error(kConfig) when another process holds the folder, Error(kData) when it cannot be written.
@@ -37,9 +40,12 @@ class RunWriter {
   RunWriter(const RunWriter&) = delete;
   RunWriter& operator=(const RunWriter&) = delete;
 
-  const std::vector<DocumentRecord>& done() const;  // records present when the folder was opened
+  // Records present when the folder was opened, in file order. Failed ones are not among them: they were dropped from
+  // the file, to be tried again.
+  const std::vector<DocumentRecord>& done() const;
   // Appends one checksummed line with one write(2), and syncs at most once a second (and in finish and the destructor).
-  // On a full disk: Error(kData); what was complete stays, the partial line is cut back.
+  // On a full disk: Error(kData); what was complete stays, the partial line is cut back. Error(kData) also for an id
+  // that has its record already. A summary of fewer records is removed: the run is unfinished again. Not thread-safe.
   void append(const DocumentRecord& record);
   // Writes summary.json (temporary file, fsync, rename).
   void finish(const Json& summary);

@@ -1,0 +1,28 @@
+// The parts of nll_update that differ by instruction set, and a way to name one, for tests and benches.
+#pragma once
+#include <cstdint>
+
+#include "kernels/isa.h"
+#include "kernels/nll.h"
+
+namespace lmbits::kernels {
+
+// nll_update with one instruction set. std::logic_error where isa_available(isa) is false.
+void nll_update_isa(Isa isa, const float* logits, const std::int32_t* targets, NllState* state, NllTile tile);
+
+// A row is folded in blocks of this many columns, counted from its start: small enough to stay in L1 between the pass
+// for the maximum and the pass for the sum, and for fp32 partial sums. Tiles cut at multiples of it change no bit.
+inline constexpr std::int64_t kNllBlock = 2048;
+
+// The sum of e^(x - max) over a block, and the maximum of a block and of what came before it.
+struct NllBlock {
+  double sum;  // NaN where a logit is NaN or +inf
+  float max;
+};
+
+// x [n], 0 <= n <= kNllBlock, at any alignment; reads nothing outside of it. `max` is the maximum so far.
+NllBlock nll_block_scalar(const float* x, std::int64_t n, float max);
+NllBlock nll_block_avx2(const float* x, std::int64_t n, float max);
+NllBlock nll_block_avx512(const float* x, std::int64_t n, float max);
+
+}  // namespace lmbits::kernels

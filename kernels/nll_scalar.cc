@@ -1,0 +1,49 @@
+// The fallback for every processor: the compiler maps its generic vectors to what the baseline has (SSE2, NEON, or
+// scalar instructions).
+#include "kernels/nll_simd.h"
+
+namespace lmbits::kernels {
+namespace {
+
+struct Scalar {
+  static constexpr int kLanes = 4;
+  using Vector = float __attribute__((vector_size(4 * kLanes)));
+  using Words = std::uint32_t __attribute__((vector_size(4 * kLanes)));
+
+  static Vector fill(float value) { return Vector{value, value, value, value}; }
+  static Vector load(const float* x) { return Vector{x[0], x[1], x[2], x[3]}; }
+  static Vector load_first(const float* x, std::int64_t n) {
+    Vector v = fill(kMinusInfinity);
+    for (int lane = 0; lane < n; ++lane) v[lane] = x[lane];
+    return v;
+  }
+  static Vector add(Vector a, Vector b) { return a + b; }
+  static Vector subtract(Vector a, Vector b) { return a - b; }
+  static Vector multiply(Vector a, Vector b) { return a * b; }
+  static Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
+  static Vector max_or_second(Vector a, Vector b) { return a > b ? a : b; }  // b where one is NaN
+
+  // Adding 1.5 * 2^23 leaves no bits for a fraction. Right for |a| < 2^22; beyond it scale_unless_less gives 0.
+  static Vector round(Vector a) { return (a + fill(kRounder)) - fill(kRounder); }
+
+  // p * 2^n, but 0 where d < limit (not where d is NaN). Where it is not, -126 <= n, so 2^n is a normal number.
+  static Vector scale_unless_less(Vector p, Vector n, Vector d, Vector limit) {
+    const Words integer = reinterpret_cast<Words>(n + fill(kRounder));  // n in the low bits
+    const Vector power = reinterpret_cast<Vector>((integer + 127U) << 23);
+    return d < limit ? fill(0.0F) : p * power;
+  }
+  static float reduce_max(Vector a) {
+    float max = a[0];
+    for (int lane = 1; lane < kLanes; ++lane) max = a[lane] > max ? a[lane] : max;
+    return max;
+  }
+  static double reduce_add(Vector a) { return (double{a[0]} + double{a[1]}) + (double{a[2]} + double{a[3]}); }
+
+  static constexpr float kRounder = 0x1.8p23F;
+};
+
+}  // namespace
+
+NllBlock nll_block_scalar(const float* x, std::int64_t n, float max) { return nll_block<Scalar>(x, n, max); }
+
+}  // namespace lmbits::kernels

@@ -1,0 +1,77 @@
+// lmbits rank: which checkpoint compresses best, and how sure are we?
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "src/cli/commands.h"
+#include "src/cli/stdout_style.h"
+#include "src/report/rank_report.h"
+#include "src/store/run_directory.h"
+
+namespace lmbits::cli {
+namespace {
+
+struct RankOptions {
+  std::string directory;
+  std::string format = "table", by = "bits_per_byte", method = "bca";
+  bool json = false, no_baselines = false;
+  RankRequest request;
+};
+
+constexpr const char* kRankHelp =
+    "Example:\n"
+    "  lmbits eval --model a.pt --model b.pt --corpus novel.txt --split paragraphs -o runs\n"
+    "  lmbits rank runs\n"
+    "  lmbits rank runs --corpus novel --format csv > ranks.csv\n"
+    "\n"
+    "Each corpus has its table, best model first. All models of a corpus share the bootstrap's resamples of its\n"
+    "documents (of blocks of text where there are fewer than 10), so what makes a document hard for every model\n"
+    "cancels in their differences. `1-3` in the rank column means: at the level asked for, this model's rank lies\n"
+    "between 1 and 3. `≈` marks models tied with the best: the interval of their difference to it includes 0.\n"
+    "With several corpora, overall tables follow: micro (all bits over all bytes) and macro (the mean of the corpora).";
+
+void run_rank(const RankOptions& options) {
+  RankRequest request = options.request;
+  request.metric = options.by == "ratio"           ? Metric::kRatio
+                   : options.by == "bits_per_char" ? Metric::kBitsPerChar
+                                                   : Metric::kBitsPerByte;
+  request.method = options.method == "bca" ? IntervalMethod::kBca : IntervalMethod::kPercentile;
+  request.baselines = !options.no_baselines;
+  request.n_threads = default_threads();
+  const RankReport report = rank_runs(read_runs(options.directory), request);
+  const std::string format = options.json ? "json" : options.format;
+  if (format == "json") {
+    print(to_json(report).dump(2) + "\n");
+  } else if (format == "csv") {
+    print(to_csv(report));
+  } else if (format == "markdown") {
+    print(to_markdown(report));
+  } else {
+    print(to_text(report, stdout_style()));
+  }
+}
+
+}  // namespace
+
+void add_rank(CLI::App& app, int& /*exit_code*/) {
+  const auto options = std::make_shared<RankOptions>();
+  CLI::App* command = app.add_subcommand("rank", "Rank the scored models, with intervals for numbers, differences and ranks");
+  command->add_option("DIR", options->directory, "The folder that `lmbits eval -o` wrote")->required();
+  command->add_option("--by", options->by, "What to rank by (default bits_per_byte)")
+      ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "ratio"}));
+  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")->check(CLI::Range(0.5, 0.9999));
+  command->add_option("--method", options->method, "Bootstrap interval (default bca)")
+      ->check(CLI::IsMember({"bca", "percentile"}));
+  command->add_option("--resamples", options->request.n_resamples, "Bootstrap resamples (default 10000, fewer for very many models or documents)")
+      ->check(CLI::Range(100, 10000000));
+  command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
+  command->add_option("--corpus", options->request.corpora, "Only these corpora (default all)");
+  command->add_option("--format", options->format, "How to print (default table)")
+      ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
+  command->add_flag("--json", options->json, "The same as --format json");
+  command->add_flag("--no-baselines", options->no_baselines, "Leave out gzip, xz and the other compressors");
+  command->add_flag("--doc-baselines", options->request.document_baselines, "Also the compressors on each document by itself");
+  command->footer(kRankHelp);
+  command->callback([options] { run_rank(*options); });
+}
+
+}  // namespace lmbits::cli

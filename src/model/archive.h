@@ -1,0 +1,24 @@
+// A TorchScript archive as a zip of records, before anything in it is run.
+#pragma once
+#include <memory>
+#include <string>
+
+namespace lmbits {
+
+struct Archive {
+  std::string path;
+  std::string content_hash;  // see below
+  std::string metadata;      // the extra file lmbits.json, empty where there is none
+};
+
+// XXH3-128 over every record but lmbits.json, in the order of their names (without the archive's root folder): the
+// name, a zero byte, the length as 8 little-endian bytes, the bytes. The zip's own checksums are not verified when
+// TorchScript loads an archive, so flipped weights load silently; this hash is what notices.
+//
+// Throws Error(kModel) when `path` is no readable archive.
+Archive read_archive(const std::string& path);
+
+// One extra file of the archive; empty where there is none.
+std::string read_extra_file(const std::string& path, const std::string& name);
+
+}  // namespace lmbits

@@ -1,0 +1,26 @@
+// From hidden states to bits: the one bridge between torch and kernels/. [N,V] logits never exist.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+namespace lmbits {
+
+struct HeadOptions {
+  std::int64_t vocab_size;                     // columns from here on are padding
+  std::int64_t tile_bytes = 4 << 20;           // of fp32 logits alive at a time
+  std::optional<double> logit_scale, softcap;  // logits = softcap * tanh(scale * (h w^T + bias) / softcap)
+};
+
+// bits[N] of hidden rows h [N,D] against the head weight [V,D] (float32), a tile of rows x vocabulary at a time.
+void head_weight_bits(const at::Tensor& h, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                      const std::vector<std::int32_t>& targets, const HeadOptions& options, std::vector<double>& bits);
+
+// bits[N] where only whole rows of final logits are to be had: `logits(first, n)` gives rows [first, first + n).
+void logit_bits(const std::function<at::Tensor(std::int64_t first, std::int64_t n)>& logits,
+                const std::vector<std::int32_t>& targets, const HeadOptions& options, std::vector<double>& bits);
+
+}  // namespace lmbits

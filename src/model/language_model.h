@@ -1,0 +1,47 @@
+// A language model as the scoring engine sees it: ids in, bits out. No torch in sight.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/core/json.h"
+#include "src/model/batch.h"
+#include "src/tokenizer/tokenizer.h"
+
+namespace lmbits {
+
+struct ModelInfo {
+  std::string name;
+  std::string fingerprint;  // 32 hex digits over code, weights and metadata
+  std::int64_t context_length = 0;
+  std::int64_t vocab_size = 0;  // ids that can be predicted
+  std::optional<std::int32_t> bos_id, eos_id;
+  std::string dtype;               // of the arithmetic: "float32", "bfloat16", ...
+  std::int64_t n_parameters = 0;   // 0: unknown
+  std::int64_t bytes_per_position = 0;  // rough size of the activations, for bounding a batch; 0: negligible
+  Json metadata;                   // as the bundle states it: parameters, training, licence ...
+  std::vector<std::string> warnings;
+};
+
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+  const ModelInfo& info() const { return info_; }  // known without the weights, but for bytes_per_position and warnings
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+
+  // Brings the weights into memory and probes the model; once, before score. Throws Error(kModel) with one line that says
+  // what is wrong.
+  virtual void load() {}
+
+  // bits[i] = -log2 p(targets[i] | the ids up to and including rows[i] in its sequence), [N]. Safe to call from several
+  // threads at once. NaN where the model gave NaN. Throws Error(kModel) when the model breaks its contract.
+  virtual void score(const Batch& batch, std::vector<double>& bits) const = 0;
+
+ protected:
+  ModelInfo info_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+};
+
+}  // namespace lmbits

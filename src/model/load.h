@@ -1,0 +1,38 @@
+// Opens a model by what the user typed.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "src/model/language_model.h"
+
+namespace lmbits {
+
+struct ModelSpec {
+  std::string name;  // empty: the bundle's own, else the file's stem
+  std::string path;  // NAME.pt (a bundle, or a bare archive with a sidecar NAME.json), uniform:V or bigram:FILE
+};
+
+// "NAME=PATH" or "PATH".
+ModelSpec parse_model_spec(const std::string& text);
+
+struct LoadOptions {
+  std::string dtype = "auto";  // of weights and arithmetic: auto (float32 on a CPU) | float32 | bfloat16 | float16
+  std::string device = "cpu";
+};
+
+// Reads the metadata and the tokenizer and verifies the content hash; the weights wait for LanguageModel::load. Throws
+// Error(kModel) with one line that says what is wrong.
+std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptions& options);
+
+// What the file says of itself: metadata, level, methods, content hash and whether it matches, and what the probe found.
+// Never throws for a broken bundle: `problem` then says what is wrong with it.
+Json describe_model(const ModelSpec& spec, const LoadOptions& options);
+
+// Once per process and thread: one thread per operator (parallelism is over batches), no recompilation at new shapes.
+void prepare_torch();
+void prepare_torch_thread();
+
+// What this machine offers: libtorch's version, CPU capability, devices.
+Json describe_torch();
+
+}  // namespace lmbits

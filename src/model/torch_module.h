@@ -1,0 +1,42 @@
+// A TorchScript archive as three functions on tensors. Included only where torch is at home: src/model/*.cc.
+//
+// Shapes: B batch, T time, D hidden, R rows, V columns of the logits (the padded vocabulary).
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <torch/csrc/jit/api/module.h>
+
+#include <optional>
+#include <string>
+
+#include "src/model/bundle.h"
+
+namespace lmbits {
+
+enum class WeightDtype { kAuto, kFloat32, kBFloat16, kFloat16 };  // kAuto: float32 on a CPU
+
+class TorchModule {
+ public:
+  // Loads, converts the weights, points every device constant that tracing left in the graph at the CPU, and freezes.
+  // Throws Error(kModel) when the file does not load or offers no forward(ids).
+  TorchModule(const std::string& path, WeightDtype dtype);
+
+  // What the archive offers: 0 forward, 1 also hidden and head, 2 also head_weight.
+  int level() const { return level_; }
+
+  at::Tensor forward(const at::Tensor& ids) const;  // int64 [B,T] -> logits [B,T,V]
+  at::Tensor hidden(const at::Tensor& ids) const;   // int64 [B,T] -> [B,T,D]
+  at::Tensor head(const at::Tensor& h) const;       // [R,D] -> logits [R,V]
+  const at::Tensor& head_weight() const { return head_weight_; }            // [V,D]
+  const std::optional<at::Tensor>& head_bias() const { return head_bias_; }  // [V]
+
+ private:
+  at::Tensor call(const char* method, const at::Tensor& input) const;
+
+  std::string path_;
+  mutable torch::jit::Module module_;  // calling a method of a const Module is not const in torch's API
+  int level_ = 0;
+  at::Tensor head_weight_;
+  std::optional<at::Tensor> head_bias_;
+};
+
+}  // namespace lmbits

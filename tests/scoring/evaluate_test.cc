@@ -1,0 +1,257 @@
+// The whole way from corpus files to summaries, with models whose answer is known.
+#include "src/scoring/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "src/core/file.h"
+#include "src/store/run_directory.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/toy_bundle.h"
+
+namespace lmbits {
+namespace {
+
+using testing::TemporaryFolder;
+
+class Silent : public EvalObserver {
+ public:
+  void run_started(const std::string&, std::optional<std::int64_t>, std::int64_t) override {}
+  void run_progress(const ScoreProgress&) override {}
+  void run_finished(const std::string&, const Json&, bool resumed) override { n_resumed += resumed; }
+  void run_failed(const std::string& name, const Error& error) override { failures.push_back(name + ": " + error.what()); }
+  void model_failed(const std::string& name, const Error& error) override { failures.push_back(name + ": " + error.what()); }
+
+  std::vector<std::string> failures;
+  int n_resumed = 0;
+};
+
+// Prose-like bytes, none of them special; a function of the seed alone.
+std::string text(std::size_t n, unsigned seed) {
+  std::string result;
+  for (std::size_t i = 0; i < n; ++i) {
+    seed = seed * 1664525u + 1013904223u;
+    result.push_back(" etaoin shrdlu,.\n"[(seed >> 24) % 17]);
+  }
+  return result;
+}
+
+class Evaluate : public ::testing::Test {
+ protected:
+  std::string write(const std::string& name, const std::string& bytes) {
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+    return folder_ / name;
+  }
+
+  std::string write_jsonl(const std::string& name, const std::vector<std::string>& texts) {
+    std::string lines;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      lines += Json({{"id", "doc" + std::to_string(i)}, {"text", texts[i]}}).dump() + "\n";
+    }
+    return write(name, lines);
+  }
+
+  EvalRequest request(const std::string& model, const std::string& corpus) {
+    EvalRequest r;
+    r.models = {model};
+    CorpusSpec spec;
+    spec.path = corpus;
+    spec.name = "c";
+    r.corpora = {spec};
+    r.output = folder_ / ("out" + std::to_string(n_++));
+    return r;
+  }
+
+  // Runs it and gives the one run back.
+  Run evaluate_one(const EvalRequest& r) {
+    Silent observer;
+    const EvalOutcome outcome = evaluate(r, observer);
+    EXPECT_EQ(outcome.n_runs, 1) << (observer.failures.empty() ? "" : observer.failures[0]);
+    const std::vector<Run> runs = read_runs(r.output);
+    EXPECT_EQ(runs.size(), 1u);
+    return runs.at(0);
+  }
+
+  static std::map<std::string, double> bits_by_id(const Run& run) {
+    std::map<std::string, double> bits;
+    for (const DocumentRecord& record : run.records) bits[record.id] = record.bits;
+    return bits;
+  }
+
+  TemporaryFolder folder_;
+  int n_ = 0;
+};
+
+std::vector<std::string> some_texts() {
+  std::vector<std::string> texts = {"", "a", text(15, 1), text(64, 2), text(65, 3), text(1000, 4), text(9000, 5)};
+  for (unsigned i = 0; i < 30; ++i) texts.push_back(text(20 + 13 * i, 100 + i));
+  return texts;
+}
+
+TEST_F(Evaluate, UniformModelCostsLog2VocabularyForEveryByte) {
+  const std::string corpus = write_jsonl("c.jsonl", some_texts());
+  for (const char* convention : {"default", "lm-eval", "uncheatable", "lmic"}) {
+    EvalRequest r = request("uniform:1000", corpus);
+    r.convention.name = convention;
+    r.convention.window = 100;
+    const Run run = evaluate_one(r);
+    std::int64_t n_bytes = 0;
+    for (const DocumentRecord& record : run.records) {
+      EXPECT_EQ(record.n_scored, record.n_bytes) << convention << " " << record.id;
+      EXPECT_NEAR(record.bits, std::log2(1000.0) * static_cast<double>(record.n_bytes), 1e-9 * (1 + record.bits)) << convention;
+      n_bytes += record.n_bytes;
+    }
+    EXPECT_EQ(run.summary["n_bytes"], n_bytes);
+    EXPECT_NEAR(run.summary["bits_per_byte"].get<double>(), std::log2(1000.0), 1e-12) << convention;
+  }
+}
+
+TEST_F(Evaluate, BigramModelEqualsItsClosedForm) {
+  const std::string training = text(5000, 77) + std::string("\0\xff", 2);
+  const std::string model = "bigram:" + write("train.txt", training);
+  const std::vector<std::string> texts = some_texts();
+  const Run run = evaluate_one(request(model, write_jsonl("c.jsonl", texts)));
+  const auto bits = bits_by_id(run);
+  const auto count = [&](int a, int b) {  // a < 0: any
+    std::int64_t n = 0;
+    for (std::size_t i = a < 0 ? 0 : 1; i < training.size(); ++i) {
+      n += (a < 0 || static_cast<unsigned char>(training[i - 1]) == a) && (b < 0 || static_cast<unsigned char>(training[i]) == b);
+    }
+    return static_cast<double>(n);
+  };
+  for (const std::size_t d : {1u, 2u, 3u, 5u}) {
+    double expected = 0.0;
+    for (std::size_t i = 0; i < texts[d].size(); ++i) {
+      const int a = i == 0 ? -1 : static_cast<unsigned char>(texts[d][i - 1]);
+      const int b = static_cast<unsigned char>(texts[d][i]);
+      expected -= std::log2((count(a, b) + 1) / (count(a, -1) + 256));
+    }
+    EXPECT_NEAR(bits.at("doc" + std::to_string(d)), expected, 1e-9 * expected);
+  }
+}
+
+TEST_F(Evaluate, NeitherThreadsNorBatchesNorOrderChangeADocument) {
+  const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
+  std::vector<std::string> texts = some_texts();
+  const std::string corpus = write_jsonl("c.jsonl", texts);
+  const Run base = evaluate_one(request(model, corpus));
+  EvalRequest threads = request(model, corpus);
+  threads.score.n_threads = 2;
+  EXPECT_EQ(bits_by_id(evaluate_one(threads)), bits_by_id(base)) << "to the last bit";
+
+  // Other neighbours at the same shapes: the documents in reverse, ids kept.
+  std::string reversed;
+  for (std::size_t i = texts.size(); i-- > 0;) {
+    reversed += Json({{"id", "doc" + std::to_string(i)}, {"text", texts[i]}}).dump() + "\n";
+  }
+  const Run back = evaluate_one(request(model, write("reversed.jsonl", reversed)));
+  EXPECT_EQ(bits_by_id(back), bits_by_id(base)) << "to the last bit";
+  EXPECT_EQ(back.summary["bits"], base.summary["bits"]);
+
+  double worst = 0.0;
+  for (const std::int64_t batch : {1, 3, 64}) {
+    EvalRequest r = request(model, corpus);
+    r.score.max_sequences = batch;
+    for (const auto& [id, bits] : bits_by_id(evaluate_one(r))) {
+      if (bits > 0) worst = std::max(worst, std::abs(bits / bits_by_id(base).at(id) - 1));
+    }
+  }
+  std::printf("worst relative difference of a document between batches of 1, 3, 64 and the default: %.2e\n", worst);
+  EXPECT_LE(worst, 1e-6);
+}
+
+TEST_F(Evaluate, SplittingACorpusChangesNothing) {
+  const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
+  const std::vector<std::string> texts = some_texts();
+  const Run whole = evaluate_one(request(model, write_jsonl("whole.jsonl", texts)));
+  double bits = 0.0;
+  std::int64_t n_scored = 0;
+  for (int half = 0; half < 2; ++half) {
+    std::vector<std::string> part;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      if (static_cast<int>(i % 2) == half) part.push_back(texts[i]);
+    }
+    const Run run = evaluate_one(request(model, write_jsonl("half.jsonl", part)));
+    bits += run.summary["bits"].get<double>();
+    n_scored += run.summary["n_scored"].get<std::int64_t>();
+  }
+  EXPECT_NEAR(bits, whole.summary["bits"].get<double>(), 1e-12 * bits);
+  EXPECT_EQ(n_scored, whole.summary["n_scored"]);
+}
+
+TEST_F(Evaluate, AFinishedRunIsNotComputedAgainAndAChangedCorpusIsRefused) {
+  const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
+  const std::string corpus = write_jsonl("c.jsonl", some_texts());
+  const EvalRequest r = request(model, corpus);
+  evaluate_one(r);
+  Silent again;
+  EXPECT_EQ(evaluate(r, again).exit_code(), 0);
+  EXPECT_EQ(again.n_resumed, 1);
+
+  write_jsonl("c.jsonl", {"other"});
+  Silent changed;
+  const EvalOutcome outcome = evaluate(r, changed);
+  EXPECT_EQ(outcome.exit_code(), static_cast<int>(ErrorKind::kConfig));
+  ASSERT_EQ(changed.failures.size(), 1u);
+  EXPECT_NE(changed.failures[0].find("corpus"), std::string::npos) << changed.failures[0];
+}
+
+TEST_F(Evaluate, OneBadModelOrDocumentStopsNothing) {
+  const std::string good = testing::write_toy_bundle(folder_ / "toy.pt");
+  const std::string bad = testing::write_toy_bundle(folder_ / "bad.pt", {.mix = "e + e.mean(1, True)"});
+  EvalRequest r = request(good, write("c.jsonl", "{\"text\":\"fine\"}\nnot json\n{\"text\":\"also fine\"}\n"));
+  r.models = {bad, good};
+  Silent observer;
+  const EvalOutcome outcome = evaluate(r, observer);
+  EXPECT_EQ(outcome.exit_code(), kExitSomeFailed);
+  EXPECT_EQ(outcome.n_runs, 1);
+  EXPECT_EQ(outcome.n_failed_models, 1);
+  EXPECT_EQ(outcome.n_failed_documents, 1);
+  const Run run = read_runs(r.output).at(0);
+  EXPECT_EQ(run.summary["n_documents"], 2);
+  EXPECT_EQ(run.summary["n_failed"], 1);
+  int n_noted = 0;
+  for (const auto& file : std::filesystem::directory_iterator(r.output / "failures")) {
+    n_noted += read_file(file.path()).find("bidirectional") != std::string::npos;
+  }
+  EXPECT_EQ(n_noted, 1);
+
+  r.models = {bad};
+  r.output = folder_ / "alone";
+  EXPECT_EQ(evaluate(r, observer).exit_code(), static_cast<int>(ErrorKind::kModel));
+}
+
+TEST_F(Evaluate, StreamsCountEveryByteOfTheCorpusOnce) {
+  const std::vector<std::string> texts = some_texts();
+  const std::string corpus = write_jsonl("c.jsonl", texts);
+  std::int64_t n_bytes = 0;
+  for (const std::string& t : texts) n_bytes += static_cast<std::int64_t>(t.size());
+  for (const char* convention : {"hkust", "llama-ppl", "gptq"}) {
+    EvalRequest r = request("uniform:256", corpus);
+    r.convention.name = convention;
+    r.convention.window = 50;
+    if (std::string(convention) == "hkust") r.convention.stride = 20;
+    const Run run = evaluate_one(r);
+    EXPECT_EQ(run.summary["n_bytes"], n_bytes) << convention;
+    EXPECT_EQ(run.summary["n_chars"], n_bytes) << convention;
+    EXPECT_NEAR(run.summary["bits_per_token"].get<double>(), 8.0, 1e-12) << convention;
+  }
+}
+
+TEST_F(Evaluate, ALongDocumentContinuesFromItsCheckpoint) {
+  const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
+  const std::string corpus = write("long.txt", text(20000, 9));
+  EvalRequest r = request(model, corpus);
+  r.score.checkpoint_bytes = 1000;
+  r.score.checkpoint_windows = 8;
+  const Run whole = evaluate_one(r);
+  EXPECT_EQ(whole.records.size(), 1u);
+  for (const auto& file : std::filesystem::directory_iterator(whole.path)) {
+    EXPECT_EQ(file.path().filename().string().find("checkpoint"), std::string::npos) << "left behind: " << file.path();
+  }
+}
+
+}  // namespace
+}  // namespace lmbits

@@ -1,0 +1,75 @@
+// Writes small TorchScript bundles for tests: a sound causal model, and ways to break it.
+#pragma once
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <torch/csrc/jit/api/module.h>
+
+#include <filesystem>
+#include <string>
+
+#include "src/core/file.h"
+#include "src/core/json.h"
+#include "src/model/archive.h"
+
+namespace lmbits::testing {
+
+struct ToyBundle {
+  std::int64_t vocab = 257;  // bytes and BOS
+  std::int64_t dim = 16;
+  std::int64_t context = 64;
+  int level = 2;
+  // How the hidden states [B,T,D] come from the embeddings e [B,T,D]; this one is causal and takes right padding.
+  std::string mix = "torch.cumsum(e, 1) / torch.arange(1, e.size(1) + 1, device=e.device).view(1, -1, 1) + e";
+  std::string forward = "self.head(self.hidden(ids))";
+  Json metadata_changes = Json::object();
+  bool with_hash = true;
+  bool with_metadata = true;
+};
+
+inline Json toy_metadata(const ToyBundle& toy) {
+  Json metadata = {{"format", "lmbits-bundle-1"},
+                   {"name", "toy"},
+                   {"context_length", toy.context},
+                   {"vocab_size", toy.vocab},
+                   {"padded_vocab_size", toy.vocab},
+                   {"bos_id", 256},
+                   {"eos_id", nullptr},
+                   {"tokenizer", {{"kind", "bytes"}, {"file", nullptr}}},
+                   {"parameters", {{"total", 2 * toy.vocab * toy.dim}}},
+                   {"dtype", "float32"}};
+  metadata.update(toy.metadata_changes);
+  return metadata;
+}
+
+inline std::string write_toy_bundle(const std::filesystem::path& path, const ToyBundle& toy = {}) {
+  torch::jit::Module module("Toy");
+  const auto weights = [&](double step) {  // fixed, spread over about [-1, 1]
+    return (at::arange(toy.vocab * toy.dim, at::kDouble) * step).sin().reshape({toy.vocab, toy.dim}).to(at::kFloat);
+  };
+  module.register_parameter("embedding", weights(0.7), false);
+  module.register_parameter("weight", weights(1.3), false);
+  module.register_buffer("calls", at::zeros({1}));
+  if (toy.level >= 1) {
+    module.define("def hidden(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n  return " + toy.mix);
+    module.define("def head(self, h: Tensor) -> Tensor:\n  return torch.matmul(h, self.weight.t())");
+  }
+  if (toy.level >= 2) module.define("def head_weight(self) -> Tensor:\n  return self.weight");
+  const std::string forward =
+      toy.level >= 1 ? toy.forward : "torch.matmul(" + toy.mix + ", self.weight.t())";
+  module.define("def forward(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n  return " + forward);
+  if (!toy.with_metadata) {
+    module.save(path.string());
+    return path.string();
+  }
+  torch::jit::ExtraFilesMap extra{{"lmbits.json", toy_metadata(toy).dump()}};
+  module.save(path.string(), extra);
+  if (toy.with_hash) {
+    Json metadata = toy_metadata(toy);
+    metadata["content_hash"] = read_archive(path.string()).content_hash;
+    extra["lmbits.json"] = metadata.dump();
+    module.save(path.string(), extra);
+  }
+  return path.string();
+}
+
+}  // namespace lmbits::testing
