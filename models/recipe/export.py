@@ -128,6 +128,7 @@ def metadata(model: TinyLM, facts: dict) -> dict:
         "eos_id": facts["eos_id"],
         "tokenizer": {"kind": facts["tokenizer_kind"], "file": "tokenizer.model" if sentencepiece else None},
         "parameters": {"total": total, "non_embedding": total - embedding, "embedding": embedding},
+        "shape": {"hidden": dim, "layers": len(model.blocks), "heads": model.blocks[0].n_heads},
         "training": {"step": facts["step"], "of_steps": facts["of_steps"], "tokens": facts["tokens"], "flops": flops},
         "dtype": "float16",
         "logit_softcap": None,
