@@ -42,9 +42,9 @@ Kind kind_of(const std::string& path) {
 }
 
 // XXH3-128 of a sequence of strings and streams, each followed by its length, so that no two sequences run together.
-class Fingerprint {
+class CorpusHash {
  public:
-  Fingerprint() : state_(XXH3_createState(), &XXH3_freeState) {
+  CorpusHash() : state_(XXH3_createState(), &XXH3_freeState) {
     if (!state_) throw std::bad_alloc();
     XXH3_128bits_reset(state_.get());
   }
@@ -81,7 +81,7 @@ class Fingerprint {
   std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_;
 };
 
-void add_folder(Fingerprint& fingerprint, const std::string& root) {
+void add_folder(CorpusHash& fingerprint, const std::string& root) {
   for (const std::string& name : list_folder(root)) {
     fingerprint.add(name);
     try {
@@ -136,7 +136,7 @@ std::unique_ptr<CorpusReader> open_corpus(const CorpusSpec& spec) {
 std::string corpus_fingerprint(const CorpusSpec& spec) {
   const Split split = parse_split(spec.split);
   const Kind kind = kind_of(spec.path);
-  Fingerprint fingerprint;
+  CorpusHash fingerprint;
   fingerprint.add("lmbits corpus 1");
   fingerprint.add(spec.field);
   fingerprint.add(split.kind == Split::Kind::kBytes ? std::to_string(split.n_bytes) : spec.split);

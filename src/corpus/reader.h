@@ -5,8 +5,8 @@
 //   a folder         each regular file below it, in the byte order of relative paths, which are the ids. Links to files
 //                    are followed, links to folders are not. Files are text, whatever they are called.
 //   .jsonl, .ndjson  the string under `field` of each line's object. The id is the line's "id" where that is an integer
-//                    or a string that is not empty, else "line-N", N counting from 1. The second "x" is "x~2", and so
-//                    on. Lines of white space alone are skipped.
+//                    or a non-empty string, else "line-N", N counting from 1. The second "x" is "x~2", and so on. Lines
+//                    of white space alone are skipped.
 // `split` cuts each of these further (src/corpus/splitter.h); the pieces of "x" are "x#000000", "x#000001", ...
 //
 // Bytes are never touched: a byte order mark, "\r\n", NUL bytes and invalid UTF-8 are part of the document. (A mark

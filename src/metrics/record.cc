@@ -68,6 +68,7 @@ void read_status(const Json& json, DocumentRecord& record) {
   const std::string status = get_string(at(json, "status"), "status");
   if (status == "ok") {
     record.bits = get_number(at(json, "bits"), "bits");
+    record.bits_squared = get_number(at(json, "bits_squared"), "bits_squared");
   } else if (status == "failed") {
     record.error = get_string(at(json, "error"), "error");
     if (record.error.empty()) refuse("`status` is \"failed\" but `error` is empty");
@@ -111,7 +112,7 @@ std::int64_t block_bytes_for(std::int64_t n_bytes) {
 Json to_json(const DocumentRecord& record) {
   const bool failed = !record.error.empty();
   const auto is_finite = [](double bits) { return std::isfinite(bits); };
-  LMBITS_CHECK(failed || is_finite(record.bits));
+  LMBITS_CHECK(failed || (is_finite(record.bits) && is_finite(record.bits_squared)));
   LMBITS_CHECK(std::all_of(record.block_bits.begin(), record.block_bits.end(), is_finite));
   LMBITS_CHECK(record.block_bits.empty() || record.block_bytes > 0);
   Json json;
@@ -122,7 +123,9 @@ Json to_json(const DocumentRecord& record) {
   json["n_tokens"] = record.n_tokens;
   json["n_scored"] = record.n_scored;
   json["n_forward"] = record.n_forward;
+  json["n_words"] = record.n_words;
   json["bits"] = failed ? Json(nullptr) : Json(record.bits);
+  json["bits_squared"] = failed ? Json(nullptr) : Json(record.bits_squared);
   json["lossless"] = record.lossless;
   json["status"] = failed ? "failed" : "ok";
   if (failed) json["error"] = with_replacement_characters(record.error);
@@ -145,6 +148,7 @@ DocumentRecord record_from_json(const Json& json) {
   record.n_tokens = get_count(at(json, "n_tokens"), "n_tokens");
   record.n_scored = get_count(at(json, "n_scored"), "n_scored");
   record.n_forward = get_count(at(json, "n_forward"), "n_forward");
+  record.n_words = get_count(at(json, "n_words"), "n_words");
   const Json& lossless = at(json, "lossless");
   if (!lossless.is_boolean()) refuse("`lossless` is " + lossless.dump() + ", not true or false");
   record.lossless = lossless.get<bool>();

@@ -18,6 +18,8 @@ struct DocumentRecord {
   std::int64_t n_scored = 0;  // of them, how many were scored
   std::int64_t n_forward = 0;  // positions fed to the model, without padding
   double bits = 0.0;           // sum over the scored tokens of -log2 p
+  double bits_squared = 0.0;   // sum over the scored tokens of (-log2 p)^2: for llama-ppl's error bar
+  std::int64_t n_words = 0;    // as lm-eval counts them: for its word_perplexity; 0 in blocks of a stream
   bool lossless = true;        // decode(encode(text)) == text
   std::string error;           // not empty: failed, and why; `bits` is then 0 and means nothing
 

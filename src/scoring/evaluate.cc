@@ -1,6 +1,7 @@
 #include "src/scoring/evaluate.h"
 
 #include <algorithm>
+#include <cctype>
 #include <ctime>
 #include <future>
 
@@ -39,15 +40,15 @@ std::string folder_name(std::string name) {
 // A corpus, what identifies it, and what classical compressors need for it: computed once, beside the scoring.
 class Corpus {
  public:
-  Corpus(const CorpusSpec& spec, const EvalRequest& request)
-      : spec(spec), fingerprint(corpus_fingerprint(spec)), n_bytes(corpus_size_bytes(spec)) {
+  Corpus(const CorpusSpec& corpus, const EvalRequest& request)
+      : spec(corpus), fingerprint(corpus_fingerprint(corpus)), n_bytes(corpus_size_bytes(corpus)) {
     std::string dictionary;
     std::vector<std::string> names = request.baselines;
     if (const auto found = request.dictionaries.find(spec.name); found != request.dictionaries.end()) {
       dictionary = read_file(found->second);
     }
     const fs::path cache = request.output / ".baselines" / (fingerprint + ".json");
-    baselines_ = std::async(std::launch::async, [spec, names, dictionary, cache] {
+    baselines_ = std::async(std::launch::async, [spec = spec, names, dictionary, cache] {
                    return compute_baselines(spec, names, dictionary, cache);
                  }).share();
   }
@@ -116,10 +117,11 @@ class Evaluation {
     for (const std::string& spec : request_.models) {
       try {
         evaluate_model(parse_model_spec(spec));
+        forget_failure(spec);
       } catch (const Error& e) {
         if (e.kind() != ErrorKind::kModel && e.kind() != ErrorKind::kUnsupported) throw;
         ++outcome_.n_failed_models;
-        note_failure({{"model", spec}}, e);
+        note_failure(spec, e);
         observer_.model_failed(spec, e);
       }
       if (outcome_.interrupted) break;
@@ -144,7 +146,7 @@ class Evaluation {
       } catch (const Error& e) {
         if (e.kind() == ErrorKind::kModel) throw;  // it fails on every corpus
         ++outcome_.n_failed_runs;
-        note_failure({{"run", name}}, e);
+        note_failure(name, e);
         observer_.run_failed(name, e);
       }
       if (outcome_.interrupted) return;
@@ -175,7 +177,7 @@ class Evaluation {
       outcome_.interrupted = true;
       return;
     }
-    Json summary = summarise(info, corpus.spec.name, convention, read_run(path).records, corpus.baselines(),
+    Json summary = summarise(read_run(path), info, convention, corpus.baselines(),
                              {.level = request_.level, .seed = request_.seed});
     summary["profile"] = profile_json(scored.profile);
     writer.finish(summary);
@@ -194,6 +196,7 @@ class Evaluation {
   }
 
   void finish(const std::string& name, const Json& summary, bool resumed) {
+    forget_failure(name);
     ++outcome_.n_runs;
     outcome_.n_failed_documents += summary.value("n_failed", std::int64_t{0});
     observer_.run_finished(name, summary, resumed);
@@ -227,13 +230,18 @@ class Evaluation {
             {"n_scored", p.n_scored}};
   }
 
-  void note_failure(Json what, const Error& e) {
+  // failures/NAME.json, gone again once NAME has succeeded.
+  fs::path failure_path(const std::string& name) const { return request_.output / "failures" / (folder_name(name) + ".json"); }
+
+  void note_failure(const std::string& name, const Error& e) {
     if (!outcome_.first_failure) outcome_.first_failure = e.kind();
-    what["error"] = e.what();
-    what["hint"] = e.hint();
-    what["time"] = utc_now();
-    const fs::path path = request_.output / "failures.jsonl";
-    AppendFile(path, fs::exists(path) ? static_cast<std::int64_t>(fs::file_size(path)) : 0).append(what.dump());
+    fs::create_directories(request_.output / "failures");
+    const Json json = {{"name", name}, {"error", e.what()}, {"hint", e.hint()}, {"time", utc_now()}};
+    write_file_atomically(failure_path(name), json.dump(2) + "\n");
+  }
+
+  void forget_failure(const std::string& name) const {
+    if (fs::exists(failure_path(name))) remove_file(failure_path(name));
   }
 
   const EvalRequest& request_;

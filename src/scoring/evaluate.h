@@ -57,7 +57,7 @@ struct EvalOutcome {
 };
 
 // Runs that are finished are not computed again, unfinished ones resume. A model, a run or a document that fails is
-// recorded (failures.jsonl in `output`, failed records in the run) and the rest goes on. Throws Error(kConfig, kData)
+// recorded (failures/NAME.json in `output`, failed records in the run) and the rest goes on. Throws Error(kConfig, kData)
 // for what is wrong with the request itself: an unreadable corpus, two models of one name.
 EvalOutcome evaluate(const EvalRequest& request, EvalObserver& observer);
 

@@ -30,7 +30,13 @@ bool RecordBuilder::fold(std::int64_t index, const std::vector<double>& bits, co
     waiting_.erase(first);
     ++next_;
   }
-  return next_ == n_windows_;
+  if (next_ < n_windows_) return false;
+  if (!record_.error.empty()) {  // sums with a NaN in them mean nothing
+    record_.bits = record_.bits_squared = 0.0;
+    record_.block_bits.clear();
+    record_.block_bytes = 0;
+  }
+  return true;
 }
 
 void RecordBuilder::fold(const Sums& sums) {

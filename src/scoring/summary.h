@@ -1,13 +1,13 @@
 // A finished run's summary.json (fields: docs/formats.md) from its records.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
-#include <vector>
 
 #include "src/conventions/convention.h"
 #include "src/core/json.h"
-#include "src/metrics/record.h"
 #include "src/model/language_model.h"
+#include "src/store/run_directory.h"
 
 namespace lmbits {
 
@@ -16,9 +16,8 @@ struct SummaryOptions {
   std::uint64_t seed = 1;  // of its bootstrap
 };
 
-// `baselines`: codec name -> compressed bytes of the whole corpus. The records' order does not matter.
-Json summarise(const ModelInfo& model, const std::string& corpus, const Convention& convention,
-               std::vector<DocumentRecord> records, const std::map<std::string, std::int64_t>& baselines,
-               const SummaryOptions& options);
+// `baselines`: codec name -> compressed bytes of the whole corpus. The order of the run's records does not matter.
+Json summarise(const Run& run, const ModelInfo& model, const Convention& convention,
+               const std::map<std::string, std::int64_t>& baselines, const SummaryOptions& options);
 
 }  // namespace lmbits

@@ -29,6 +29,8 @@ DocumentRecord full_record() {
   record.n_tokens = 3000;
   record.n_scored = 2999;
   record.n_forward = 4500;
+  record.n_words = 321;
+  record.bits_squared = 9876.5432109876543;
   record.bits = 12345.678;
   record.lossless = false;
   record.block_bytes = 4096;
@@ -44,6 +46,8 @@ void expect_equal(const DocumentRecord& a, const DocumentRecord& b) {
   EXPECT_EQ(a.n_tokens, b.n_tokens);
   EXPECT_EQ(a.n_scored, b.n_scored);
   EXPECT_EQ(a.n_forward, b.n_forward);
+  EXPECT_EQ(a.n_words, b.n_words);
+  EXPECT_EQ(a.bits_squared, b.bits_squared);
   EXPECT_EQ(std::bit_cast<std::uint64_t>(a.bits), std::bit_cast<std::uint64_t>(b.bits));
   EXPECT_EQ(a.lossless, b.lossless);
   EXPECT_EQ(a.error, b.error);
@@ -145,7 +149,7 @@ TEST(Record, EveryWrongValueIsNamed) {
     return json;
   };
   for (const auto& [key, value] : good.items()) expect_refused(with(key, Json(nullptr)), key);
-  for (const char* key : {"n_bytes", "n_chars", "n_tokens", "n_scored", "n_forward", "block_bytes"}) {
+  for (const char* key : {"n_bytes", "n_chars", "n_tokens", "n_scored", "n_forward", "n_words", "block_bytes"}) {
     for (const Json& value : {Json(-1), Json(1.5), Json("1"), Json(std::uint64_t{1} << 63)}) {
       expect_refused(with(key, value), key);
     }
@@ -169,15 +173,18 @@ TEST(Record, UndefinedBitsAreNeverWritten) {
 }
 
 TEST(Blocks, AreTheSmallestThatNeedNoMoreThan1024) {
-  for (std::int64_t n = 0; n < 40'000'000; n += n / 50 + 1) {
-    for (const std::int64_t n_bytes : {n, (n / 4096) * 4096, (n / 4096) * 4096 + 1}) {
-      const std::int64_t block = block_bytes_for(n_bytes);
-      const auto blocks_of = [&](std::int64_t size) { return (n_bytes + size - 1) / size; };
-      ASSERT_EQ(block % 4096, 0);
-      ASSERT_TRUE(std::has_single_bit(static_cast<std::uint64_t>(block)));
-      ASSERT_LE(blocks_of(block), 1024);
-      ASSERT_TRUE(block == 4096 || blocks_of(block / 2) > 1024) << n_bytes;
-    }
+  std::vector<std::int64_t> sizes = {0, 1};
+  for (std::int64_t n = 1; n < 40'000'000; n += n / 50 + 1) sizes.push_back(n);
+  for (std::int64_t full = 1024 * 4096; full < 1'000'000'000'000; full *= 2) {  // where the block size changes
+    for (const std::int64_t n : {full - 1, full, full + 1}) sizes.push_back(n);
+  }
+  for (const std::int64_t n_bytes : sizes) {
+    const std::int64_t block = block_bytes_for(n_bytes);
+    const auto blocks_of = [&](std::int64_t size) { return (n_bytes + size - 1) / size; };
+    ASSERT_EQ(block % 4096, 0);
+    ASSERT_TRUE(std::has_single_bit(static_cast<std::uint64_t>(block)));
+    ASSERT_LE(blocks_of(block), 1024) << n_bytes;
+    ASSERT_TRUE(block == 4096 || blocks_of(block / 2) > 1024) << n_bytes;
   }
 }
 

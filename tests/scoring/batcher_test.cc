@@ -61,7 +61,9 @@ TEST(Batcher, PacksTargetsBesideTheRowsThatPredictThem) {
   ASSERT_EQ(batch.rows.size(), 15u + 18u);
   for (std::size_t i = 0; i < batch.rows.size(); ++i) {
     EXPECT_EQ(batch.ids[static_cast<std::size_t>(batch.rows[i])] + 1, batch.targets[i]);
-    if (i > 0) EXPECT_LT(batch.rows[i - 1], batch.rows[i]);
+    if (i > 0) {
+      EXPECT_LT(batch.rows[i - 1], batch.rows[i]);
+    }
   }
   EXPECT_EQ(batch.ids[20 + 18], 0) << "padding";
   EXPECT_EQ(batch.ids[40], 0) << "dummy sequence";

@@ -1,0 +1,209 @@
+// lmbits eval: many models on many corpora.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <thread>
+
+#include "src/cli/commands.h"
+#include "src/cli/convention_flags.h"
+#include "src/cli/eval_library.h"
+#include "src/cli/progress_line.h"
+#include "src/cli/stdout_style.h"
+#include "src/report/table.h"
+
+namespace lmbits::cli {
+namespace {
+
+constexpr const char* kHelp =
+    "Example:\n"
+    "  lmbits eval --model small.pt --model new=big.pt --corpus novel.txt --corpus web.jsonl.zst -o runs\n"
+    "  lmbits rank runs\n"
+    "\n"
+    "Each pair of a model and a corpus is a folder below -o. The same command again resumes what was stopped or killed\n"
+    "and computes nothing twice. Models: a bundle, a bare TorchScript .pt with a sidecar .json, uniform:V, bigram:FILE.\n"
+    "Corpora: a text file, a folder, JSONL; any of them as .gz or .zst.";
+
+struct EvalFlags {
+  EvalRequest request;
+  std::vector<std::string> corpora;
+  std::vector<std::string> dictionaries;
+  std::string field = "text";
+  std::string split = "none";
+  std::int64_t batch = 0;
+  bool profile = false, quiet = false, json = false;
+};
+
+class Reporter final : public EvalObserver {
+ public:
+  explicit Reporter(bool quiet) : quiet_(quiet), progress_(make_progress(quiet)) {}
+
+  void run_started(const std::string& name, std::optional<std::int64_t> n_bytes, std::int64_t n_bytes_done) override {
+    n_bytes_ = 0;
+    progress_->begin({.label = name, .unit = "B", .total = n_bytes, .already_done = n_bytes_done});
+  }
+  void run_progress(const ScoreProgress& now) override {
+    progress_->advance(now.n_bytes_now - n_bytes_);
+    n_bytes_ = now.n_bytes_now;
+  }
+  void run_finished(const std::string& name, const Json& summary, bool resumed) override {
+    progress_->end();
+    if (resumed) say(name + ": finished before");
+    summaries_.push_back(summary);
+    for (const Json& warning : summary["warnings"]) {
+      const auto text = warning.get<std::string>();
+      if (text.find("bootstrap over blocks") == std::string::npos) say(name + ": warning: " + text);
+    }
+  }
+  void run_failed(const std::string& name, const Error& error) override { failed(name, error); }
+  void model_failed(const std::string& model, const Error& error) override { failed(model, error); }
+
+  // Ends the progress line, also of a run that was stopped.
+  void end() { progress_->end(); }
+  const std::vector<Json>& summaries() const { return summaries_; }
+
+ private:
+  void say(const std::string& line) const {
+    if (!quiet_) std::fprintf(stderr, "%s\n", line.c_str());
+  }
+  void failed(const std::string& what, const Error& error) {
+    progress_->end();
+    std::fprintf(stderr, "lmbits: %s: %s\n", what.c_str(), error.what());
+    if (!error.hint().empty()) std::fprintf(stderr, "  hint: %s\n", error.hint().c_str());
+  }
+
+  bool quiet_;
+  std::unique_ptr<Progress> progress_;
+  std::int64_t n_bytes_ = 0;
+  std::vector<Json> summaries_;
+};
+
+std::optional<double> number(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_number()) return std::nullopt;
+  return found->get<double>();
+}
+
+Table results(const std::vector<Json>& summaries) {
+  Table table;
+  table.columns = {{.key = "model", .title = "model", .align = Align::kLeft},
+                   {.key = "corpus", .title = "corpus", .align = Align::kLeft},
+                   {.key = "bits_per_byte", .title = "bits/byte"},
+                   {.key = "interval", .title = "95 % interval", .interval = true},
+                   {.key = "bits_per_char", .title = "bits/char"},
+                   {.key = "ratio", .title = "ratio", .decimals = 3},
+                   {.key = "tokens_per_s", .title = "tokens/s", .decimals = 0},
+                   {.key = "n_failed", .title = "failed"}};
+  for (const Json& s : summaries) {
+    Cell interval;
+    double level = 0.95;
+    if (s["interval"].is_object()) {
+      interval = Interval{s["interval"]["bits_per_byte"][0], s["interval"]["bits_per_byte"][1]};
+      level = s["interval"]["level"].get<double>();
+    }
+    table.columns[3].title = format_fixed(100 * level, level * 100 == std::floor(level * 100) ? 0 : 1) + " % interval";
+    std::optional<double> rate;
+    const auto profile = s.find("profile");
+    if (profile != s.end() && number(*profile, "wall_s").value_or(0.0) > 0) {
+      rate = *number(*profile, "n_scored") / *number(*profile, "wall_s");
+    }
+    table.rows.push_back({{s["model"].get<std::string>(), s["corpus"].get<std::string>(), cell_of(number(s, "bits_per_byte")),
+                           interval, cell_of(number(s, "bits_per_char")), cell_of(number(s, "ratio")), cell_of(rate),
+                           s["n_failed"].get<std::int64_t>()}});
+  }
+  return table;
+}
+
+// Shares of the wall time; what runs beside the model can add up to more than 100 %.
+Table profiles(const std::vector<Json>& summaries) {
+  Table table;
+  table.columns = {{.key = "run", .title = "run", .align = Align::kLeft}, {.key = "wall_s", .title = "wall s", .decimals = 2}};
+  const std::vector<std::pair<const char*, const char*>> parts = {
+      {"model_s", "model %"}, {"read_s", "read %"}, {"tokenize_s", "tokens %"}, {"windows_s", "windows %"},
+      {"records_s", "records %"}, {"baseline_s", "gzip %"}};
+  for (const auto& [key, title] : parts) table.columns.push_back({.key = key, .title = title, .decimals = 2});
+  table.columns.push_back({.key = "padding", .title = "padding %", .decimals = 1});
+  for (const Json& s : summaries) {
+    const Json& p = s["profile"];
+    const double wall_s = *number(p, "wall_s");
+    TableRow row{{s["model"].get<std::string>() + " " + s["corpus"].get<std::string>(), wall_s}};
+    for (const auto& part : parts) row.cells.push_back(100 * *number(p, part.first) / wall_s);
+    row.cells.push_back(100 * (1 - *number(p, "n_forward") / *number(p, "n_positions")));
+    table.rows.push_back(row);
+  }
+  return table;
+}
+
+std::pair<std::string, std::string> split_pair(const std::string& text, const char* flag) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw Error(ErrorKind::kUsage, std::string(flag) + " " + text + " is not NAME=FILE", "for example prose=novels.txt");
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+int run(EvalFlags& flags) {
+  EvalRequest& request = flags.request;
+  for (const std::string& text : flags.corpora) {
+    CorpusSpec spec = parse_corpus_spec(text);
+    spec.field = flags.field;
+    spec.split = flags.split;
+    request.corpora.push_back(spec);
+  }
+  for (const std::string& text : flags.dictionaries) request.dictionaries.insert(split_pair(text, "--dictionary"));
+  if (request.baselines == std::vector<std::string>{"none"}) request.baselines.clear();
+  request.score.max_sequences = flags.batch;
+  Reporter reporter(flags.quiet);
+  const EvalOutcome outcome = eval_library().evaluate(request, reporter);
+  reporter.end();
+  if (flags.json) {
+    print(Json(reporter.summaries()).dump(2) + "\n");
+  } else if (!reporter.summaries().empty()) {
+    print(to_text(results(reporter.summaries()), stdout_style()));
+    if (flags.profile) print("\n" + to_text(profiles(reporter.summaries()), stdout_style()));
+  }
+  if (outcome.interrupted) {
+    std::fprintf(stderr, "stopped; every finished document is kept. To go on: the same command again\n");
+  } else if (!flags.quiet && !flags.json) {
+    std::fprintf(stderr, "runs are in %s; compare them with: lmbits rank %s\n", request.output.c_str(), request.output.c_str());
+  }
+  return outcome.exit_code();
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, int& exit_code) {
+  auto flags = std::make_shared<EvalFlags>();
+  EvalRequest& request = flags->request;
+  request.baselines = {"gzip-9", "zstd-19", "xz-9e", "bzip2-9"};
+  request.output = "runs";
+  request.score.n_threads = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+  CLI::App* command = app.add_subcommand("eval", "how many bits does each model need for each corpus?");
+  command->footer(kHelp);
+  command->add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed")->required();
+  command->add_option("--corpus", flags->corpora, "PATH or NAME=PATH of a text; several allowed")->required();
+  command->add_option("-o,--output", request.output, "folder of the runs")->capture_default_str();
+  command->add_option("--field", flags->field, "JSONL: the key that holds the text")->capture_default_str();
+  command->add_option("--split", flags->split, "cut texts into documents: none, paragraphs, lines, or a number of BYTES")
+      ->capture_default_str();
+  add_convention_flags(*command, request.convention);
+  command->add_option("--threads", request.score.n_threads, "batches computed at a time")
+      ->check(CLI::Range(1, 1024))->capture_default_str();
+  command->add_option("--batch", flags->batch, "windows in a forward pass, as far as memory allows; 0: by size")
+      ->check(CLI::Range(0, 1 << 20))->capture_default_str();
+  command->add_option("--dtype", request.dtype, "of the arithmetic: auto, float32, bfloat16, float16")->capture_default_str();
+  command->add_option("--device", request.device, "cpu or auto")->capture_default_str();
+  command->add_option("--baselines", request.baselines, "compressors set beside the models; none, all, or names")
+      ->delimiter(',')->capture_default_str();
+  command->add_option("--dictionary", flags->dictionaries,
+                      "NAME=FILE: a zstd row for corpus NAME that has seen FILE; several allowed");
+  command->add_option("--level", request.level, "of the intervals")->check(CLI::Range(0.5, 0.9999))->capture_default_str();
+  command->add_option("--seed", request.seed, "of the bootstrap")->capture_default_str();
+  command->add_flag("--profile", flags->profile, "show where the time went");
+  command->add_flag("--json", flags->json, "print the summaries as JSON");
+  command->add_flag("--quiet", flags->quiet, "no progress, no notes");
+  command->callback([flags, &exit_code] {
+    flags->request.command = "lmbits eval";
+    exit_code = run(*flags);
+  });
+}
+
+}  // namespace lmbits::cli

@@ -1,0 +1,15 @@
+// What every tokenizer does alike: its fingerprint, and the check of an id.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace lmbits {
+
+// XXH3-128 of the kind, a NUL byte and whatever defines the tokenizer, as 32 hex digits.
+std::string tokenizer_fingerprint(const std::string& kind, std::string_view definition);
+
+// Error(kData) where `id` is not in [0, vocab_size).
+void check_token_id(std::int32_t id, std::int64_t vocab_size);
+
+}  // namespace lmbits

@@ -1,0 +1,25 @@
+// What a SentencePiece model file says about itself and the library does not tell.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace lmbits {
+
+// The fields of ModelProto that decide how text may be cut and put together again, with the format's defaults.
+// Source: sentencepiece_model.proto of SentencePiece 0.1.97.
+struct SentencePieceSettings {
+  bool is_bpe = false;
+  bool byte_fallback = false;
+  bool maps_characters = false;  // a normalisation table (NFKC, lower case, ...), before or after
+  bool add_dummy_prefix = true;
+  bool remove_extra_whitespaces = true;
+  bool whitespace_as_suffix = false;
+};
+
+// Throws Error(kModel) where the bytes are no protocol buffer message.
+SentencePieceSettings read_sentencepiece_settings(std::string_view model);
+
+// The same model for text that goes on where other text ended: it puts no "▁" in front.
+std::string without_dummy_prefix(std::string_view model);
+
+}  // namespace lmbits

@@ -1,0 +1,212 @@
+// SentencePiece over any bytes and texts of any size, with the ids that one call on the whole text gives.
+//
+// Long texts. One call's time grows faster than its text (twice the time a byte at 4 MB that it takes at 200 kB) and its
+// memory by 100 bytes a byte. So a text is cut every kSegmentBytes, but only where that provably changes nothing: the
+// model is BPE with byte fallback and no normalisation that looks beyond a character, and the two characters beside the
+// cut stand next to each other in no piece. BPE merges neighbours into pieces of the vocabulary, so no merge spans such
+// a cut, and merges that share no symbol do not see each other. Where no such place exists, and for other models
+// (a unigram model adds its scores up in float over the whole text), one call gets it all. Cuts depend on the text and
+// the model alone.
+//
+// A dummy prefix belongs to the text's start, so what follows a cut goes to a second processor that adds none.
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <unordered_set>
+
+#include "src/core/error.h"
+#include "src/corpus/utf8.h"
+#include "src/tokenizer/fingerprint.h"
+#include "src/tokenizer/sentencepiece_model.h"
+#include "src/tokenizer/tokenizer.h"
+
+namespace lmbits {
+namespace {
+
+using sentencepiece::SentencePieceProcessor;
+
+constexpr std::size_t kSegmentBytes = std::size_t{1} << 13;
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // "▁", U+2581, which stands for " " in pieces
+
+std::unique_ptr<SentencePieceProcessor> load(const std::string& model) {
+  auto processor = std::make_unique<SentencePieceProcessor>();
+  const auto status = processor->LoadFromSerializedProto(model);
+  if (!status.ok()) {
+    throw Error(ErrorKind::kModel, std::string("not a SentencePiece model: ") + status.error_message(),
+                "the file is damaged or of another kind");
+  }
+  return processor;
+}
+
+std::string with_spaces(std::string_view piece) {
+  std::string text;
+  for (std::size_t at = 0; at < piece.size();) {
+    const bool space = piece.substr(at).starts_with(kSpace);
+    text += space ? ' ' : piece[at];
+    at += space ? kSpace.size() : 1;
+  }
+  return text;
+}
+
+// Two characters next to each other as a number, with " " for "▁": the same in a text and in a piece.
+std::uint64_t neighbours(std::string_view left, std::string_view right) {
+  const auto number = [](std::string_view character) {
+    if (character == kSpace) character = " ";
+    std::uint32_t bytes = 0;
+    std::memcpy(&bytes, character.data(), character.size());
+    return bytes;
+  };
+  return std::uint64_t{number(left)} << 32 | number(right);
+}
+
+std::string_view character_at(std::string_view text, std::size_t at) {
+  return text.substr(at, utf8_character_length(text.substr(at, 4)));
+}
+
+class SentencePieceTokenizer : public Tokenizer {
+ public:
+  explicit SentencePieceTokenizer(const std::string& model)
+      : processor_(load(model)),
+        settings_(read_sentencepiece_settings(model)),
+        fingerprint_(tokenizer_fingerprint("sentencepiece", model)) {
+    if (settings_.add_dummy_prefix) continuation_ = load(without_dummy_prefix(model));
+    byte_ids_.fill(-1);
+    for (int id = 0; id < processor_->GetPieceSize(); ++id) add_piece(id);
+  }
+
+  Tokens encode(std::string_view text) const override {
+    Tokens tokens;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t n_valid = valid_utf8_prefix(text.substr(at));
+      encode_run(text.substr(at, n_valid), at == 0, tokens);
+      at += n_valid;
+      if (at == text.size()) break;
+      const auto byte = static_cast<unsigned char>(text[at]);
+      if (byte_ids_[byte] < 0) {
+        throw Error(ErrorKind::kData,
+                    "invalid UTF-8 at byte " + std::to_string(at) + ", which this tokenizer cannot encode",
+                    "its SentencePiece model has no byte fallback: repair the text or use another model");
+      }
+      tokens.ids.push_back(byte_ids_[byte]);
+      tokens.n_bytes.push_back(1);
+      ++at;
+    }
+    tokens.lossless = decode(tokens.ids) == text;
+    return tokens;
+  }
+
+  // Not the library's Decode, which turns byte pieces that are no UTF-8 into U+FFFD; the same otherwise.
+  std::string decode(std::span<const std::int32_t> ids) const override {
+    const bool strips_prefix = settings_.add_dummy_prefix || settings_.remove_extra_whitespaces;
+    std::string text;
+    bool at_start = true;
+    for (const std::int32_t id : ids) {
+      check_token_id(id, vocab_size());
+      if (processor_->IsControl(id)) continue;
+      const bool prefixed = at_start && strips_prefix && processor_->IdToPiece(id).starts_with(kSpace);
+      text += std::string_view(bytes_[static_cast<std::size_t>(id)]).substr(prefixed ? 1 : 0);
+      at_start = false;
+    }
+    return text;
+  }
+
+  std::string kind() const override { return "sentencepiece"; }
+  std::string fingerprint() const override { return fingerprint_; }
+  std::int64_t vocab_size() const override { return processor_->GetPieceSize(); }
+  std::optional<std::int32_t> bos_id() const override { return id_or_none(processor_->bos_id()); }
+  std::optional<std::int32_t> eos_id() const override { return id_or_none(processor_->eos_id()); }
+
+  std::string piece(std::int32_t id) const override {
+    check_token_id(id, vocab_size());
+    const bool named = processor_->IsControl(id) || processor_->IsUnknown(id);
+    return named ? processor_->IdToPiece(id) : bytes_[static_cast<std::size_t>(id)];
+  }
+
+ private:
+  static std::optional<std::int32_t> id_or_none(int id) { return id < 0 ? std::nullopt : std::optional(id); }
+
+  void add_piece(int id) {
+    const std::string& piece = processor_->IdToPiece(id);
+    if (processor_->IsByte(id)) {  // "<0xNN>"
+      const auto byte = static_cast<unsigned char>(std::stoi(piece.substr(3, 2), nullptr, 16));
+      byte_ids_[byte] = id;
+      bytes_.emplace_back(1, static_cast<char>(byte));
+    } else if (processor_->IsControl(id) || processor_->IsUnknown(id)) {
+      bytes_.push_back(processor_->DecodeIds({id}));  // nothing, or the model's surface of <unk>
+    } else {
+      bytes_.push_back(with_spaces(piece));
+      for (std::string_view rest = piece; !rest.empty();) {
+        const std::string_view left = character_at(rest, 0);
+        if (left.empty()) break;
+        rest.remove_prefix(left.size());
+        const std::string_view right = rest.empty() ? rest : character_at(rest, 0);
+        if (!right.empty()) joined_.insert(neighbours(left, right));
+      }
+    }
+  }
+
+  // Valid UTF-8, from the start of the text or from behind an invalid byte.
+  void encode_run(std::string_view run, bool at_start, Tokens& tokens) const {
+    while (!run.empty()) {
+      const std::size_t n = segment_length(run);
+      encode_segment(at_start || !continuation_ ? *processor_ : *continuation_, run.substr(0, n), tokens);
+      run.remove_prefix(n);
+      at_start = false;
+    }
+  }
+
+  // The first place from kSegmentBytes on where a cut changes no id.
+  std::size_t segment_length(std::string_view run) const {
+    const bool may_cut = settings_.is_bpe && settings_.byte_fallback && !settings_.maps_characters &&
+                         !settings_.remove_extra_whitespaces && !settings_.whitespace_as_suffix;
+    if (!may_cut || run.size() <= kSegmentBytes) return run.size();
+    std::size_t at = kSegmentBytes;
+    while (utf8_character_length(run.substr(at, 4)) == 0) --at;  // to the beginning of a character
+    for (std::string_view left = character_at(run, at);;) {
+      at += left.size();
+      if (at == run.size()) return at;
+      const std::string_view right = character_at(run, at);
+      if (!joined_.contains(neighbours(left, right))) return at;
+      left = right;
+    }
+  }
+
+  static void encode_segment(const SentencePieceProcessor& processor, std::string_view segment, Tokens& tokens) {
+    sentencepiece::ImmutableSentencePieceText encoded;
+    const auto status = processor.Encode(segment, encoded.mutable_proto());
+    if (!status.ok()) throw Error(ErrorKind::kModel, std::string("SentencePiece failed: ") + status.error_message());
+    std::size_t n_silent = 0;  // byte pieces so far of a character whose bytes the library gives to the last of them
+    for (const auto& piece : encoded.pieces()) {
+      const auto id = static_cast<std::int32_t>(piece.id());
+      const std::size_t n_bytes = piece.end() - piece.begin();
+      tokens.ids.push_back(id);
+      tokens.n_bytes.push_back(static_cast<std::int32_t>(n_bytes));
+      if (!processor.IsByte(id)) {
+        n_silent = 0;
+      } else if (n_bytes == 0) {
+        ++n_silent;
+      } else {
+        if (n_bytes == n_silent + 1) std::fill_n(tokens.n_bytes.rbegin(), n_bytes, 1);
+        n_silent = 0;
+      }
+    }
+  }
+
+  std::unique_ptr<SentencePieceProcessor> processor_;
+  std::unique_ptr<SentencePieceProcessor> continuation_;  // where processor_ adds a dummy prefix: the same without it
+  SentencePieceSettings settings_;
+  std::string fingerprint_;
+  std::vector<std::string> bytes_;            // of each id, as text
+  std::array<std::int32_t, 256> byte_ids_{};  // of each byte's piece; -1 without byte fallback
+  std::unordered_set<std::uint64_t> joined_;  // neighbours() within a piece
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(const std::string& model_file_bytes) {
+  return std::make_unique<SentencePieceTokenizer>(model_file_bytes);
+}
+
+}  // namespace lmbits

@@ -1,0 +1,254 @@
+#include <gtest/gtest.h>
+#include <sentencepiece_processor.h>
+#include <sentencepiece_trainer.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "src/core/error.h"
+#include "src/tokenizer/tokenizer.h"
+
+namespace lmbits {
+namespace {
+
+using namespace std::string_literals;
+using Flags = std::unordered_map<std::string, std::string>;
+
+// Sentences of invented words, drawn so that a few are common: enough for a trainer to find merges in.
+std::vector<std::string> sentences(std::size_t n, unsigned seed) {
+  std::mt19937 rng(seed);
+  const std::vector<std::string> syllables = {"ka", "lo", "mi", "ten", "sa", "r", "un", "th", "e", "\xC3\xA9", "ing"};
+  std::vector<std::string> words;
+  for (int i = 0; i < 80; ++i) {
+    std::string word;
+    for (std::size_t k = 1 + rng() % 3; k > 0; --k) word += syllables[rng() % syllables.size()];
+    words.push_back(word);
+  }
+  std::vector<std::string> lines;
+  while (n-- > 0) {
+    std::string line;
+    for (std::size_t k = 4 + rng() % 8; k > 0; --k) line += words[rng() % (1 + rng() % words.size())] + (k > 1 ? " " : ".");
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+class Sentences : public sentencepiece::SentenceIterator {
+ public:
+  bool done() const override { return next_ == lines_.size(); }
+  void Next() override { ++next_; }
+  const std::string& value() const override { return lines_[next_]; }
+  sentencepiece::util::Status status() const override { return {}; }
+
+ private:
+  std::vector<std::string> lines_ = sentences(600, 1);
+  std::size_t next_ = 0;
+};
+
+std::string train(const Flags& changes) {
+  Flags flags = {{"model_type", "bpe"},        {"vocab_size", "420"},       {"byte_fallback", "true"},
+                 {"num_threads", "1"},         {"minloglevel", "3"},        {"normalization_rule_name", "identity"},
+                 {"add_dummy_prefix", "false"}, {"remove_extra_whitespaces", "false"}, {"eos_id", "-1"},
+                 {"allow_whitespace_only_pieces", "true"}, {"hard_vocab_limit", "false"}};
+  for (const auto& [name, value] : changes) flags[name] = value;
+  Sentences lines;
+  std::string model;
+  const auto status = sentencepiece::SentencePieceTrainer::Train(flags, &lines, &model);
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+  return model;
+}
+
+const std::map<std::string, std::string>& models() {
+  static const std::map<std::string, std::string> all = {
+      {"plain", train({})},
+      {"newline", train({{"user_defined_symbols", "\n"}})},
+      {"prefix", train({{"add_dummy_prefix", "true"}, {"eos_id", "2"}})},
+      {"symbols", train({{"add_dummy_prefix", "true"}, {"user_defined_symbols", "\n\n,.ka,<x>"}})},
+      {"unigram", train({{"model_type", "unigram"}, {"add_dummy_prefix", "true"}})},
+      {"nfkc", train({{"normalization_rule_name", "nmt_nfkc"}, {"add_dummy_prefix", "true"},
+                      {"remove_extra_whitespaces", "true"}})},
+      {"no bytes", train({{"byte_fallback", "false"}, {"vocab_size", "120"}})}};
+  return all;
+}
+
+std::unique_ptr<Tokenizer> tokenizer(const std::string& name) {
+  return make_sentencepiece_tokenizer(models().at(name));
+}
+
+std::unique_ptr<sentencepiece::SentencePieceProcessor> library(const std::string& model) {
+  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
+  EXPECT_TRUE(processor->LoadFromSerializedProto(model).ok());
+  return processor;
+}
+
+std::int64_t total(const std::vector<std::int32_t>& n_bytes) {
+  return std::accumulate(n_bytes.begin(), n_bytes.end(), std::int64_t{0});
+}
+
+std::string random_text(std::mt19937& rng, std::size_t n) {
+  const std::vector<std::string> parts = {" ",  "  ", "\n",  "\n\n",     "\r\n",         "\t",   "\0"s, "<s>", "<0x41>", "<x>",
+                                          "ka", "e",  "ten", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "ing.", "."};
+  static const std::vector<std::string> lines = sentences(200, 2);
+  std::string text;
+  while (text.size() < n) text += rng() % 3 ? lines[rng() % lines.size()] : parts[rng() % parts.size()];
+  return text;
+}
+
+TEST(SentencePieceTokenizer, GivesTheIdsOfOneLibraryCallOnTheWholeText) {
+  std::mt19937 rng(3);
+  for (const auto& [name, model] : models()) {
+    const auto reference = library(model);
+    const auto tokenizer = make_sentencepiece_tokenizer(model);
+    for (const std::size_t n : {0, 1, 10, 100, 9000, 60000}) {
+      const std::string text = random_text(rng, n);
+      ASSERT_EQ(tokenizer->encode(text).ids, reference->EncodeAsIds(text)) << name << ", " << n;
+    }
+  }
+}
+
+TEST(SentencePieceTokenizer, LongTextsWithoutAPlaceToCutStayExact) {
+  for (const char* name : {"plain", "prefix", "symbols"}) {
+    const auto reference = library(models().at(name));
+    for (const std::string& unit : {"ka"s, " "s, "e ten"s, "\n"s, "\xE2\x82\xAC"s, "the"s}) {
+      std::string text;
+      while (text.size() < 30000) text += unit;
+      ASSERT_EQ(tokenizer(name)->encode(text).ids, reference->EncodeAsIds(text)) << name << ", " << unit;
+    }
+  }
+}
+
+TEST(SentencePieceTokenizer, DecodesAsTheLibraryDoes) {
+  std::mt19937 rng(4);
+  for (const auto& [name, model] : models()) {
+    const auto reference = library(model);
+    const auto tokenizer = make_sentencepiece_tokenizer(model);
+    for (int trial = 0; trial < 50; ++trial) {
+      const auto ids = reference->EncodeAsIds(random_text(rng, 60));
+      ASSERT_EQ(tokenizer->decode(ids), reference->DecodeIds(ids)) << name;
+    }
+  }
+}
+
+TEST(SentencePieceTokenizer, IdentityModelsAreLosslessAndTheirTokensAddUpToTheText) {
+  std::mt19937 rng(5);
+  for (const char* name : {"plain", "newline", "prefix", "symbols", "unigram"}) {
+    const auto tokenizer = lmbits::tokenizer(name);
+    for (const std::size_t n : {0, 1, 50, 20000}) {
+      const std::string text = random_text(rng, n);
+      const Tokens tokens = tokenizer->encode(text);
+      ASSERT_TRUE(tokens.lossless) << name;
+      ASSERT_EQ(tokenizer->decode(tokens.ids), text) << name;
+      ASSERT_EQ(tokens.n_bytes.size(), tokens.ids.size());
+      ASSERT_EQ(total(tokens.n_bytes), static_cast<std::int64_t>(text.size())) << name;
+    }
+  }
+}
+
+TEST(SentencePieceTokenizer, EachTokenHasTheBytesItDecodesTo) {
+  std::mt19937 rng(6);
+  const auto tokenizer = lmbits::tokenizer("newline");
+  const Tokens tokens = tokenizer->encode(random_text(rng, 5000) + "\xF0\x9F\x98\x80");
+  for (std::size_t i = 0; i < tokens.ids.size(); ++i) {
+    ASSERT_EQ(tokenizer->decode(std::span(tokens.ids).subspan(i, 1)).size(), static_cast<std::size_t>(tokens.n_bytes[i]));
+  }
+}
+
+TEST(SentencePieceTokenizer, InvalidUtf8IsKeptByteForByteWhereTheModelHasBytes) {
+  std::mt19937 rng(7);
+  for (const char* name : {"plain", "newline", "prefix", "symbols", "unigram"}) {
+    const auto tokenizer = lmbits::tokenizer(name);
+    for (int trial = 0; trial < 50; ++trial) {
+      std::string text = random_text(rng, 80);
+      for (int k = 0; k < 6; ++k) text[rng() % text.size()] = static_cast<char>(0x80 + rng() % 128);
+      const Tokens tokens = tokenizer->encode(text);
+      ASSERT_EQ(tokenizer->decode(tokens.ids), text) << name;
+      ASSERT_TRUE(tokens.lossless);
+      ASSERT_EQ(total(tokens.n_bytes), static_cast<std::int64_t>(text.size())) << name;
+    }
+  }
+}
+
+TEST(SentencePieceTokenizer, InvalidUtf8WithoutBytePiecesIsAnErrorThatNamesTheByte) {
+  try {
+    tokenizer("no bytes")->encode("ka lo\xFF");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kData);
+    EXPECT_NE(std::string(error.what()).find("at byte 5"), std::string::npos) << error.what();
+  }
+}
+
+TEST(SentencePieceTokenizer, WhatAModelLosesIsSaid) {
+  EXPECT_FALSE(tokenizer("nfkc")->encode("ka \xEF\xBC\xA1").lossless);  // a full-width A
+  EXPECT_FALSE(tokenizer("nfkc")->encode("ka  lo").lossless);
+  EXPECT_TRUE(tokenizer("nfkc")->encode("ka lo").lossless);
+  EXPECT_FALSE(tokenizer("no bytes")->encode("ka \xE2\x82\xAC").lossless);
+  EXPECT_FALSE(tokenizer("plain")->encode("\xE2\x96\x81").lossless);  // "▁" itself comes back as a space
+}
+
+TEST(SentencePieceTokenizer, AnEmptyTextHasNoTokens) {
+  for (const auto& [name, model] : models()) {
+    const Tokens tokens = make_sentencepiece_tokenizer(model)->encode("");
+    EXPECT_TRUE(tokens.ids.empty()) << name;
+    EXPECT_TRUE(tokens.lossless) << name;
+  }
+}
+
+TEST(SentencePieceTokenizer, TellsItsSpecialIdsAndPieces) {
+  EXPECT_EQ(tokenizer("plain")->bos_id(), 1);
+  EXPECT_EQ(tokenizer("plain")->eos_id(), std::nullopt);
+  EXPECT_EQ(tokenizer("prefix")->eos_id(), 2);
+  EXPECT_EQ(tokenizer("plain")->piece(0), "<unk>");
+  EXPECT_EQ(tokenizer("plain")->piece(1), "<s>");
+  EXPECT_EQ(tokenizer("plain")->piece(tokenizer("plain")->encode("\xFF").ids[0]), "\xFF");
+  EXPECT_THROW(tokenizer("plain")->piece(100000), Error);
+  EXPECT_THROW(tokenizer("plain")->decode(std::vector<std::int32_t>{-1}), Error);
+}
+
+TEST(SentencePieceTokenizer, TheFingerprintIsThatOfTheModel) {
+  EXPECT_EQ(tokenizer("plain")->fingerprint(), tokenizer("plain")->fingerprint());
+  EXPECT_NE(tokenizer("plain")->fingerprint(), tokenizer("newline")->fingerprint());
+  EXPECT_EQ(tokenizer("plain")->fingerprint().size(), 32u);
+}
+
+TEST(SentencePieceTokenizer, ADamagedModelIsAnErrorOrAModelButNeverACrash) {
+  const std::string& model = models().at("symbols");
+  EXPECT_THROW(make_sentencepiece_tokenizer(""), Error);
+  EXPECT_THROW(make_sentencepiece_tokenizer("not a model"), Error);
+  std::mt19937 rng(8);
+  for (int trial = 0; trial < 200; ++trial) {
+    std::string damaged = model.substr(0, trial % 2 ? model.size() : rng() % model.size());
+    if (!damaged.empty()) damaged[rng() % damaged.size()] ^= static_cast<char>(1 << rng() % 8);
+    try {
+      make_sentencepiece_tokenizer(damaged)->encode("ka lo \xE2\x82\xAC\n");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kModel);
+    }
+  }
+}
+
+TEST(SentencePieceTokenizer, APublishedModelGivesTheLibrarysIdsAndLosesNothing) {
+  const char* const shared = std::getenv("LMBITS_SHARED");
+  if (!shared) GTEST_SKIP() << "LMBITS_SHARED is not set: no published model to read";
+  std::ifstream file(std::string(shared) + "/data/tokenizers/mistral-v1.model", std::ios::binary);
+  const std::string model{std::istreambuf_iterator<char>(file), {}};
+  const auto reference = library(model);
+  const auto tokenizer = make_sentencepiece_tokenizer(model);
+  std::mt19937 rng(9);
+  for (const std::size_t n : {10, 1000, 100000}) {
+    const std::string text = random_text(rng, n);
+    const Tokens tokens = tokenizer->encode(text);
+    ASSERT_EQ(tokens.ids, reference->EncodeAsIds(text));
+    EXPECT_TRUE(tokens.lossless);
+    EXPECT_EQ(total(tokens.n_bytes), static_cast<std::int64_t>(text.size()));
+  }
+}
+
+}  // namespace
+}  // namespace lmbits
