@@ -1,28 +1,21 @@
 #include "src/cli/stdout_style.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
 
+#include "src/cli/terminal.h"
 #include "src/core/error.h"
 
 namespace lmbits::cli {
 
 TextStyle stdout_style() {
-  TextStyle style;
-  if (isatty(STDOUT_FILENO) == 0) return style;
-  winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40) style.width = size.ws_col;
-  const char* no_color = std::getenv("NO_COLOR");
-  style.color = no_color == nullptr || *no_color == '\0';
-  return style;
+  constexpr std::size_t kMinWidth = 40;  // a table of a few letters a column helps nobody
+  const Terminal terminal = terminal_of(stdout);
+  return {.width = std::max(terminal.width, kMinWidth), .color = terminal.color};
 }
 
 void print(const std::string& text) {

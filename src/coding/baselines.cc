@@ -425,6 +425,52 @@ std::map<std::string, std::int64_t> DocumentBaselines::sizes(std::string_view do
 
 std::map<std::string, double> DocumentBaselines::cpu_seconds() const { return cpu_seconds_of(counters_); }
 
+// One codec on one thread: every n_threads-th document of a batch.
+struct PerDocumentBaselines::Lane {
+  std::string name;
+  std::size_t first;  // document of a batch
+  DocumentBaselines baselines;
+  std::int64_t n_bytes = 0;
+};
+
+PerDocumentBaselines::PerDocumentBaselines(const std::vector<BaselineCodec>& codecs, int n_threads)
+    : n_threads_(n_threads > 0 ? n_threads : available_threads()) {
+  for (auto codec = codecs.rbegin(); codec != codecs.rend(); ++codec)  // the slowest start first
+    for (std::size_t first = 0; first < static_cast<std::size_t>(n_threads_); ++first)
+      lanes_.push_back({codec->name, first, DocumentBaselines({*codec})});
+}
+PerDocumentBaselines::~PerDocumentBaselines() = default;
+
+void PerDocumentBaselines::add(std::string document) {
+  n_pending_bytes_ += document.size();
+  pending_.push_back(std::move(document));
+  constexpr std::size_t kMaxDocuments = 1024;
+  if (n_pending_bytes_ >= kChunkBytes || pending_.size() == kMaxDocuments) flush();
+}
+
+void PerDocumentBaselines::flush() {
+  parallel_for(std::ssize(lanes_), n_threads_, [&](std::int64_t i) {
+    Lane& lane = lanes_[static_cast<std::size_t>(i)];
+    for (std::size_t d = lane.first; d < pending_.size(); d += static_cast<std::size_t>(n_threads_))
+      lane.n_bytes += lane.baselines.sizes(pending_[d]).at(lane.name);
+  });
+  pending_.clear();
+  n_pending_bytes_ = 0;
+}
+
+std::map<std::string, std::int64_t> PerDocumentBaselines::finish() {
+  flush();
+  std::map<std::string, std::int64_t> sums;
+  for (const Lane& lane : lanes_) sums[lane.name] += lane.n_bytes;
+  return sums;
+}
+
+std::map<std::string, double> PerDocumentBaselines::cpu_seconds() const {
+  std::map<std::string, double> seconds;
+  for (const Lane& lane : lanes_) seconds[lane.name] += lane.baselines.cpu_seconds().at(lane.name);
+  return seconds;
+}
+
 WholeCorpusBaselines::WholeCorpusBaselines(const std::vector<BaselineCodec>& codecs, int n_threads)
     : counters_(make_counters(codecs)), n_threads_(n_threads) {}
 WholeCorpusBaselines::~WholeCorpusBaselines() = default;

@@ -21,7 +21,12 @@ class Progress {
   virtual void end() = 0;
 };
 
-// One that shows nothing.
-Progress& no_progress();
+// For those who do not want to know.
+class NoProgress final : public Progress {
+ public:
+  void begin(const Work&) override {}
+  void advance(std::int64_t) override {}
+  void end() override {}
+};
 
 }  // namespace lmbits

@@ -202,6 +202,23 @@ TEST(DocumentBaselines, AreTheSizesOfEachDocumentAlone) {
   }
 }
 
+TEST(PerDocumentBaselines, AreTheSumsOverDocumentsAtAnyThreadCount) {
+  const auto codecs = select_codecs({"gzip-9", "zstd-3", "xz-6"});
+  std::vector<std::string> documents = {words(600'000, 19), "", words(500'000, 20)};  // more than a batch holds
+  for (unsigned d = 0; d < 20; ++d) documents.push_back(words(50 * d, d));
+  for (int n_threads : {1, 2, 3}) {
+    PerDocumentBaselines baselines(codecs, n_threads);
+    for (const auto& document : documents) baselines.add(document);
+    const auto sums = baselines.finish();
+    ASSERT_EQ(sums.size(), codecs.size());
+    for (const BaselineCodec& codec : codecs) {
+      std::int64_t expected = 0;
+      for (const auto& document : documents) expected += compressed_size(codec, document);
+      EXPECT_EQ(sums.at(codec.name), expected) << codec.name << " on " << n_threads << " threads";
+    }
+  }
+}
+
 TEST(WholeCorpusBaselines, IsTheConcatenationOfTheDocumentsAtAnyThreadCount) {
   const std::vector<std::string> documents = {words(70'000, 13), "", words(50'000, 14), "x", words(9'000, 15)};
   std::string concatenation;

@@ -1,0 +1,238 @@
+// lmbits baseline: what do gzip, zstd, xz, bzip2 and brotli need?
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "src/cli/commands.h"
+#include "src/cli/progress_line.h"
+#include "src/cli/stdout_style.h"
+#include "src/coding/baselines.h"
+#include "src/core/error.h"
+#include "src/core/file.h"
+#include "src/core/stop.h"
+#include "src/corpus/reader.h"
+#include "src/corpus/utf8.h"
+#include "src/report/rank_report.h"
+
+namespace lmbits::cli {
+namespace {
+
+struct BaselineOptions {
+  std::vector<std::string> corpora, codecs;
+  std::string field = "text", split = "none", dictionary, format = "table";
+  int n_threads = 0;
+  bool json = false, quiet = false;
+};
+
+struct MeasuredCorpus {
+  std::string name;
+  std::int64_t n_documents = 0, n_failed = 0, n_bytes = 0, n_chars = 0;
+  std::map<std::string, std::int64_t> bytes;  // "gzip-9": the corpus as one stream; "gzip-9/doc": summed over documents
+  std::map<std::string, double> cpu_seconds;
+};
+
+constexpr const char* kBaselineHelp =
+    "Example:\n"
+    "  lmbits baseline novel.txt prose=held/prose.jsonl --split paragraphs\n"
+    "  lmbits baseline novel.txt --codec gzip-9 --codec xz --json\n"
+    "\n"
+    "Each codec compresses the whole corpus as one stream (its documents, one after the other), and each document by\n"
+    "itself: `gzip-9/doc` is the sum. Sizes are of the files that the tools would write, headers included.\n"
+    "--dictionary FILE adds zstd-22-dict: zstd at level 22, which has seen FILE. Give it the text a model was trained\n"
+    "on to compare with what has seen the same. Codecs: gzip-1 gzip-6 gzip-9 bzip2-9 zstd-3 zstd-19 xz-6 xz-9e\n"
+    "brotli-11, or gzip, bzip2, zstd, xz, brotli for all of one kind.";
+
+std::vector<BaselineCodec> codecs_of(const BaselineOptions& options) {
+  std::vector<std::string> names = options.codecs;
+  const bool names_dictionary = std::erase(names, "zstd-22-dict") > 0;
+  if (names_dictionary && options.dictionary.empty())
+    throw Error(ErrorKind::kUsage, "zstd-22-dict without a dictionary", "give one with --dictionary FILE");
+  std::vector<BaselineCodec> codecs;
+  if (!names.empty() || !names_dictionary) codecs = select_codecs(names);
+  if (!options.dictionary.empty()) codecs.push_back(zstd_dictionary_codec(read_file(options.dictionary)));
+  return codecs;
+}
+
+// nullopt where the user asked to stop.
+std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<BaselineCodec>& codecs, int n_threads,
+                                      Progress& progress) {
+  MeasuredCorpus corpus;
+  corpus.name = corpus_name(spec);
+  WholeCorpusBaselines whole(codecs, n_threads);
+  PerDocumentBaselines by_document(codecs, n_threads);
+  const auto reader = open_corpus(spec);
+  progress.begin({.label = corpus.name, .unit = "B", .total = corpus_size_bytes(spec)});
+  while (auto document = reader->next()) {
+    if (stop_requested()) return std::nullopt;
+    if (!document->error.empty()) {
+      ++corpus.n_failed;
+      std::fprintf(stderr, "lmbits: %s\n", printable(corpus.name + ": " + document->id + ": " + document->error).c_str());
+      continue;
+    }
+    ++corpus.n_documents;
+    const auto n_bytes = std::ssize(document->bytes);
+    corpus.n_bytes += n_bytes;
+    corpus.n_chars += count_code_points(document->bytes);
+    whole.add(document->bytes);
+    by_document.add(std::move(document->bytes));
+    progress.advance(n_bytes);
+  }
+  corpus.bytes = whole.finish();
+  corpus.cpu_seconds = whole.cpu_seconds();
+  for (const auto& [name, bytes] : by_document.finish()) corpus.bytes[name + "/doc"] = bytes;
+  for (const auto& [name, seconds] : by_document.cpu_seconds()) corpus.cpu_seconds[name + "/doc"] = seconds;
+  progress.end();
+  return corpus;
+}
+
+std::optional<double> ratio_of(double numerator, std::int64_t denominator) {
+  if (denominator == 0) return std::nullopt;
+  return numerator / static_cast<double>(denominator);
+}
+
+// The names of a corpus' rows: of streams, then of sums over documents.
+std::vector<std::string> row_names(const std::vector<BaselineCodec>& codecs) {
+  std::vector<std::string> names;
+  for (const BaselineCodec& codec : codecs) names.push_back(codec.name);
+  for (const BaselineCodec& codec : codecs) names.push_back(codec.name + "/doc");
+  return names;
+}
+
+Table empty_table(bool of_one_corpus) {
+  Table table;
+  if (!of_one_corpus) table.columns.push_back({.key = "corpus", .title = "corpus", .align = Align::kLeft});
+  table.columns.insert(table.columns.end(), {{.key = "codec", .title = "codec", .align = Align::kLeft},
+                                             {.key = "bytes", .title = "bytes ↓"},
+                                             {.key = "bits_per_byte", .title = "bits/byte ↓"},
+                                             {.key = "bits_per_char", .title = "bits/char ↓"},
+                                             {.key = "ratio", .title = "ratio ↑", .decimals = 3},
+                                             {.key = "cpu_seconds", .title = "CPU s", .decimals = 2}});
+  return table;
+}
+
+std::vector<Cell> row_cells(const MeasuredCorpus& corpus, const std::string& name) {
+  const std::int64_t bytes = corpus.bytes.at(name);
+  const double bits = 8.0 * static_cast<double>(bytes);
+  return {name,
+          bytes,
+          cell_of(ratio_of(bits, corpus.n_bytes)),
+          cell_of(ratio_of(bits, corpus.n_chars)),
+          cell_of(ratio_of(static_cast<double>(corpus.n_bytes), bytes)),
+          corpus.cpu_seconds.at(name)};
+}
+
+// For people: the sums over documents only where they say something new.
+Table table_of(const MeasuredCorpus& corpus, const std::vector<BaselineCodec>& codecs) {
+  Table table = empty_table(/*of_one_corpus=*/true);
+  std::int64_t least = corpus.bytes.begin()->second;
+  for (const auto& [name, bytes] : corpus.bytes) least = std::min(least, bytes);
+  for (const std::string& name : row_names(codecs)) {
+    if (corpus.n_documents == 1 && name.ends_with("/doc")) continue;
+    const bool is_best = corpus.bytes.at(name) == least;
+    table.rows.push_back({row_cells(corpus, name), is_best ? Emphasis::kStrong : Emphasis::kNone});
+  }
+  return table;
+}
+
+std::string counted(std::int64_t n, const std::string& noun) { return with_thousands(n) + " " + noun + (n == 1 ? "" : "s"); }
+
+std::string heading(const MeasuredCorpus& corpus) {
+  std::string text = printable(corpus.name) + ": " + counted(corpus.n_documents, "document") + ", " +
+                     counted(corpus.n_bytes, "byte") + ", " + counted(corpus.n_chars, "character");
+  if (corpus.n_failed > 0) text += "; " + with_thousands(corpus.n_failed) + " failed and in no number";
+  return text;
+}
+
+std::string csv_of(const std::vector<MeasuredCorpus>& corpora, const std::vector<BaselineCodec>& codecs) {
+  Table table = empty_table(/*of_one_corpus=*/false);
+  for (const MeasuredCorpus& corpus : corpora) {
+    for (const std::string& name : row_names(codecs)) {
+      std::vector<Cell> cells = row_cells(corpus, name);
+      cells.insert(cells.begin(), corpus.name);
+      table.rows.push_back({std::move(cells)});
+    }
+  }
+  return to_csv(table);
+}
+
+Json json_of(const std::vector<MeasuredCorpus>& corpora, const std::vector<BaselineCodec>& codecs) {
+  Json list = Json::array();
+  for (const MeasuredCorpus& corpus : corpora) {
+    Json baselines = Json::object();
+    for (const std::string& name : row_names(codecs)) {
+      const std::int64_t bytes = corpus.bytes.at(name);
+      const double bits = 8.0 * static_cast<double>(bytes);
+      baselines[name] = {{"bytes", bytes},
+                         {"bits_per_byte", to_json_or_null(ratio_of(bits, corpus.n_bytes))},
+                         {"bits_per_char", to_json_or_null(ratio_of(bits, corpus.n_chars))},
+                         {"ratio", to_json_or_null(ratio_of(static_cast<double>(corpus.n_bytes), bytes))},
+                         {"cpu_seconds", corpus.cpu_seconds.at(name)}};
+    }
+    list.push_back({{"corpus", printable(corpus.name)},
+                    {"n_documents", corpus.n_documents},
+                    {"n_failed", corpus.n_failed},
+                    {"n_bytes", corpus.n_bytes},
+                    {"n_chars", corpus.n_chars},
+                    {"baselines", std::move(baselines)}});
+  }
+  return {{"codec_versions", codec_versions()}, {"corpora", std::move(list)}};
+}
+
+std::string report_text(const std::vector<MeasuredCorpus>& corpora, const std::vector<BaselineCodec>& codecs,
+                        const std::string& format) {
+  if (format == "json") return json_of(corpora, codecs).dump(2) + "\n";
+  if (format == "csv") return csv_of(corpora, codecs);
+  std::string text;
+  for (const MeasuredCorpus& corpus : corpora) {
+    if (!text.empty()) text += "\n";
+    const Table table = table_of(corpus, codecs);
+    text += heading(corpus) + "\n\n" + (format == "markdown" ? to_markdown(table) : to_text(table, stdout_style()));
+  }
+  return text;
+}
+
+int run_baseline(const BaselineOptions& options) {
+  const std::vector<BaselineCodec> codecs = codecs_of(options);
+  const auto progress = make_progress(options.quiet);
+  std::vector<MeasuredCorpus> corpora;
+  std::int64_t n_failed = 0;
+  for (const std::string& text : options.corpora) {
+    CorpusSpec spec = parse_corpus_spec(text);
+    spec.field = options.field;
+    spec.split = options.split;
+    auto corpus = measure(spec, codecs, options.n_threads, *progress);
+    if (!corpus) {
+      progress->end();
+      std::fputs("lmbits: interrupted\n", stderr);
+      return kExitInterrupted;
+    }
+    n_failed += corpus->n_failed;
+    corpora.push_back(std::move(*corpus));
+  }
+  print(report_text(corpora, codecs, options.json ? "json" : options.format));
+  return n_failed > 0 ? kExitSomeFailed : 0;
+}
+
+}  // namespace
+
+void add_baseline(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<BaselineOptions>();
+  CLI::App* command = app.add_subcommand("baseline", "What gzip, bzip2, zstd, xz and brotli need for a corpus");
+  command->add_option("CORPUS,--corpus", options->corpora, "[NAME=]PATH of a text file, a folder or JSONL; also as .gz or .zst")
+      ->required();
+  command->add_option("--field", options->field, "JSONL: the key that holds the text (default text)");
+  command->add_option("--split", options->split, "Cut into documents: none (default), paragraphs, lines or a number of bytes");
+  command->add_option("--codec", options->codecs, "Only this codec; may be given several times (default all)")
+      ->allow_extra_args(false);  // or it would take the corpora that follow
+  command->add_option("--dictionary", options->dictionary, "Adds zstd-22-dict, which has seen this file");
+  command->add_option("--threads", options->n_threads, "Threads (default all); sizes do not depend on it")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--format", options->format, "table (default), markdown, csv or json")
+      ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
+  command->add_flag("--json", options->json, "The same as --format json");
+  command->add_flag("--quiet", options->quiet, "No progress");
+  command->footer(kBaselineHelp);
+  command->callback([options, &exit_code] { exit_code = run_baseline(*options); });
+}
+
+}  // namespace lmbits::cli
