@@ -95,10 +95,10 @@ double head_rate(const ModelInfo& info, std::int64_t n_rows) {
   return 2.0 * double(n_rows) * double(dim) * double(info.vocab_size) / seconds;
 }
 
-double sgemm_rate(const at::Tensor& a, const at::Tensor& b, at::Float32MatmulPrecision precision) {
+double sgemm_rate(const at::Tensor& a, const at::Tensor& b, const std::string& precision) {
   at::globalContext().setFloat32MatmulPrecision(precision);
   const double seconds = cpu_s([&] { at::mm(a, b); });
-  at::globalContext().setFloat32MatmulPrecision(at::Float32MatmulPrecision::HIGHEST);
+  at::globalContext().setFloat32MatmulPrecision("highest");
   return 2.0 * 2048 * 2048 * 2048 / seconds;
 }
 
@@ -133,7 +133,7 @@ int run(int argc, char** argv) {
   std::vector<double> bits;
   double seconds = 0.0;
   for (int i = -1; i < repeats; ++i) {  // the first round warms up
-    const double rates[] = {sgemm_rate(a, b, at::Float32MatmulPrecision::HIGHEST), sgemm_rate(a, b, at::Float32MatmulPrecision::MEDIUM)};
+    const double rates[] = {sgemm_rate(a, b, "highest"), sgemm_rate(a, b, "medium")};
     const double s = cpu_s([&] { for (const Batch& batch : work.batches) model->score(batch, bits); });
     const double head_flops = head_rate(info, 2048);
     if (i < 0) continue;

@@ -9,7 +9,8 @@ ROOT/extra/tokenizer.model. Two exports of the same weights by the same torch ar
 order and one date, and debug entries (source positions, with the paths of the machine that scripted them) are left out.
 
 content_hash in lmbits.json guards every other byte, because damaged weights load without complaint. It is the XXH3-128
-(seed 0, canonical, 32 hex digits) of one stream: for each entry but extra/lmbits.json, in ascending byte order of its
+(seed 0, canonical, 32 hex digits) of one stream: for each entry but extra/lmbits.json and
+.data/serialization_id, in ascending byte order of its
 name without the root folder (the text up to and including the first "/"):
     name in UTF-8 | one zero byte | number of bytes, 8 bytes little-endian | the entry's uncompressed bytes
 
@@ -36,14 +37,14 @@ METADATA = "extra/lmbits.json"
 TOKENIZER = "extra/tokenizer.model"
 ALIGNMENT = 64  # bytes: where torch itself puts an entry's data
 SHAPES = ((1, 1), (2, 7), (3, 64), (1, 512))  # [B,T] of the proof
-LOGPROB_TOLERANCE = 0.05  # nats, worst of all logits: what rounding the weights to fp16 may cost
+LOGPROB_TOLERANCE = 0.1  # nats, worst of all logits on random ids: what rounding the weights to fp16 may cost
 EXACT_TOLERANCE = 2e-4  # nats, the same weights by another path of fp32 sums
 
 
 def content_hash(entries: dict[str, bytes]) -> str:
     h = xxhash.xxh3_128()
     for name in sorted(entries, key=str.encode):
-        if name != METADATA:
+        if name not in (METADATA, ".data/serialization_id"):
             h.update(name.encode() + b"\0" + len(entries[name]).to_bytes(8, "little"))
             h.update(entries[name])
     return h.hexdigest()

@@ -23,8 +23,9 @@ struct CommandGroup {
 
 const std::vector<CommandGroup>& command_groups() {
   static const std::vector<CommandGroup> groups = {
-      {"Measure", {add_baseline}},
+      {"Measure", {add_eval, add_baseline}},
       {"Judge", {add_rank, add_compare}},
+      {"Look", {add_inspect, add_doctor}},
   };
   return groups;
 }

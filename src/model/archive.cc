@@ -14,6 +14,7 @@ namespace lmbits {
 namespace {
 
 constexpr const char* kMetadataRecord = "extra/lmbits.json";
+constexpr const char* kSerializationId = ".data/serialization_id";  // torch.jit.save's own, over lmbits.json too
 
 // Runs `read` on the archive and turns whatever the reader throws on damaged input into one line.
 template <typename Read>
@@ -55,7 +56,7 @@ Archive read_archive(const std::string& path) {
       const std::string_view bytes(static_cast<const char*>(data.get()), size);
       if (name == kMetadataRecord) {
         archive.metadata = std::string(bytes);
-      } else {
+      } else if (name != kSerializationId) {
         add_record(hash, name, bytes);
       }
     }

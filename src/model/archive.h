@@ -11,7 +11,7 @@ struct Archive {
   std::string metadata;      // the extra file lmbits.json, empty where there is none
 };
 
-// XXH3-128 over every record but lmbits.json, in the order of their names (without the archive's root folder): the
+// XXH3-128 over every record but lmbits.json and .data/serialization_id, in the order of their names (without the archive's root folder): the
 // name, a zero byte, the length as 8 little-endian bytes, the bytes. The zip's own checksums are not verified when
 // TorchScript loads an archive, so flipped weights load silently; this hash is what notices.
 //

@@ -23,6 +23,7 @@ class Prober {
   }
 
   ProbeResult run() {
+    logits_of(at::zeros_like(ids_));  // its columns first: ids beyond the real vocabulary are out of range
     logits_ = logits_of(ids_);
     check_finite();
     check_no_state();
@@ -98,8 +99,9 @@ class Prober {
     const at::Tensor cut = logits_of(ids_.slice(0, 0, 1).slice(1, 0, keep).contiguous())[0];
     const double difference = row_difference(cut, logits_[0].slice(0, 0, keep)).max().item<double>();
     if (difference > tolerance_) {
-      refuse("the same ids give other logits (by " + std::to_string(difference) + ") when fewer ids follow them",
-             "the model must take right padding: no left padding, no mask, no positions counted from the end");
+      refuse("the same ids give other logits (by " + std::to_string(difference) +
+                 ") when fewer ids follow them: it does not take right padding",
+             "no left padding, no mask, no positions counted from the end");
     }
   }
 

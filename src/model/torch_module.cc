@@ -5,6 +5,7 @@
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/api/method.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/python/update_graph_executor_opt.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <string_view>
@@ -89,7 +90,11 @@ TorchModule::TorchModule(const std::string& path, WeightDtype dtype) : path_(pat
     for (const char* method : {"hidden", "head"}) {
       if (has(method)) keep.emplace_back(method);
     }
+    // Freezing inlines a call's callee as its own optimised graph, which without optimisation still holds calls.
+    const bool optimize = torch::jit::getGraphExecutorOptimize();
+    torch::jit::setGraphExecutorOptimize(true);
     module_ = torch::jit::freeze_module(module_, keep);
+    torch::jit::setGraphExecutorOptimize(optimize);
     return 0;
   });
 }

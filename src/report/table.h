@@ -29,6 +29,12 @@ struct TableColumn {
 // Undefined (also a number that is not finite) is "—" in text and markdown, empty in CSV, null in JSON.
 using Cell = std::variant<std::monostate, bool, std::string, std::int64_t, double, Interval>;
 
+template <typename T>
+Cell cell_of(const std::optional<T>& value) {
+  if (!value) return std::monostate{};
+  return *value;
+}
+
 enum class Emphasis { kNone, kStrong, kFaint };
 
 struct TableRow {

@@ -253,12 +253,6 @@ class Evaluation {
 
 }  // namespace
 
-int EvalOutcome::exit_code() const {
-  if (interrupted) return kExitInterrupted;
-  if (n_runs == 0 && first_failure) return static_cast<int>(*first_failure);
-  return n_failed_models + n_failed_runs + n_failed_documents > 0 ? kExitSomeFailed : 0;
-}
-
 EvalOutcome evaluate(const EvalRequest& request, EvalObserver& observer) { return Evaluation(request, observer).run(); }
 
 }  // namespace lmbits

@@ -53,7 +53,11 @@ struct EvalOutcome {
 
   // 0, 10 where documents, runs or models failed beside others that did not, the first failure's kind where nothing
   // succeeded, 130 when interrupted.
-  int exit_code() const;
+  int exit_code() const {
+    if (interrupted) return kExitInterrupted;
+    if (n_runs == 0 && first_failure) return static_cast<int>(*first_failure);
+    return n_failed_models + n_failed_runs + n_failed_documents > 0 ? kExitSomeFailed : 0;
+  }
 };
 
 // Runs that are finished are not computed again, unfinished ones resume. A model, a run or a document that fails is

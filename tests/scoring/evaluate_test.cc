@@ -65,16 +65,16 @@ class Evaluate : public ::testing::Test {
   }
 
   // Runs it and gives the one run back.
-  Run evaluate_one(const EvalRequest& r) {
+  lmbits::Run evaluate_one(const EvalRequest& r) {
     Silent observer;
     const EvalOutcome outcome = evaluate(r, observer);
     EXPECT_EQ(outcome.n_runs, 1) << (observer.failures.empty() ? "" : observer.failures[0]);
-    const std::vector<Run> runs = read_runs(r.output);
+    const std::vector<lmbits::Run> runs = read_runs(r.output);
     EXPECT_EQ(runs.size(), 1u);
     return runs.at(0);
   }
 
-  static std::map<std::string, double> bits_by_id(const Run& run) {
+  static std::map<std::string, double> bits_by_id(const lmbits::Run& run) {
     std::map<std::string, double> bits;
     for (const DocumentRecord& record : run.records) bits[record.id] = record.bits;
     return bits;
@@ -96,7 +96,7 @@ TEST_F(Evaluate, UniformModelCostsLog2VocabularyForEveryByte) {
     EvalRequest r = request("uniform:1000", corpus);
     r.convention.name = convention;
     r.convention.window = 100;
-    const Run run = evaluate_one(r);
+    const lmbits::Run run = evaluate_one(r);
     std::int64_t n_bytes = 0;
     for (const DocumentRecord& record : run.records) {
       EXPECT_EQ(record.n_scored, record.n_bytes) << convention << " " << record.id;
@@ -112,7 +112,7 @@ TEST_F(Evaluate, BigramModelEqualsItsClosedForm) {
   const std::string training = text(5000, 77) + std::string("\0\xff", 2);
   const std::string model = "bigram:" + write("train.txt", training);
   const std::vector<std::string> texts = some_texts();
-  const Run run = evaluate_one(request(model, write_jsonl("c.jsonl", texts)));
+  const lmbits::Run run = evaluate_one(request(model, write_jsonl("c.jsonl", texts)));
   const auto bits = bits_by_id(run);
   const auto count = [&](int a, int b) {  // a < 0: any
     std::int64_t n = 0;
@@ -136,7 +136,7 @@ TEST_F(Evaluate, NeitherThreadsNorBatchesNorOrderChangeADocument) {
   const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
   std::vector<std::string> texts = some_texts();
   const std::string corpus = write_jsonl("c.jsonl", texts);
-  const Run base = evaluate_one(request(model, corpus));
+  const lmbits::Run base = evaluate_one(request(model, corpus));
   EvalRequest threads = request(model, corpus);
   threads.score.n_threads = 2;
   EXPECT_EQ(bits_by_id(evaluate_one(threads)), bits_by_id(base)) << "to the last bit";
@@ -146,7 +146,7 @@ TEST_F(Evaluate, NeitherThreadsNorBatchesNorOrderChangeADocument) {
   for (std::size_t i = texts.size(); i-- > 0;) {
     reversed += Json({{"id", "doc" + std::to_string(i)}, {"text", texts[i]}}).dump() + "\n";
   }
-  const Run back = evaluate_one(request(model, write("reversed.jsonl", reversed)));
+  const lmbits::Run back = evaluate_one(request(model, write("reversed.jsonl", reversed)));
   EXPECT_EQ(bits_by_id(back), bits_by_id(base)) << "to the last bit";
   EXPECT_EQ(back.summary["bits"], base.summary["bits"]);
 
@@ -165,7 +165,7 @@ TEST_F(Evaluate, NeitherThreadsNorBatchesNorOrderChangeADocument) {
 TEST_F(Evaluate, SplittingACorpusChangesNothing) {
   const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
   const std::vector<std::string> texts = some_texts();
-  const Run whole = evaluate_one(request(model, write_jsonl("whole.jsonl", texts)));
+  const lmbits::Run whole = evaluate_one(request(model, write_jsonl("whole.jsonl", texts)));
   double bits = 0.0;
   std::int64_t n_scored = 0;
   for (int half = 0; half < 2; ++half) {
@@ -173,7 +173,7 @@ TEST_F(Evaluate, SplittingACorpusChangesNothing) {
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (static_cast<int>(i % 2) == half) part.push_back(texts[i]);
     }
-    const Run run = evaluate_one(request(model, write_jsonl("half.jsonl", part)));
+    const lmbits::Run run = evaluate_one(request(model, write_jsonl("half.jsonl", part)));
     bits += run.summary["bits"].get<double>();
     n_scored += run.summary["n_scored"].get<std::int64_t>();
   }
@@ -209,7 +209,7 @@ TEST_F(Evaluate, OneBadModelOrDocumentStopsNothing) {
   EXPECT_EQ(outcome.n_runs, 1);
   EXPECT_EQ(outcome.n_failed_models, 1);
   EXPECT_EQ(outcome.n_failed_documents, 1);
-  const Run run = read_runs(r.output).at(0);
+  const lmbits::Run run = read_runs(r.output).at(0);
   EXPECT_EQ(run.summary["n_documents"], 2);
   EXPECT_EQ(run.summary["n_failed"], 1);
   int n_noted = 0;
@@ -233,7 +233,7 @@ TEST_F(Evaluate, StreamsCountEveryByteOfTheCorpusOnce) {
     r.convention.name = convention;
     r.convention.window = 50;
     if (std::string(convention) == "hkust") r.convention.stride = 20;
-    const Run run = evaluate_one(r);
+    const lmbits::Run run = evaluate_one(r);
     EXPECT_EQ(run.summary["n_bytes"], n_bytes) << convention;
     EXPECT_EQ(run.summary["n_chars"], n_bytes) << convention;
     EXPECT_NEAR(run.summary["bits_per_token"].get<double>(), 8.0, 1e-12) << convention;
@@ -246,7 +246,7 @@ TEST_F(Evaluate, ALongDocumentContinuesFromItsCheckpoint) {
   EvalRequest r = request(model, corpus);
   r.score.checkpoint_bytes = 1000;
   r.score.checkpoint_windows = 8;
-  const Run whole = evaluate_one(r);
+  const lmbits::Run whole = evaluate_one(r);
   EXPECT_EQ(whole.records.size(), 1u);
   for (const auto& file : std::filesystem::directory_iterator(whole.path)) {
     EXPECT_EQ(file.path().filename().string().find("checkpoint"), std::string::npos) << "left behind: " << file.path();
