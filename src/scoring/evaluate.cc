@@ -119,7 +119,7 @@ class Evaluation {
         evaluate_model(parse_model_spec(spec));
         forget_failure(spec);
       } catch (const Error& e) {
-        if (e.kind() != ErrorKind::kModel && e.kind() != ErrorKind::kUnsupported) throw;
+        if (e.kind() == ErrorKind::kUsage || e.kind() == ErrorKind::kData) throw;
         ++outcome_.n_failed_models;
         note_failure(spec, e);
         observer_.model_failed(spec, e);

@@ -202,7 +202,7 @@ TEST_F(Evaluate, OneBadModelOrDocumentStopsNothing) {
   const std::string good = testing::write_toy_bundle(folder_ / "toy.pt");
   const std::string bad = testing::write_toy_bundle(folder_ / "bad.pt", {.mix = "e + e.mean(1, True)"});
   EvalRequest r = request(good, write("c.jsonl", "{\"text\":\"fine\"}\nnot json\n{\"text\":\"also fine\"}\n"));
-  r.models = {bad, good};
+  r.models = {"bad=" + bad, good};
   Silent observer;
   const EvalOutcome outcome = evaluate(r, observer);
   EXPECT_EQ(outcome.exit_code(), kExitSomeFailed);
