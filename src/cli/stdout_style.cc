@@ -3,13 +3,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <thread>
 
 #include "src/core/error.h"
 
@@ -30,7 +28,5 @@ void print(const std::string& text) {
     throw Error(ErrorKind::kData, std::string("cannot write to standard output: ") + std::strerror(errno));
   }
 }
-
-int default_threads() { return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)); }
 
 }  // namespace lmbits::cli
