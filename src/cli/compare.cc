@@ -8,6 +8,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
+#include "src/core/thread_pool.h"
 #include "src/report/compare_report.h"
 #include "src/report/pairing.h"
 #include "src/store/run_directory.h"
@@ -26,10 +27,13 @@ constexpr const char* kCompareHelp =
     "  lmbits compare last-night tonight --dir runs\n"
     "  lmbits compare runs/a__novel__default runs/b__novel__default --max-regression 0.2%\n"
     "\n"
-    "BASE and NEW are run folders, folders of runs of one model, or (with --dir) models' names. Documents are paired, so\n"
-    "even small differences show. With --max-regression P the command is a gate: it exits with 9 when bits/byte rose by\n"
+    "BASE and NEW are run folders, folders of runs of one model, or (with --dir) models' names. Documents are paired, "
+    "so\n"
+    "even small differences show. With --max-regression P the command is a gate: it exits with 9 when bits/byte rose "
+    "by\n"
     "more than P and the interval of the rise is above 0. A rise above P whose interval includes 0 may be noise and\n"
-    "passes, and the report says about how many documents would settle it. With several corpora each is gated, and all\n"
+    "passes, and the report says about how many documents would settle it. With several corpora each is gated, and "
+    "all\n"
     "their text together, at a level raised so that the whole gate keeps to the level asked for.";
 
 // "0.2%" or "0.002".
@@ -60,7 +64,7 @@ std::vector<Run> runs_of(const std::string& name, const std::vector<Run>& in_dir
 
 bool run_compare(const CompareOptions& options) {
   CompareRequest request = options.request;
-  request.n_threads = default_threads();
+  request.n_threads = available_threads();
   if (!options.max_regression.empty()) request.max_regression = parse_share(options.max_regression);
   const std::vector<Run> all = options.directory.empty() ? std::vector<Run>{} : read_runs(options.directory);
   const CompareReport report = compare_runs(runs_of(options.base, all), runs_of(options.next, all), request);
@@ -73,12 +77,17 @@ bool run_compare(const CompareOptions& options) {
 void add_compare(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<CompareOptions>();
   CLI::App* command = app.add_subcommand("compare", "Compare two scored models, paired by document; gate regressions");
-  command->add_option("BASE", options->base, "What was: a run folder, a folder of runs of one model, or a model's name")->required();
+  command->add_option("BASE", options->base, "What was: a run folder, a folder of runs of one model, or a model's name")
+      ->required();
   command->add_option("NEW", options->next, "What is now, given likewise")->required();
   command->add_option("--dir", options->directory, "The folder that holds the runs of models given by name");
-  command->add_option("--max-regression", options->max_regression, "Exit with 9 when bits/byte rose by more than this: 0.2% or 0.002");
-  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--resamples", options->request.n_resamples, "Bootstrap resamples (default 10000, fewer for very many documents)")
+  command->add_option("--max-regression", options->max_regression,
+                      "Exit with 9 when bits/byte rose by more than this: 0.2% or 0.002");
+  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")
+      ->check(CLI::Range(0.5, 0.9999));
+  command
+      ->add_option("--resamples", options->request.n_resamples,
+                   "Bootstrap resamples (default 10000, fewer for very many documents)")
       ->check(CLI::Range(100, 10000000));
   command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
   command->add_flag("--json", options->json, "JSON instead of text");

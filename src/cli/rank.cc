@@ -1,9 +1,13 @@
 // lmbits rank: which checkpoint compresses best, and how sure are we?
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "src/cli/commands.h"
 #include "src/cli/stdout_style.h"
+#include "src/core/file.h"
+#include "src/core/thread_pool.h"
 #include "src/report/rank_report.h"
 #include "src/store/run_directory.h"
 
@@ -29,6 +33,23 @@ constexpr const char* kRankHelp =
     "between 1 and 3. `≈` marks models tied with the best: the interval of their difference to it includes 0.\n"
     "With several corpora, overall tables follow: micro (all bits over all bytes) and macro (the mean of the corpora).";
 
+// Models and runs that failed as a whole leave a file of their own beside the runs.
+std::vector<std::string> failures_in(const std::filesystem::path& directory) {
+  std::vector<std::string> failures;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(directory / "failures", none)) {
+    if (entry.path().extension() != ".json") continue;
+    const Json failure = Json::parse(read_file(entry.path()), nullptr, /*allow_exceptions=*/false);
+    const bool is_readable = failure.is_object() && failure.contains("name") && failure.contains("error") &&
+                             failure["name"].is_string() && failure["error"].is_string();
+    failures.push_back(is_readable ? failure["name"].get<std::string>() +
+                                         ": failed, not ranked: " + failure["error"].get<std::string>()
+                                   : entry.path().string() + " is not readable");
+  }
+  std::sort(failures.begin(), failures.end());
+  return failures;
+}
+
 void run_rank(const RankOptions& options) {
   RankRequest request = options.request;
   request.metric = options.by == "ratio"           ? Metric::kRatio
@@ -36,8 +57,9 @@ void run_rank(const RankOptions& options) {
                                                    : Metric::kBitsPerByte;
   request.method = options.method == "bca" ? IntervalMethod::kBca : IntervalMethod::kPercentile;
   request.baselines = !options.no_baselines;
-  request.n_threads = default_threads();
-  const RankReport report = rank_runs(read_runs(options.directory), request);
+  request.n_threads = available_threads();
+  RankReport report = rank_runs(read_runs(options.directory), request);
+  report.warnings = failures_in(options.directory);
   const std::string format = options.json ? "json" : options.format;
   if (format == "json") {
     print(to_json(report).dump(2) + "\n");
@@ -54,22 +76,27 @@ void run_rank(const RankOptions& options) {
 
 void add_rank(CLI::App& app, int& /*exit_code*/) {
   const auto options = std::make_shared<RankOptions>();
-  CLI::App* command = app.add_subcommand("rank", "Rank the scored models, with intervals for numbers, differences and ranks");
+  CLI::App* command =
+      app.add_subcommand("rank", "Rank the scored models, with intervals for numbers, differences and ranks");
   command->add_option("DIR", options->directory, "The folder that `lmbits eval -o` wrote")->required();
-  command->add_option("--by", options->by, "What to rank by (default bits_per_byte)")
+  command->add_option("--by", options->by, "bits_per_byte (default), bits_per_char or ratio")
       ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "ratio"}));
-  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--method", options->method, "Bootstrap interval (default bca)")
+  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")
+      ->check(CLI::Range(0.5, 0.9999));
+  command->add_option("--method", options->method, "Bootstrap interval: bca (default) or percentile")
       ->check(CLI::IsMember({"bca", "percentile"}));
-  command->add_option("--resamples", options->request.n_resamples, "Bootstrap resamples (default 10000, fewer for very many models or documents)")
+  command
+      ->add_option("--resamples", options->request.n_resamples,
+                   "Bootstrap resamples (default 10000, fewer for very many models or documents)")
       ->check(CLI::Range(100, 10000000));
   command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
   command->add_option("--corpus", options->request.corpora, "Only these corpora (default all)");
-  command->add_option("--format", options->format, "How to print (default table)")
+  command->add_option("--format", options->format, "table (default), markdown, csv or json")
       ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
   command->add_flag("--json", options->json, "The same as --format json");
   command->add_flag("--no-baselines", options->no_baselines, "Leave out gzip, xz and the other compressors");
-  command->add_flag("--doc-baselines", options->request.document_baselines, "Also the compressors on each document by itself");
+  command->add_flag("--doc-baselines", options->request.document_baselines,
+                    "Also the compressors on each document by itself");
   command->footer(kRankHelp);
   command->callback([options] { run_rank(*options); });
 }

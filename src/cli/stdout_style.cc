@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <thread>
 
 #include "src/cli/terminal.h"
 #include "src/core/error.h"
@@ -23,7 +22,5 @@ void print(const std::string& text) {
     throw Error(ErrorKind::kData, std::string("cannot write to standard output: ") + std::strerror(errno));
   }
 }
-
-int default_threads() { return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)); }
 
 }  // namespace lmbits::cli

@@ -6,13 +6,10 @@
 
 namespace lmbits::cli {
 
-// The terminal's width, 100 where there is none. Colours on a terminal, unless NO_COLOR is set to anything (no-color.org).
+// The terminal's width, 100 where there is none. Colours on a terminal, unless NO_COLOR is set (no-color.org).
 TextStyle stdout_style();
 
 // Prints to standard output; throws Error(kData) where that fails (a full disk behind a redirection).
 void print(const std::string& text);
-
-// Threads for statistics: the results do not depend on it.
-int default_threads();
 
 }  // namespace lmbits::cli

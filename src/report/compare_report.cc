@@ -28,11 +28,14 @@ struct Entry {
 std::string only_model(const std::vector<Run>& runs, const char* side) {
   std::set<std::string> names;
   for (const Run& run : runs) names.insert(model_name(run));
-  if (names.empty()) throw Error(ErrorKind::kData, std::string(side) + " holds no run", "give a run folder, or a model's name with --dir");
+  if (names.empty())
+    throw Error(ErrorKind::kData, std::string(side) + " holds no run",
+                "give a run folder, or a model's name with --dir");
   if (names.size() == 1) return *names.begin();
   std::string list;
   for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  throw Error(ErrorKind::kUsage, std::string(side) + " holds runs of " + std::to_string(names.size()) + " models: " + list,
+  throw Error(ErrorKind::kUsage,
+              std::string(side) + " holds runs of " + std::to_string(names.size()) + " models: " + list,
               "name one of them: lmbits compare BASE NEW --dir DIR");
 }
 
@@ -42,19 +45,23 @@ std::map<Key, const Run*> by_key(const std::vector<Run>& runs) {
   std::map<Key, const Run*> found;
   for (const Run& run : runs) {
     if (run.summary.is_null()) {
-      throw Error(ErrorKind::kData, "the run in " + run.path.string() + " is unfinished: " + std::to_string(run.records.size()) + " documents",
-                  "finish it with the same `lmbits eval` command");
+      throw Error(
+          ErrorKind::kData,
+          "the run in " + run.path.string() + " is unfinished: " + std::to_string(run.records.size()) + " documents",
+          "finish it with the same `lmbits eval` command");
     }
     const auto [there, is_new] = found.emplace(Key{convention_name(run), corpus_name(run)}, &run);
     if (!is_new) {
-      throw Error(ErrorKind::kData, "two runs of one model on corpus " + corpus_name(run) + ": " + there->second->path.string() +
-                                        " and " + run.path.string(), "move one of them away");
+      throw Error(ErrorKind::kData,
+                  "two runs of one model on corpus " + corpus_name(run) + ": " + there->second->path.string() +
+                      " and " + run.path.string(),
+                  "move one of them away");
     }
   }
   return found;
 }
 
-// The same corpus name must be the same text on both sides; the model may differ under one name: that is what is compared.
+// The same corpus name must be the same text on both sides. The model may differ under one name: that is the question.
 void check_corpora(const Run& base, const Run& next) {
   Run renamed;
   renamed.path = next.path;
@@ -72,16 +79,19 @@ void warn_of_left_out(const Entry& entry, Comparison& comparison) {
         std::count_if(tried.scored.begin(), tried.scored.end(), [](const auto* r) { return r->n_bytes > 0; }));
     const std::size_t n_compared = entry.pairing.documents(i).size();
     if (n_with_text == n_compared && tried.n_failed == 0 && run.n_damaged_lines == 0) continue;
-    comparison.warnings.push_back(std::string(i == 0 ? "base" : "new") + ": compared on " + std::to_string(n_compared) + " of the " +
-                                  std::to_string(n_with_text) + " documents it scored; " + std::to_string(tried.n_failed) +
-                                  " failed, " + std::to_string(run.n_damaged_lines) + " damaged lines");
+    comparison.warnings.push_back(std::string(i == 0 ? "base" : "new") + ": compared on " + std::to_string(n_compared) +
+                                  " of the " + std::to_string(n_with_text) + " documents it scored; " +
+                                  std::to_string(tried.n_failed) + " failed, " + std::to_string(run.n_damaged_lines) +
+                                  " damaged lines");
   }
   if (!entry.paired()) {
-    comparison.warnings.push_back("the two models cut the text in different ways: the comparison is not paired, its interval is wide");
+    comparison.warnings.push_back(
+        "the two models cut the text in different ways: the comparison is not paired, its interval is wide");
   } else if (comparison.n_units < 2) {
     comparison.warnings.push_back("one piece of text only: its spread is unknown, so there is no interval");
   } else if (entry.pairing.groups[0].blocks) {
-    comparison.warnings.push_back("fewer than 10 documents: the interval comes from " + std::to_string(comparison.n_units) +
+    comparison.warnings.push_back("fewer than 10 documents: the interval comes from " +
+                                  std::to_string(comparison.n_units) +
                                   " blocks of text, and says nothing about other documents");
   }
 }
@@ -89,7 +99,8 @@ void warn_of_left_out(const Entry& entry, Comparison& comparison) {
 std::vector<double> unit_differences(const Entry& entry) {
   const PairedUnits& units = entry.pairing.groups[0].units;
   std::vector<double> differences;
-  for (std::size_t u = 0; u < units.weight.size(); ++u) differences.push_back((units.bits[1][u] - units.bits[0][u]) / units.weight[u]);
+  for (std::size_t u = 0; u < units.weight.size(); ++u)
+    differences.push_back((units.bits[1][u] - units.bits[0][u]) / units.weight[u]);
   return differences;
 }
 
@@ -125,12 +136,17 @@ void list_moved(const std::vector<const Entry*>& entries, Comparison& comparison
   comparison.moved = std::move(moved);
 }
 
-std::string percent(double share, int decimals, bool sign = false) { return format_fixed(100.0 * share, decimals, sign) + " %"; }
+std::string percent(double share, int decimals, bool sign = false) {
+  return format_fixed(100.0 * share, decimals, sign) + " %";
+}
 
 std::string verdict_of(const Comparison& c, const CompareRequest& request) {
   if (!c.relative_interval) return "undecided: there is no interval";
   const Interval& interval = *c.relative_interval;
-  std::string verdict = interval.lo > 0.0 ? "worse" : interval.hi < 0.0 ? "better" : "no difference shown at the " + percent_as_given(request.level) + " level";
+  std::string verdict = interval.lo > 0.0 ? "worse"
+                        : interval.hi < 0.0
+                            ? "better"
+                            : "no difference shown at the " + percent_as_given(request.level) + " level";
   if (interval.lo == 0.0 && interval.hi == 0.0) verdict = "no difference: the same bits";
   if (request.max_regression && interval.lo > -*request.max_regression && interval.hi < *request.max_regression) {
     verdict += "; equivalent within ±" + percent_as_given(*request.max_regression);
@@ -149,11 +165,13 @@ Gate gate_of(const Comparison& c, const Statistic& relative, bool has_interval, 
   const double distance = c.relative > limit ? c.relative : limit - c.relative;
   const double reach = c.relative > limit ? c.relative - gate.interval->lo : gate.interval->hi - c.relative;
   const double needed = static_cast<double>(c.n_units) * (reach / distance) * (reach / distance);
-  if (!gate.settled && std::isfinite(needed) && needed < 1e12) gate.units_needed = static_cast<std::int64_t>(std::ceil(needed));
+  if (!gate.settled && std::isfinite(needed) && needed < 1e12)
+    gate.units_needed = static_cast<std::int64_t>(std::ceil(needed));
   return gate;
 }
 
-Comparison compare_entries(const std::vector<const Entry*>& entries, const CompareRequest& request, std::size_t n_gated) {
+Comparison compare_entries(const std::vector<const Entry*>& entries, const CompareRequest& request,
+                           std::size_t n_gated) {
   Comparison result;
   result.convention = convention_name(*entries[0]->base);
   if (entries.size() == 1) result.corpus = corpus_name(*entries[0]->base);
@@ -187,7 +205,8 @@ Comparison compare_entries(const std::vector<const Entry*>& entries, const Compa
 }
 
 // The runs that both sides have; the others are named in `warnings`.
-std::vector<Entry> matched(const std::vector<Run>& base, const std::vector<Run>& next, std::vector<std::string>& warnings) {
+std::vector<Entry> matched(const std::vector<Run>& base, const std::vector<Run>& next,
+                           std::vector<std::string>& warnings) {
   const std::map<Key, const Run*> left = by_key(base), right = by_key(next);
   std::vector<Entry> entries;
   for (const auto& [key, run] : left) {
@@ -207,7 +226,8 @@ std::vector<Entry> matched(const std::vector<Run>& base, const std::vector<Run>&
     if (left.count(key) == 0) warnings.push_back("only new has corpus " + key.second + " with convention " + key.first);
   }
   if (entries.empty()) {
-    throw Error(ErrorKind::kData, "base and new have no corpus with the same convention in common", "score both on the same corpus");
+    throw Error(ErrorKind::kData, "base and new have no corpus with the same convention in common",
+                "score both on the same corpus");
   }
   return entries;
 }
@@ -221,13 +241,16 @@ std::string p_value(const std::optional<double>& p) {
 
 std::string interval_text(const std::optional<Interval>& interval, double scale, int decimals, const char* unit) {
   if (!interval) return "—";
-  return "[" + format_fixed(scale * interval->lo, decimals, true) + ", " + format_fixed(scale * interval->hi, decimals, true) + "]" + unit;
+  return "[" + format_fixed(scale * interval->lo, decimals, true) + ", " +
+         format_fixed(scale * interval->hi, decimals, true) + "]" + unit;
 }
 
 std::string gate_text(const Comparison& c, double limit) {
   const Gate& gate = *c.gate;
-  const std::string rule = "; limit " + percent_as_given(limit) + ", interval at the " + percent_as_given(gate.level) + " level";
-  const std::string found = "\n               " + percent(c.relative, 3, true) + " " + interval_text(gate.interval, 100.0, 3, " %") + rule;
+  const std::string rule =
+      "; limit " + percent_as_given(limit) + ", interval at the " + percent_as_given(gate.level) + " level";
+  const std::string found =
+      "\n               " + percent(c.relative, 3, true) + " " + interval_text(gate.interval, 100.0, 3, " %") + rule;
   if (!gate.interval) return "passed, but undecided: there is no interval" + rule;
   if (gate.regression) return "REGRESSION" + found;
   if (gate.settled) return "passed" + found;
@@ -237,7 +260,10 @@ std::string gate_text(const Comparison& c, double limit) {
 
 Table moved_table(const Comparison& c, bool with_corpus) {
   Table table;
-  table.columns = {{.key = "corpus", .title = "corpus", .align = Align::kLeft, .audience = with_corpus ? Audience::kAll : Audience::kMachines},
+  table.columns = {{.key = "corpus",
+                    .title = "corpus",
+                    .align = Align::kLeft,
+                    .audience = with_corpus ? Audience::kAll : Audience::kMachines},
                    {.key = "id", .title = "document", .align = Align::kLeft},
                    {.key = "n_bytes", .title = "bytes"},
                    {.key = "base_bits", .title = "base bits", .decimals = 1},
@@ -246,20 +272,24 @@ Table moved_table(const Comparison& c, bool with_corpus) {
                    {.key = "percent", .title = "%", .decimals = 2, .sign = true}};
   for (const MovedDocument& m : c.moved) {
     const double change = m.new_bits - m.base_bits;
-    table.rows.push_back({{m.corpus, m.id, m.n_bytes, m.base_bits, m.new_bits, change, 100.0 * change / m.base_bits}, Emphasis::kNone});
+    table.rows.push_back(
+        {{m.corpus, m.id, m.n_bytes, m.base_bits, m.new_bits, change, 100.0 * change / m.base_bits}, Emphasis::kNone});
   }
   return table;
 }
 
 std::string comparison_text(const Comparison& c, const CompareReport& report, const TextStyle& style) {
-  std::string text = (c.corpus.empty() ? "all corpora together" : printable(c.corpus)) + " · " + printable(c.convention) + " · " +
-                     counted(c.n_documents, "document") + "\n";
+  std::string text = (c.corpus.empty() ? "all corpora together" : printable(c.corpus)) + " · " +
+                     printable(c.convention) + " · " + counted(c.n_documents, "document") + "\n";
   if (style.color) text = "\x1b[1m" + text.substr(0, text.size() - 1) + "\x1b[0m\n";
   text += "  bits/byte ↓  " + format_fixed(c.base, 4) + " -> " + format_fixed(c.next, 4) + "\n";
-  text += "  difference   " + format_fixed(c.difference, 4, true) + " " + interval_text(c.difference_interval, 1.0, 4, "") + "\n";
-  text += "  relative     " + percent(c.relative, 3, true) + " " + interval_text(c.relative_interval, 100.0, 3, " %") + "\n";
-  text += "  " + c.unit + "s" + std::string(c.unit == "block" ? 7 : 4, ' ') + with_thousands(c.n_better) + " better, " + with_thousands(c.n_worse) +
-          " worse; sign test p " + p_value(c.sign_p) + ", Wilcoxon p " + p_value(c.wilcoxon_p) + "\n";
+  text += "  difference   " + format_fixed(c.difference, 4, true) + " " +
+          interval_text(c.difference_interval, 1.0, 4, "") + "\n";
+  text += "  relative     " + percent(c.relative, 3, true) + " " + interval_text(c.relative_interval, 100.0, 3, " %") +
+          "\n";
+  text += "  " + c.unit + "s" + std::string(c.unit == "block" ? 7 : 4, ' ') + with_thousands(c.n_better) + " better, " +
+          with_thousands(c.n_worse) + " worse; sign test p " + p_value(c.sign_p) + ", Wilcoxon p " +
+          p_value(c.wilcoxon_p) + "\n";
   text += "  verdict      " + c.verdict + "\n";
   if (c.gate) text += "  gate         " + gate_text(c, *report.request.max_regression) + "\n";
   if (!c.moved.empty()) {
@@ -329,7 +359,8 @@ CompareReport compare_runs(const std::vector<Run>& base, const std::vector<Run>&
   }
   if (request.n_resamples == 0) report.request.n_resamples = default_resamples(2, n_units);
   for (Entry& entry : entries) {
-    entry.resamples = resample_groups(entry.pairing, corpus_name(*entry.base), report.request.n_resamples, request.seed, request.n_threads);
+    entry.resamples = resample_groups(entry.pairing, corpus_name(*entry.base), report.request.n_resamples, request.seed,
+                                      request.n_threads);
   }
   std::vector<std::vector<const Entry*>> compared;  // each corpus, then all corpora of a convention
   for (const Entry& entry : entries) compared.push_back({&entry});
@@ -349,8 +380,9 @@ std::string to_text(const CompareReport& report, const TextStyle& style) {
   std::string text = "base " + printable(report.base) + ", new " + printable(report.next) + "\n\n";
   for (const Comparison& comparison : report.comparisons) text += comparison_text(comparison, report, style);
   for (const std::string& warning : report.warnings) text += "! " + printable(warning) + "\n";
-  text += "↓ lower is better. Intervals: " + percent_as_given(report.request.level) + " BCa bootstrap, paired by document, " +
-          with_thousands(report.request.n_resamples) + " resamples (seed " + std::to_string(report.request.seed) + ").\n";
+  text += "↓ lower is better. Intervals: " + percent_as_given(report.request.level) +
+          " BCa bootstrap, paired by document, " + with_thousands(report.request.n_resamples) + " resamples (seed " +
+          std::to_string(report.request.seed) + ").\n";
   if (report.request.max_regression) {
     text += "Gate: a regression is an increase whose interval is above 0 and whose estimate is above " +
             percent_as_given(*report.request.max_regression) + ".\n";

@@ -14,8 +14,9 @@ namespace lmbits {
 
 struct CompareRequest {
   double level = 0.95;
-  std::optional<double> max_regression = {};  // the gate's limit P on the relative increase in bits/byte: 0.002 for 0.2 %
-  std::int64_t n_resamples = 0;          // 0: as many as default_resamples says
+  std::optional<double> max_regression =
+      {};                        // the gate's limit P on the relative increase in bits/byte: 0.002 for 0.2 %
+  std::int64_t n_resamples = 0;  // 0: as many as default_resamples says
   std::uint64_t seed = 1;
   int n_threads = 1;
 };
@@ -32,7 +33,8 @@ struct Gate {
   std::optional<Interval> interval;
   bool regression = false;
   bool settled = false;
-  std::optional<std::int64_t> units_needed;  // about this many units would settle it; null where it is settled or unknown
+  std::optional<std::int64_t>
+      units_needed;  // about this many units would settle it; null where it is settled or unknown
 };
 
 struct MovedDocument {
@@ -44,10 +46,10 @@ struct MovedDocument {
 struct Comparison {
   std::string corpus;  // overall: empty
   std::string convention;
-  std::string unit = "document";           // or "block"
+  std::string unit = "document";              // or "block"
   std::int64_t n_documents = 0, n_units = 0;  // compared
-  double base = 0.0, next = 0.0;           // bits/byte
-  double difference = 0.0, relative = 0.0;  // next - base, next / base - 1
+  double base = 0.0, next = 0.0;              // bits/byte
+  double difference = 0.0, relative = 0.0;    // next - base, next / base - 1
   std::optional<Interval> difference_interval, relative_interval;
   std::int64_t n_better = 0, n_worse = 0;    // units
   std::optional<double> sign_p, wilcoxon_p;  // of the units' differences in bits/byte; null where not paired
@@ -60,7 +62,8 @@ struct Comparison {
 struct CompareReport {
   CompareRequest request;  // with the number of resamples that was used
   std::string base, next;  // models
-  std::vector<Comparison> comparisons;  // each corpus and convention; then, over several corpora, all their text (micro)
+  std::vector<Comparison>
+      comparisons;  // each corpus and convention; then, over several corpora, all their text (micro)
   std::vector<std::string> warnings;
   bool regression = false;  // a gate found one
 };

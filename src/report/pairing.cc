@@ -19,17 +19,17 @@ std::string manifest_text(const Run& run, const char* object, const char* key) {
     const auto inner = outer->find(key);
     if (inner != outer->end() && inner->is_string()) return inner->get<std::string>();
   }
-  throw Error(ErrorKind::kData, "the manifest in " + run.path.string() + " has no text at \"" + object + "\".\"" + key + "\"",
+  throw Error(ErrorKind::kData,
+              "the manifest in " + run.path.string() + " has no text at \"" + object + "\".\"" + key + "\"",
               "score this run again, or move its folder away");
 }
 
-void refuse_if_different(const Run& a, const Run& b, const char* what, const char* plural,
-                         const std::string& name) {
+void refuse_if_different(const Run& a, const Run& b, const char* what, const char* plural, const std::string& name) {
   const std::string left = manifest_text(a, "identity", what), right = manifest_text(b, "identity", what);
   if (left == right) return;
   throw Error(ErrorKind::kData,
-              std::string("two different ") + plural + " are named " + name + ": " + left + " in " + a.path.string() + ", " + right +
-                  " in " + b.path.string(),
+              std::string("two different ") + plural + " are named " + name + ": " + left + " in " + a.path.string() +
+                  ", " + right + " in " + b.path.string(),
               "give them different names, or compare only runs of one of them");
 }
 
@@ -50,7 +50,7 @@ std::vector<Block> blocks_of(const DocumentRecord& record) {
   return blocks;
 }
 
-// Appends the units of document d to `units`: its blocks where they are asked for and all rows have the same, else itself.
+// Appends the units of document d to `units`: its blocks where they are asked for and all rows have them, else itself.
 void append_units(const PairedGroup& group, std::size_t d, Metric metric, PairedUnits& units) {
   const DocumentRecord& first = *group.documents[0][d];
   const auto n_bytes = static_cast<double>(first.n_bytes);
@@ -60,8 +60,9 @@ void append_units(const PairedGroup& group, std::size_t d, Metric metric, Paired
     blocks.push_back(group.blocks ? blocks_of(*row[d]) : std::vector<Block>{});
     if (blocks.back().empty()) break;
   }
-  const bool by_block = blocks.size() == group.documents.size() && !blocks.back().empty() &&
-                        std::all_of(blocks.begin(), blocks.end(), [&](const auto& b) { return b.size() == blocks[0].size(); });
+  const bool by_block =
+      blocks.size() == group.documents.size() && !blocks.back().empty() &&
+      std::all_of(blocks.begin(), blocks.end(), [&](const auto& b) { return b.size() == blocks[0].size(); });
   if (by_block) {
     for (const Block& block : blocks[0]) units.weight.push_back(block.n_bytes * weight_per_byte);
   } else {
@@ -112,8 +113,9 @@ void check_names(const std::vector<const Run*>& runs) {
     refuse_if_different(*models.emplace(model, run).first->second, *run, "model", "models", model);
     const auto [there, is_new] = triples.emplace(std::tuple(model, corpus, convention_name(*run)), run);
     if (!is_new) {
-      throw Error(ErrorKind::kData, "model " + model + " has two runs on corpus " + corpus + " with convention " +
-                                        convention_name(*run) + ": " + there->second->path.string() + " and " + run->path.string(),
+      throw Error(ErrorKind::kData,
+                  "model " + model + " has two runs on corpus " + corpus + " with convention " + convention_name(*run) +
+                      ": " + there->second->path.string() + " and " + run->path.string(),
                   "move one of them away");
     }
   }
@@ -128,7 +130,8 @@ TriedDocuments tried_documents(const Run& run) {
     } else if (scored.insert(record.id).second) {
       tried.scored.push_back(&record);
     } else {
-      throw Error(ErrorKind::kData, "document " + record.id + " is scored twice in " + run.path.string(), "score this run again");
+      throw Error(ErrorKind::kData, "document " + record.id + " is scored twice in " + run.path.string(),
+                  "score this run again");
     }
   }
   for (const std::string_view id : failed) tried.n_failed += scored.count(id) == 0;
@@ -152,7 +155,8 @@ Pairing pair_runs(const std::vector<const Run*>& runs, Metric metric) {
       known.emplace_back();
       pairing.groups.emplace_back();
     }
-    for (const DocumentRecord* record : documents) ++known[g].emplace(record->id, KnownDocument{record->n_bytes, 0}).first->second.n_runs;
+    for (const DocumentRecord* record : documents)
+      ++known[g].emplace(record->id, KnownDocument{record->n_bytes, 0}).first->second.n_runs;
     pairing.places.push_back({g, pairing.groups[g].documents.size()});
     pairing.groups[g].documents.push_back(std::move(documents));
   }
@@ -160,8 +164,9 @@ Pairing pair_runs(const std::vector<const Run*>& runs, Metric metric) {
     PairedGroup& group = pairing.groups[g];
     keep_common(group, known[g]);
     if (group.documents[0].empty()) {
-      throw Error(ErrorKind::kData, "no document with text is scored by all of the " + std::to_string(group.documents.size()) +
-                                        " models compared on corpus " + corpus_name(*runs[0]),
+      throw Error(ErrorKind::kData,
+                  "no document with text is scored by all of the " + std::to_string(group.documents.size()) +
+                      " models compared on corpus " + corpus_name(*runs[0]),
                   "leave out the models with failed documents");
     }
     group.blocks = group.documents[0].size() < kFewestDocuments;

@@ -28,7 +28,7 @@ TriedDocuments tried_documents(const Run& run);
 
 // Runs whose records cut the text alike, on the documents that all of them scored.
 struct PairedGroup {
-  PairedUnits units;                                        // a row a run
+  PairedUnits units;                                          // a row a run
   std::vector<std::vector<const DocumentRecord*>> documents;  // [row][document], sorted by id
   bool blocks = false;  // units are blocks of text, not documents: there are fewer than 10 documents
 };

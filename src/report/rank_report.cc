@@ -45,7 +45,9 @@ Sums sums_of(const std::vector<const DocumentRecord*>& documents) {
 
 std::optional<double> defined(double value) { return std::isfinite(value) ? std::optional(value) : std::nullopt; }
 
-double weight_of(Metric metric, double n_bytes, double n_chars) { return metric == Metric::kBitsPerChar ? n_chars : n_bytes; }
+double weight_of(Metric metric, double n_bytes, double n_chars) {
+  return metric == Metric::kBitsPerChar ? n_chars : n_bytes;
+}
 
 // One metric of one row over the strata it pools (one, for a corpus' own table).
 template <typename S>
@@ -56,7 +58,8 @@ std::optional<double> pooled_metric(const std::vector<S>& strata, Metric metric,
     weight += weight_of(metric, s.n_bytes, s.n_chars);
     total += metric_value(metric, s.bits, weight_of(metric, s.n_bytes, s.n_chars));
   }
-  return defined(pooling == Pooling::kMicro ? metric_value(metric, bits, weight) : total / static_cast<double>(strata.size()));
+  return defined(pooling == Pooling::kMicro ? metric_value(metric, bits, weight)
+                                            : total / static_cast<double>(strata.size()));
 }
 
 template <typename S>
@@ -79,7 +82,8 @@ std::string why_unranked(const Run& run, const TriedDocuments& tried) {
 
 void warn_of_run(const Run& run, const TriedDocuments& tried, std::vector<std::string>& warnings) {
   const std::string name = model_name(run);
-  const auto n_lossy = std::count_if(tried.scored.begin(), tried.scored.end(), [](const auto* r) { return !r->lossless; });
+  const auto n_lossy =
+      std::count_if(tried.scored.begin(), tried.scored.end(), [](const auto* r) { return !r->lossless; });
   if (n_lossy > 0) {
     warnings.push_back(name + ": lossy, its tokenizer does not give back " + std::to_string(n_lossy) + " of " +
                        std::to_string(tried.scored.size()) + " documents byte for byte");
@@ -93,14 +97,18 @@ void warn_of_run(const Run& run, const TriedDocuments& tried, std::vector<std::s
 void warn_of_pairing(const Entry& entry, const std::vector<TriedDocuments>& tried, std::vector<std::string>& warnings) {
   std::size_t most = 0, fewest_compared = tried[0].scored.size();
   for (std::size_t i = 0; i < tried.size(); ++i) {
-    const auto n_with_text = std::count_if(tried[i].scored.begin(), tried[i].scored.end(), [](const auto* r) { return r->n_bytes > 0; });
+    const auto n_with_text =
+        std::count_if(tried[i].scored.begin(), tried[i].scored.end(), [](const auto* r) { return r->n_bytes > 0; });
     most = std::max(most, static_cast<std::size_t>(n_with_text));
     fewest_compared = std::min(fewest_compared, entry.pairing.documents(i).size());
-    if (tried[i].n_failed > 0) warnings.push_back(model_name(*entry.runs[i]) + ": " + counted(static_cast<std::int64_t>(tried[i].n_failed), "document") + " failed");
+    if (tried[i].n_failed > 0)
+      warnings.push_back(model_name(*entry.runs[i]) + ": " +
+                         counted(static_cast<std::int64_t>(tried[i].n_failed), "document") + " failed");
   }
   if (fewest_compared < most) {
-    warnings.push_back("compared on the " + counted(static_cast<std::int64_t>(fewest_compared), "document") + " that all models scored, of up to " +
-                       std::to_string(most) + " that one did; compressors are on all");
+    warnings.push_back("compared on the " + counted(static_cast<std::int64_t>(fewest_compared), "document") +
+                       " that all models scored, of up to " + std::to_string(most) +
+                       " that one did; compressors are on all");
   }
   if (entry.pairing.groups.size() > 1) {
     warnings.push_back("the models cut the text in " + std::to_string(entry.pairing.groups.size()) +
@@ -181,7 +189,8 @@ Entry make_entry(const std::string& corpus, const std::string& convention, const
   if (entry.table.n_units < 2) {
     entry.table.warnings.push_back("one piece of text only: its spread is unknown, so there are no intervals");
   } else if (group.blocks) {
-    entry.table.warnings.push_back("fewer than 10 documents: intervals come from " + std::to_string(entry.table.n_units) +
+    entry.table.warnings.push_back("fewer than 10 documents: intervals come from " +
+                                   std::to_string(entry.table.n_units) +
                                    " blocks of text, and say nothing about other documents");
   }
   return entry;
@@ -222,7 +231,8 @@ std::map<std::string, std::vector<std::size_t>> models_in_all(const std::vector<
   return places;
 }
 
-void add_overall_baselines(RankReportTable& table, const std::vector<const Entry*>& entries, Metric metric, Pooling pooling) {
+void add_overall_baselines(RankReportTable& table, const std::vector<const Entry*>& entries, Metric metric,
+                           Pooling pooling) {
   for (const auto& [name, first] : entries[0]->baselines) {
     std::vector<Baseline> strata;
     for (const Entry* entry : entries) {
@@ -239,7 +249,8 @@ RankReportTable rank_overall(const std::vector<const Entry*>& entries, Pooling p
   table.pooling = pooling;
   std::set<std::string> left_out;
   const auto models = models_in_all(entries, left_out);
-  for (const std::string& name : left_out) table.warnings.push_back(name + ": left out, it is not ranked on every corpus");
+  for (const std::string& name : left_out)
+    table.warnings.push_back(name + ": left out, it is not ranked on every corpus");
   Strata strata;
   for (std::size_t c = 0; c < entries.size(); ++c) {
     table.pooled.push_back(entries[c]->corpus);
@@ -257,7 +268,8 @@ RankReportTable rank_overall(const std::vector<const Entry*>& entries, Pooling p
     row.name = model->first;
     row.ranked = ranked;
     std::vector<Sums> sums;
-    for (std::size_t c = 0; c < entries.size(); ++c) sums.push_back(sums_of(entries[c]->pairing.documents(model->second[c])));
+    for (std::size_t c = 0; c < entries.size(); ++c)
+      sums.push_back(sums_of(entries[c]->pairing.documents(model->second[c])));
     set_metrics(row, sums, pooling);
     table.rows.push_back(row);
   }
@@ -279,7 +291,8 @@ std::vector<const Run*> selected(const std::vector<Run>& runs, const std::vector
     for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
     throw Error(ErrorKind::kData, "no run is on corpus " + corpus, known.empty() ? "" : "the runs are on " + known);
   }
-  if (chosen.empty()) throw Error(ErrorKind::kData, "there is no run to rank", "give the folder that `lmbits eval -o` wrote");
+  if (chosen.empty())
+    throw Error(ErrorKind::kData, "there is no run to rank", "give the folder that `lmbits eval -o` wrote");
   return chosen;
 }
 
@@ -296,7 +309,9 @@ std::string rank_text(const RankReportRow& row) {
 TableColumn for_machines(const std::string& key) { return {.key = key, .title = key, .audience = Audience::kMachines}; }
 
 std::optional<double> metric_of(const RankReportRow& row, Metric metric) {
-  return metric == Metric::kBitsPerByte ? row.bits_per_byte : metric == Metric::kBitsPerChar ? row.bits_per_char : row.ratio;
+  return metric == Metric::kBitsPerByte   ? row.bits_per_byte
+         : metric == Metric::kBitsPerChar ? row.bits_per_char
+                                          : row.ratio;
 }
 
 int decimals_of(Metric metric) { return metric == Metric::kRatio ? 3 : 4; }
@@ -318,13 +333,20 @@ Table empty_table(const RankRequest& request, bool documents) {
   table.columns.push_back({.key = "name", .title = "model", .align = Align::kLeft});
   const std::string level = "[" + percent_as_given(request.level) + "]";
   for (const Metric metric : metrics_by(request.metric)) {
-    table.columns.push_back({.key = metric_key(metric), .title = metric_title(metric), .decimals = decimals_of(metric)});
+    table.columns.push_back(
+        {.key = metric_key(metric), .title = metric_title(metric), .decimals = decimals_of(metric)});
     if (metric != request.metric) continue;
-    table.columns.push_back({.key = "interval", .title = level, .decimals = decimals_of(metric), .interval = true, .joined = true});
+    table.columns.push_back(
+        {.key = "interval", .title = level, .decimals = decimals_of(metric), .interval = true, .joined = true});
   }
   const int decimals = decimals_of(request.metric);
   table.columns.push_back({.key = "difference", .title = "to best", .decimals = decimals, .sign = true});
-  table.columns.push_back({.key = "difference_interval", .title = level, .decimals = decimals, .sign = true, .interval = true, .joined = true});
+  table.columns.push_back({.key = "difference_interval",
+                           .title = level,
+                           .decimals = decimals,
+                           .sign = true,
+                           .interval = true,
+                           .joined = true});
   table.columns.push_back(for_machines("tied_with_best"));
   for (const char* key : {"n_scored", "n_failed"}) table.columns.push_back(for_machines(key));
   const Audience audience = documents ? Audience::kPeople : Audience::kNone;
@@ -337,7 +359,8 @@ std::string pooling_key(std::optional<Pooling> pooling) {
 }
 
 const RankReportRow* best_of(const RankReportTable& table) {
-  const auto best = std::find_if(table.rows.begin(), table.rows.end(), [](const RankReportRow& r) { return !r.is_baseline; });
+  const auto best =
+      std::find_if(table.rows.begin(), table.rows.end(), [](const RankReportRow& r) { return !r.is_baseline; });
   return best == table.rows.end() ? nullptr : &*best;
 }
 
@@ -385,7 +408,7 @@ std::vector<Cell> cells_of(const RankReportRow& row, const RankReportTable& from
 
 void append_rows(Table& table, const RankReportTable& from, const RankRequest& request) {
   for (const RankReportRow& row : from.rows) {
-    const Emphasis emphasis = row.is_baseline                                        ? Emphasis::kFaint
+    const Emphasis emphasis = row.is_baseline                                     ? Emphasis::kFaint
                               : row.ranked.rank == 1 || row.ranked.tied_with_best ? Emphasis::kStrong
                                                                                   : Emphasis::kNone;
     table.rows.push_back({cells_of(row, from, request), emphasis});
@@ -394,7 +417,8 @@ void append_rows(Table& table, const RankReportTable& from, const RankRequest& r
 
 // Documents are a column only where some failed; else the heading says it all.
 bool shows_documents(const RankReportTable& table) {
-  return std::any_of(table.rows.begin(), table.rows.end(), [](const RankReportRow& row) { return row.n_failed.value_or(0) > 0; });
+  return std::any_of(table.rows.begin(), table.rows.end(),
+                     [](const RankReportRow& row) { return row.n_failed.value_or(0) > 0; });
 }
 
 Table table_of(const RankReportTable& from, const RankRequest& request) {
@@ -426,8 +450,9 @@ void append_plot(Table& table, const RankReportTable& from, std::size_t terminal
   const std::size_t width = std::min(kWidest, terminal_width - used);
   double lo = std::numeric_limits<double>::infinity(), hi = -lo;
   for (const RankReportRow& row : from.rows) {
-    const Interval spread = row.is_baseline ? Interval{row.ranked.value, row.ranked.value}
-                                            : row.ranked.interval.value_or(Interval{row.ranked.value, row.ranked.value});
+    const Interval spread = row.is_baseline
+                                ? Interval{row.ranked.value, row.ranked.value}
+                                : row.ranked.interval.value_or(Interval{row.ranked.value, row.ranked.value});
     lo = std::min({lo, spread.lo, row.ranked.value});
     hi = std::max({hi, spread.hi, row.ranked.value});
   }
@@ -435,14 +460,17 @@ void append_plot(Table& table, const RankReportTable& from, std::size_t terminal
   if (left.size() + right.size() + 1 > width) return;
   const std::string title = left + std::string(width - left.size() - right.size(), ' ') + right;
   table.columns.push_back({.key = "", .title = title, .align = Align::kLeft, .audience = Audience::kPeople});
-  for (std::size_t i = 0; i < from.rows.size(); ++i) table.rows[i].cells.emplace_back(plot_row(from.rows[i], lo, hi, width));
+  for (std::size_t i = 0; i < from.rows.size(); ++i)
+    table.rows[i].cells.emplace_back(plot_row(from.rows[i], lo, hi, width));
 }
 
 std::string heading(const RankReportTable& table) {
   std::string text = printable(table.corpus);
   if (table.pooling) {
-    text = *table.pooling == Pooling::kMicro ? "overall, micro (all bits / all bytes)" : "overall, macro (the corpora's mean)";
-    for (const std::string& corpus : table.pooled) text += (&corpus == table.pooled.data() ? " · " : ", ") + printable(corpus);
+    text = *table.pooling == Pooling::kMicro ? "overall, micro (all bits / all bytes)"
+                                             : "overall, macro (the corpora's mean)";
+    for (const std::string& corpus : table.pooled)
+      text += (&corpus == table.pooled.data() ? " · " : ", ") + printable(corpus);
   }
   text += " · " + printable(table.convention) + " · " + counted(table.n_documents, "document");
   return table.pooling ? text : text + " · " + counted(table.n_bytes, "byte");
@@ -450,8 +478,8 @@ std::string heading(const RankReportTable& table) {
 
 std::string legend(const RankReport& report) {
   const RankRequest& request = report.request;
-  return "↓ lower is better, ↑ higher is better. Intervals: " + percent_as_given(request.level) +
-         " " + (request.method == IntervalMethod::kBca ? "BCa" : "percentile") + " bootstrap,\n" +
+  return "↓ lower is better, ↑ higher is better. Intervals: " + percent_as_given(request.level) + " " +
+         (request.method == IntervalMethod::kBca ? "BCa" : "percentile") + " bootstrap,\n" +
          with_thousands(request.n_resamples) + " resamples (seed " + std::to_string(request.seed) +
          "), the same for all models of a corpus. rank a-b: where it lies at that level;\n" +
          "≈ tied with the best: the interval of the paired difference includes 0. Rows without a rank are\n" +
@@ -473,13 +501,15 @@ RankReport rank_runs(const std::vector<Run>& runs, const RankRequest& request) {
   std::map<std::pair<std::string, std::string>, std::vector<const Run*>> by_convention;  // (convention, corpus)
   for (const Run* run : chosen) by_convention[{convention_name(*run), corpus_name(*run)}].push_back(run);
 
-  RankReport report{request, {}, {}};
+  RankReport report{request, {}, {}, {}};
   std::vector<Entry> entries;
   std::int64_t n_resamples = default_resamples(1, 1);
   for (auto& [key, members] : by_convention) {
-    std::sort(members.begin(), members.end(), [](const Run* a, const Run* b) { return model_name(*a) < model_name(*b); });
+    std::sort(members.begin(), members.end(),
+              [](const Run* a, const Run* b) { return model_name(*a) < model_name(*b); });
     entries.push_back(make_entry(key.second, key.first, members, request.metric));
-    n_resamples = std::min(n_resamples, default_resamples(members.size(), static_cast<std::size_t>(entries.back().table.n_units)));
+    n_resamples = std::min(n_resamples,
+                           default_resamples(members.size(), static_cast<std::size_t>(entries.back().table.n_units)));
   }
   if (request.n_resamples == 0) report.request.n_resamples = n_resamples;
   for (Entry& entry : entries) rank_entry(entry, report.request);
@@ -508,6 +538,7 @@ std::string to_text(const RankReport& report, const TextStyle& style) {
     for (const std::string& warning : from->warnings) text += "  ! " + printable(warning) + "\n";
     text += "\n";
   }
+  for (const std::string& warning : report.warnings) text += "! " + printable(warning) + "\n";
   return text + legend(report);
 }
 
@@ -519,6 +550,7 @@ std::string to_markdown(const RankReport& report) {
     for (const std::string& warning : from->warnings) text += "- " + printable(warning) + "\n";
     if (!from->warnings.empty()) text += "\n";
   }
+  for (const std::string& warning : report.warnings) text += "- " + printable(warning) + "\n";
   return text + legend(report);
 }
 
@@ -550,6 +582,8 @@ Json to_json(const RankReport& report) {
                               {"warnings", Json::array()}});
     for (const std::string& warning : from->warnings) json["tables"].back()["warnings"].push_back(printable(warning));
   }
+  json["warnings"] = Json::array();
+  for (const std::string& warning : report.warnings) json["warnings"].push_back(printable(warning));
   return json;
 }
 
@@ -567,7 +601,9 @@ std::string percent_as_given(double share) {
   return buffer;
 }
 
-std::string counted(std::int64_t n, const std::string& noun) { return with_thousands(n) + " " + noun + (n == 1 ? "" : "s"); }
+std::string counted(std::int64_t n, const std::string& noun) {
+  return with_thousands(n) + " " + noun + (n == 1 ? "" : "s");
+}
 
 std::string with_thousands(std::int64_t n) {
   const std::string digits = std::to_string(n);

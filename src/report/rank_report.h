@@ -19,8 +19,8 @@ struct RankRequest {
   std::int64_t n_resamples = 0;  // 0: as many as default_resamples says for the largest corpus
   std::uint64_t seed = 1;
   std::vector<std::string> corpora = {};  // none: all
-  bool baselines = true;             // the corpus as one stream
-  bool document_baselines = false;   // also each document by itself
+  bool baselines = true;                  // the corpus as one stream
+  bool document_baselines = false;        // also each document by itself
   int n_threads = 1;
 };
 
@@ -29,15 +29,15 @@ struct RankReportRow {
   bool is_baseline = false;  // then only name, value and difference of `ranked` count
   RankedModel ranked;
   std::optional<double> bits_per_byte, bits_per_char, ratio;  // on the documents compared; pooled like the value
-  std::optional<std::int64_t> n_scored, n_failed;             // of the run, compared or not; null for a baseline and overall
+  std::optional<std::int64_t> n_scored, n_failed;  // of the run, compared or not; null for a baseline and overall
 };
 
 struct RankReportTable {
   std::string corpus;  // overall: empty
   std::string convention;
-  std::optional<Pooling> pooling;   // overall only
-  std::vector<std::string> pooled;  // overall only: the corpora
-  std::string unit = "document";    // or "block"
+  std::optional<Pooling> pooling;                          // overall only
+  std::vector<std::string> pooled;                         // overall only: the corpora
+  std::string unit = "document";                           // or "block"
   std::int64_t n_documents = 0, n_units = 0, n_bytes = 0;  // compared
   std::vector<RankReportRow> rows;                         // best first
   std::vector<std::string> warnings;
@@ -46,6 +46,7 @@ struct RankReportTable {
 struct RankReport {
   RankRequest request;  // with the number of resamples that was used
   std::vector<RankReportTable> tables, overall;
+  std::vector<std::string> warnings = {};  // of the folder as a whole, such as models that could not be run
 };
 
 // A table for each corpus and convention, and the two overall tables of each convention with at least two corpora.
@@ -59,10 +60,10 @@ std::string to_markdown(const RankReport& report);
 std::string to_csv(const RankReport& report);  // all tables in one, `pooling` tells overall rows apart
 Json to_json(const RankReport& report);
 
-std::string metric_key(Metric metric);       // "bits_per_byte"
-std::string metric_title(Metric metric);     // "bits/byte ↓"
-std::string percent_as_given(double share);  // as many decimals as it needs: "0.2 %", "95 %"
-std::string with_thousands(std::int64_t n);  // "12,345"
+std::string metric_key(Metric metric);                         // "bits_per_byte"
+std::string metric_title(Metric metric);                       // "bits/byte ↓"
+std::string percent_as_given(double share);                    // as many decimals as it needs: "0.2 %", "95 %"
+std::string with_thousands(std::int64_t n);                    // "12,345"
 std::string counted(std::int64_t n, const std::string& noun);  // "1 document", "12,345 documents"
 
 }  // namespace lmbits

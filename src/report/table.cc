@@ -40,16 +40,15 @@ bool is_in(char32_t code, const Range (&ranges)[N]) {
 }
 
 std::size_t width_of(char32_t code) {
-  static constexpr Range kZero[] = {{0x0300, 0x036F}, {0x0483, 0x0489}, {0x0591, 0x05BD}, {0x064B, 0x065F},
-                                    {0x093C, 0x093C}, {0x094D, 0x094D}, {0x0E34, 0x0E3A}, {0x0E47, 0x0E4E},
-                                    {0x1AB0, 0x1AFF}, {0x1DC0, 0x1DFF}, {0x200B, 0x200D}, {0x20D0, 0x20FF},
-                                    {0x2060, 0x2060}, {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}, {0xFEFF, 0xFEFF},
-                                    {0x1F3FB, 0x1F3FF}, {0xE0100, 0xE01EF}};
-  static constexpr Range kTwo[] = {{0x1100, 0x115F}, {0x231A, 0x231B}, {0x23E9, 0x23EC}, {0x2614, 0x2615},
-                                   {0x26A1, 0x26A1}, {0x2705, 0x2705}, {0x2728, 0x2728}, {0x274C, 0x274C},
-                                   {0x2753, 0x2757}, {0x2795, 0x2797}, {0x2B50, 0x2B50}, {0x2E80, 0x303E},
-                                   {0x3041, 0xA4CF}, {0xA960, 0xA97C}, {0xAC00, 0xD7A3}, {0xF900, 0xFAFF},
-                                   {0xFE30, 0xFE6F}, {0xFF01, 0xFF60}, {0xFFE0, 0xFFE6}, {0x16FE0, 0x18AFF},
+  static constexpr Range kZero[] = {
+      {0x0300, 0x036F}, {0x0483, 0x0489}, {0x0591, 0x05BD}, {0x064B, 0x065F}, {0x093C, 0x093C},   {0x094D, 0x094D},
+      {0x0E34, 0x0E3A}, {0x0E47, 0x0E4E}, {0x1AB0, 0x1AFF}, {0x1DC0, 0x1DFF}, {0x200B, 0x200D},   {0x20D0, 0x20FF},
+      {0x2060, 0x2060}, {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}, {0xFEFF, 0xFEFF}, {0x1F3FB, 0x1F3FF}, {0xE0100, 0xE01EF}};
+  static constexpr Range kTwo[] = {{0x1100, 0x115F},   {0x231A, 0x231B},   {0x23E9, 0x23EC},   {0x2614, 0x2615},
+                                   {0x26A1, 0x26A1},   {0x2705, 0x2705},   {0x2728, 0x2728},   {0x274C, 0x274C},
+                                   {0x2753, 0x2757},   {0x2795, 0x2797},   {0x2B50, 0x2B50},   {0x2E80, 0x303E},
+                                   {0x3041, 0xA4CF},   {0xA960, 0xA97C},   {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},
+                                   {0xFE30, 0xFE6F},   {0xFF01, 0xFF60},   {0xFFE0, 0xFFE6},   {0x16FE0, 0x18AFF},
                                    {0x1B000, 0x1B2FF}, {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF}, {0x1F900, 0x1F9FF},
                                    {0x1FA70, 0x1FAFF}, {0x20000, 0x3FFFD}};
   return is_in(code, kZero) ? 0 : is_in(code, kTwo) ? 2 : 1;
@@ -129,7 +128,8 @@ void join_headings(const Table& table, Grid& grid) {
       grid.lines[0][c - 1].clear();
       for (const std::size_t i : {c - 1, c}) {
         grid.width[i] = 0;
-        for (std::size_t r = 1; r < grid.lines.size(); ++r) grid.width[i] = std::max(grid.width[i], display_width(grid.lines[r][i]));
+        for (std::size_t r = 1; r < grid.lines.size(); ++r)
+          grid.width[i] = std::max(grid.width[i], display_width(grid.lines[r][i]));
       }
       const std::size_t both = grid.width[c - 1] + grid.gap[c] + grid.width[c];
       if (display_width(heading) > both) grid.width[c - 1] += display_width(heading) - both;
@@ -217,7 +217,8 @@ std::string printable(std::string_view text) {
   for (std::string_view rest = text; !rest.empty();) {
     const std::string_view before = rest;
     const char32_t code = take_code_point(rest);
-    safe += code == kReplacement || is_unsafe(code) ? std::string_view("\xEF\xBF\xBD") : before.substr(0, before.size() - rest.size());
+    safe += code == kReplacement || is_unsafe(code) ? std::string_view("\xEF\xBF\xBD")
+                                                    : before.substr(0, before.size() - rest.size());
   }
   return safe;
 }
@@ -253,7 +254,8 @@ std::string to_markdown(const Table& table) {
     text += "|";
     for (const std::string& cell : grid.lines[r]) {
       std::string escaped;
-      for (const char c : cell) escaped += std::string("|*_`<\\[").find(c) == std::string::npos ? std::string(1, c) : std::string("\\") + c;
+      for (const char c : cell)
+        escaped += std::string("|*_`<\\[").find(c) == std::string::npos ? std::string(1, c) : std::string("\\") + c;
       text += strong && !escaped.empty() ? " **" + escaped + "** |" : " " + escaped + " |";
     }
     text += "\n";
@@ -269,7 +271,8 @@ std::string to_csv(const Table& table) {
   std::string text;
   for (const TableColumn& column : table.columns) {
     if (!is_for(Audience::kMachines, column)) continue;
-    text += column.interval ? csv_field(column.key + "_lo") + "," + csv_field(column.key + "_hi") : csv_field(column.key);
+    text +=
+        column.interval ? csv_field(column.key + "_lo") + "," + csv_field(column.key + "_hi") : csv_field(column.key);
     text += ",";
   }
   for (std::size_t r = 0; r <= table.rows.size(); ++r) {
@@ -278,7 +281,9 @@ std::string to_csv(const Table& table) {
       if (!is_for(Audience::kMachines, table.columns[c])) continue;
       const Json value = cell_json(table.rows[r].cells[c]);
       const std::string undefined = table.columns[c].interval ? "," : "";
-      text += value.is_null() ? undefined : value.is_array() ? csv_scalar(value[0]) + "," + csv_scalar(value[1]) : csv_scalar(value);
+      text += value.is_null()    ? undefined
+              : value.is_array() ? csv_scalar(value[0]) + "," + csv_scalar(value[1])
+                                 : csv_scalar(value);
       text += ",";
     }
   }

@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "src/core/error.h"
+#include "src/core/thread_pool.h"
 #include "src/stats/normal.h"
-#include "src/stats/parallel.h"
 #include "src/stats/random.h"
 
 namespace lmbits {
@@ -91,7 +91,9 @@ Resamples resample(const PairedUnits& units, std::int64_t n_resamples, std::uint
       if (column == n_models) result.weight[row] = sums[k];
     }
   };
-  parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, n_threads, [&](std::size_t task) {
+  const auto n_tasks = static_cast<std::int64_t>((n + kRowsPerTask - 1) / kRowsPerTask);
+  parallel_for(n_tasks, n_threads, [&](std::int64_t index) {
+    const auto task = static_cast<std::size_t>(index);
     std::vector<double> counts0(n_units), counts1(n_units);
     const std::size_t end = std::min(n, (task + 1) * kRowsPerTask);
     for (std::size_t row = task * kRowsPerTask; row < end; row += kTileRows) {
@@ -109,7 +111,8 @@ Resamples resample(const PairedUnits& units, std::int64_t n_resamples, std::uint
 
 std::int64_t default_resamples(std::size_t n_models, std::size_t n_units) {
   constexpr double kProducts = 2e8;  // a tenth of a second on one core
-  const double products_per_resample = static_cast<double>(n_models + 1) * static_cast<double>(std::max<std::size_t>(n_units, 1));
+  const double products_per_resample =
+      static_cast<double>(n_models + 1) * static_cast<double>(std::max<std::size_t>(n_units, 1));
   return static_cast<std::int64_t>(std::clamp(kProducts / products_per_resample, 1000.0, 10000.0));
 }
 

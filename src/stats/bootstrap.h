@@ -53,8 +53,8 @@ std::optional<Interval> bootstrap_interval(std::vector<double> replicates, doubl
 // factor): the jackknife's, see centre_jackknife. 0 where no unit has any.
 double acceleration(const std::vector<double>& influences);
 
-// Replaces leave-one-out values t_i of one sample of n by (n - 1) / n (mean(t) - t_i), which those of other samples may be
-// appended to when the estimate combines independent samples.
+// Replaces leave-one-out values t_i of one sample of n by (n - 1) / n (mean(t) - t_i), to which those of other samples
+// may be appended when the estimate combines independent samples.
 void centre_jackknife(std::vector<double>& values);
 
 }  // namespace lmbits

@@ -66,8 +66,10 @@ double normal_p(const SignedRanks& ranks) {
 }  // namespace
 
 std::optional<double> sign_test(std::span<const double> differences) {
-  const auto above = static_cast<double>(std::count_if(differences.begin(), differences.end(), [](double d) { return d > 0.0; }));
-  const auto below = static_cast<double>(std::count_if(differences.begin(), differences.end(), [](double d) { return d < 0.0; }));
+  const auto above =
+      static_cast<double>(std::count_if(differences.begin(), differences.end(), [](double d) { return d > 0.0; }));
+  const auto below =
+      static_cast<double>(std::count_if(differences.begin(), differences.end(), [](double d) { return d < 0.0; }));
   const double n = above + below;
   if (n == 0.0) return std::nullopt;
   // Each term from the one before, as logarithms: 2^-n underflows from n = 1075 on.

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "src/core/error.h"
-#include "src/stats/parallel.h"
+#include "src/core/thread_pool.h"
 
 namespace lmbits {
 namespace {
@@ -38,7 +38,8 @@ struct RankCounts {
 };
 
 RankCounts count_ranks(const std::vector<Statistic>& statistics, std::size_t model, bool higher_first) {
-  constexpr std::size_t kTile = 512;  // resamples whose counts stay in the cache; counts are doubles, as SIMD compares are
+  constexpr std::size_t kTile =
+      512;  // resamples whose counts stay in the cache; counts are doubles, as SIMD compares are
   const std::vector<double>& mine = statistics[model].replicates;
   RankCounts counts{std::vector<std::int64_t>(statistics.size(), 0), std::vector<std::int64_t>(statistics.size(), 0)};
   for (std::size_t begin = 0; begin < mine.size(); begin += kTile) {
@@ -94,12 +95,19 @@ void add_intervals(RankedModel& entry, const std::vector<Statistic>& statistics,
                    const RankOptions& options) {
   const Statistic& mine = statistics[entry.model];
   entry.interval = interval_of(mine, options.level, options.method);
-  entry.difference_interval =
-      entry.model == best ? Interval{0.0, 0.0} : interval_of(difference(mine, statistics[best]), options.level, options.method);
+  entry.difference_interval = entry.model == best
+                                  ? Interval{0.0, 0.0}
+                                  : interval_of(difference(mine, statistics[best]), options.level, options.method);
   if (entry.difference_interval && entry.difference_interval->contains(0.0)) entry.tied_with_best = true;
   const RankCounts counts = count_ranks(statistics, entry.model, higher_is_better(options.metric));
   entry.rank_lo = std::min(entry.rank, rank_quantile(counts.lo, 0.5 * (1.0 - options.level)));
   entry.rank_hi = std::max(entry.rank, rank_quantile(counts.hi, 0.5 * (1.0 + options.level)));
+}
+
+template <typename Work>
+void for_each_model(const RankOptions& options, std::size_t n_models, const Work& work) {
+  parallel_for(static_cast<std::int64_t>(n_models), options.n_threads,
+               [&](std::int64_t i) { work(static_cast<std::size_t>(i)); });
 }
 
 }  // namespace
@@ -146,7 +154,8 @@ Statistic statistic(const Strata& strata, std::size_t model, Metric metric, Pool
 
 std::optional<Interval> interval_of(const Statistic& statistic, double level, IntervalMethod method) {
   std::vector<double> influences;
-  for (const std::vector<double>& stratum : statistic.influences) influences.insert(influences.end(), stratum.begin(), stratum.end());
+  for (const std::vector<double>& stratum : statistic.influences)
+    influences.insert(influences.end(), stratum.begin(), stratum.end());
   return bootstrap_interval(statistic.replicates, statistic.value, acceleration(influences), level, method);
 }
 
@@ -162,8 +171,8 @@ std::vector<RankedModel> rank_models(const Strata& strata, const RankOptions& op
   const std::size_t n_models = strata.empty() ? 0 : strata[0].size();
   if (n_models == 0) return {};
   std::vector<Statistic> statistics(n_models);
-  parallel_for(n_models, options.n_threads,
-               [&](std::size_t m) { statistics[m] = statistic(strata, m, options.metric, options.pooling); });
+  for_each_model(options, n_models,
+                 [&](std::size_t m) { statistics[m] = statistic(strata, m, options.metric, options.pooling); });
 
   const auto better = [&](double a, double b) { return higher_is_better(options.metric) ? a > b : a < b; };
   std::vector<RankedModel> ranked(n_models);
@@ -173,7 +182,8 @@ std::vector<RankedModel> rank_models(const Strata& strata, const RankOptions& op
     for (const Statistic& other : statistics) ranked[m].rank += better(other.value, ranked[m].value);
     ++ranked[m].rank;
   }
-  std::stable_sort(ranked.begin(), ranked.end(), [](const RankedModel& a, const RankedModel& b) { return a.rank < b.rank; });
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const RankedModel& a, const RankedModel& b) { return a.rank < b.rank; });
   const RankedModel& best = ranked.front();
   for (RankedModel& entry : ranked) {
     entry.difference = entry.value - best.value;
@@ -181,8 +191,8 @@ std::vector<RankedModel> rank_models(const Strata& strata, const RankOptions& op
   }
   if (has_spread(strata)) {
     const std::size_t best_model = best.model;
-    parallel_for(n_models, options.n_threads,
-                 [&](std::size_t i) { add_intervals(ranked[i], statistics, best_model, options); });
+    for_each_model(options, n_models,
+                   [&](std::size_t i) { add_intervals(ranked[i], statistics, best_model, options); });
   }
   return ranked;
 }

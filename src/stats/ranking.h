@@ -75,8 +75,9 @@ struct RankOptions {
   int n_threads = 1;
 };
 
-// Best first; equal models in the order given. No intervals without spread. "Best" is the best on these very units: with many close models its lead is partly luck, which the
-// rank interval shows and the difference's interval (to a best that is taken as given) does not.
+// Best first; equal models in the order given. No intervals without spread. "Best" is the best on these very units: with
+// many close models its lead is partly luck, which the rank interval shows and the difference's interval (to a best that
+// is taken as given) does not.
 std::vector<RankedModel> rank_models(const Strata& strata, const RankOptions& options);
 
 }  // namespace lmbits

@@ -96,8 +96,10 @@ TEST(Gate, FindsARegressionOfThreeStandardErrorsNearlyAlways) {
 }
 
 TEST(CompareRuns, GatesEachCorpusAndAllTogetherAtARaisedLevel) {
-  const ScoredRun novel = make_run("base", "novel", some_bits(40, 1.0)), code = make_run("base", "code", some_bits(40, 1.0));
-  const CompareReport report = compare_runs({novel, code}, {shifted(novel, 0.0, 0.001), shifted(code, 0.01, 0.001)}, gated(0.002));
+  const ScoredRun novel = make_run("base", "novel", some_bits(40, 1.0)),
+                  code = make_run("base", "code", some_bits(40, 1.0));
+  const CompareReport report =
+      compare_runs({novel, code}, {shifted(novel, 0.0, 0.001), shifted(code, 0.01, 0.001)}, gated(0.002));
   ASSERT_EQ(report.comparisons.size(), 3u);
   EXPECT_NEAR(report.comparisons[0].gate->level, 1.0 - 0.05 / 3.0, 1e-12);
   EXPECT_EQ(report.comparisons[0].corpus, "code");
@@ -110,7 +112,8 @@ TEST(CompareRuns, GatesEachCorpusAndAllTogetherAtARaisedLevel) {
 TEST(CompareRuns, ListsTheFiveDocumentsThatMovedTheMost) {
   const ScoredRun base = make_run("base", "novel", some_bits(40, 1.0));
   ScoredRun next = shifted(base, 0.0);
-  for (std::size_t i = 0; i < 8; ++i) next.records[i * 4].bits += (i % 2 == 0 ? 1.0 : -1.0) * static_cast<double>(i + 1);
+  for (std::size_t i = 0; i < 8; ++i)
+    next.records[i * 4].bits += (i % 2 == 0 ? 1.0 : -1.0) * static_cast<double>(i + 1);
   const Comparison c = compare_runs({base}, {next}, kQuick).comparisons[0];
   ASSERT_EQ(c.moved.size(), 5u);
   EXPECT_EQ(c.moved[0].id, "doc28");

@@ -11,7 +11,7 @@ namespace lmbits {
 using ScoredRun = Run;  // in the body of a test, Run is GoogleTest's Test::Run
 
 inline ScoredRun make_run(const std::string& model, const std::string& corpus, const std::vector<double>& bits,
-                    const std::string& convention = "default") {
+                          const std::string& convention = "default") {
   ScoredRun run;
   run.path = model + "__" + corpus + "__" + convention;
   run.manifest = {{"model", {{"name", model}}},
@@ -28,15 +28,17 @@ inline ScoredRun make_run(const std::string& model, const std::string& corpus, c
     n_bytes += static_cast<double>(record.n_bytes);
     run.records.push_back(record);
   }
-  run.summary = {{"baselines", {{"gzip-9", {{"bytes", n_bytes / 4}, {"bits_per_byte", 2.0}}},
-                                {"gzip-9/doc", {{"bytes", n_bytes / 2}, {"bits_per_byte", 4.0}}}}}};
+  run.summary = {{"baselines",
+                  {{"gzip-9", {{"bytes", n_bytes / 4}, {"bits_per_byte", 2.0}}},
+                   {"gzip-9/doc", {{"bytes", n_bytes / 2}, {"bits_per_byte", 4.0}}}}}};
   return run;
 }
 
 // n documents that cost about `level` bits a byte.
 inline std::vector<double> some_bits(std::size_t n, double level) {
   std::vector<double> bits;
-  for (std::size_t i = 0; i < n; ++i) bits.push_back(level * (900.0 + static_cast<double>(i * 37 % 11) * 110.0 + static_cast<double>(i * i % 7) * 20.0));
+  for (std::size_t i = 0; i < n; ++i)
+    bits.push_back(level * (900.0 + static_cast<double>(i * 37 % 11) * 110.0 + static_cast<double>(i * i % 7) * 20.0));
   return bits;
 }
 

@@ -71,7 +71,8 @@ TEST(PairRuns, KeepsTheDocumentsThatAllScored) {
   a.records[9].n_bytes = b.records[9].n_bytes = 0;  // an empty document has no ratio and changes none
   const Pairing pairing = pair_runs({&a, &b}, Metric::kBitsPerByte);
   EXPECT_EQ(pairing.documents(0).size(), 27u);
-  for (const auto* record : pairing.documents(1)) EXPECT_TRUE(record->id != "doc3" && record->id != "doc7" && record->id != "doc9");
+  for (const auto* record : pairing.documents(1))
+    EXPECT_TRUE(record->id != "doc3" && record->id != "doc7" && record->id != "doc9");
 }
 
 TEST(PairRuns, UsesBlocksUnderTenDocumentsAndTheirSumIsTheDocument) {

@@ -19,7 +19,8 @@ std::vector<std::string> names_of(const RankReportTable& table) {
 }
 
 bool warns(const RankReportTable& table, const std::string& part) {
-  return std::any_of(table.warnings.begin(), table.warnings.end(), [&](const std::string& w) { return w.find(part) != std::string::npos; });
+  return std::any_of(table.warnings.begin(), table.warnings.end(),
+                     [&](const std::string& w) { return w.find(part) != std::string::npos; });
 }
 
 std::vector<ScoredRun> two_models_two_corpora() {
@@ -32,11 +33,13 @@ TEST(RankRuns, HasATableForEachCorpusAndTwoOverall) {
   ASSERT_EQ(report.tables.size(), 2u);
   ASSERT_EQ(report.overall.size(), 2u);
   EXPECT_EQ(report.tables[1].corpus, "novel");
-  EXPECT_EQ(names_of(report.tables[1]), (std::vector<std::string>{"good", "gzip-9", "bad"})) << "in order, the baseline between";
+  EXPECT_EQ(names_of(report.tables[1]), (std::vector<std::string>{"good", "gzip-9", "bad"}))
+      << "in order, the baseline between";
   EXPECT_EQ(names_of(report.tables[0]), (std::vector<std::string>{"good", "bad", "gzip-9"}));
   const auto& good_code = report.tables[0].rows[0];
   const auto& good_novel = report.tables[1].rows[0];
-  EXPECT_NEAR(*report.overall[1].rows[0].bits_per_byte, 0.5 * (*good_code.bits_per_byte + *good_novel.bits_per_byte), 1e-12);
+  EXPECT_NEAR(*report.overall[1].rows[0].bits_per_byte, 0.5 * (*good_code.bits_per_byte + *good_novel.bits_per_byte),
+              1e-12);
   EXPECT_DOUBLE_EQ(*good_novel.ratio, 8.0 / *good_novel.bits_per_byte);
 }
 
@@ -103,7 +106,8 @@ TEST(RankRuns, ComparesOnTheCommonDocumentsAndSaysSo) {
 }
 
 TEST(RankRuns, RanksConventionsApart) {
-  const std::vector<ScoredRun> runs{make_run("a", "novel", some_bits(20, 1.0)), make_run("a", "novel", some_bits(20, 1.2), "lm-eval")};
+  const std::vector<ScoredRun> runs{make_run("a", "novel", some_bits(20, 1.0)),
+                                    make_run("a", "novel", some_bits(20, 1.2), "lm-eval")};
   const RankReport report = rank_runs(runs, kQuick);
   ASSERT_EQ(report.tables.size(), 2u);
   EXPECT_EQ(report.tables[0].rows.front().ranked.rank, 1);
@@ -123,7 +127,8 @@ TEST(RankRuns, WorksForOneModelWithoutBaselinesAndForOneDocument) {
 
 TEST(RankRuns, WorksForHundredsOfModels) {
   std::vector<ScoredRun> runs;
-  for (int m = 0; m < 300; ++m) runs.push_back(make_run("m" + std::to_string(m), "novel", some_bits(30, 1.0 + 0.01 * m)));
+  for (int m = 0; m < 300; ++m)
+    runs.push_back(make_run("m" + std::to_string(m), "novel", some_bits(30, 1.0 + 0.01 * m)));
   RankRequest request = kQuick;
   request.n_threads = 2;
   const RankReport report = rank_runs(runs, request);
@@ -160,7 +165,8 @@ TEST(RankRuns, RefusesAnUnknownCorpusNamingTheKnown) {
 }
 
 TEST(RankReport, SaysTiesAsTiesAndRangesOfRanks) {
-  const RankReport report = rank_runs({make_run("a", "novel", some_bits(20, 1.0)), make_run("b", "novel", some_bits(20, 1.0))}, kQuick);
+  const RankReport report =
+      rank_runs({make_run("a", "novel", some_bits(20, 1.0)), make_run("b", "novel", some_bits(20, 1.0))}, kQuick);
   const std::string text = to_text(report, {});
   EXPECT_NE(text.find("1-2 ≈  a"), std::string::npos) << text;
   EXPECT_NE(text.find("1-2 ≈  b"), std::string::npos) << text;

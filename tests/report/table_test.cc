@@ -86,10 +86,12 @@ TEST(Table, MarkdownHasAsManyCellsInEveryLine) {
 }
 
 TEST(Table, ControlCharactersAndBrokenUtf8CannotReachTheTerminal) {
-  EXPECT_EQ(printable("a\x1b[31mb\nc"), "a\xEF\xBF\xBD[31mb\xEF\xBF\xBD" "c");
+  EXPECT_EQ(printable("a\x1b[31mb\nc"),
+            "a\xEF\xBF\xBD[31mb\xEF\xBF\xBD"
+            "c");
   EXPECT_EQ(printable("\xff\xc3"), "\xEF\xBF\xBD\xEF\xBF\xBD");
-  EXPECT_EQ(printable("\xC2\x9B"), "\xEF\xBF\xBD");          // CSI as one code point
-  EXPECT_EQ(printable("\xE2\x80\xAE"), "\xEF\xBF\xBD");      // right-to-left override
+  EXPECT_EQ(printable("\xC2\x9B"), "\xEF\xBF\xBD");                              // CSI as one code point
+  EXPECT_EQ(printable("\xE2\x80\xAE"), "\xEF\xBF\xBD");                          // right-to-left override
   EXPECT_EQ(printable("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // a surrogate
   EXPECT_EQ(printable("naïve 日本 🙂"), "naïve 日本 🙂");
 }

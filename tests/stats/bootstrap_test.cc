@@ -13,7 +13,8 @@ namespace lmbits {
 namespace {
 
 PairedUnits random_units(std::size_t n_units, std::size_t n_models, std::uint64_t seed) {
-  PairedUnits units{std::vector<double>(n_units), std::vector<std::vector<double>>(n_models, std::vector<double>(n_units))};
+  PairedUnits units{std::vector<double>(n_units),
+                    std::vector<std::vector<double>>(n_models, std::vector<double>(n_units))};
   Random random(seed, 0);
   for (double& w : units.weight) w = 1.0 + random.below(5000);
   for (auto& bits : units.bits) {
@@ -38,14 +39,15 @@ Resamples resample_slowly(const PairedUnits& units, std::size_t n, std::uint64_t
 }
 
 TEST(Resample, IsTheSlowDefinition) {
-  for (const std::size_t n_models : {1u, 7u, 8u, 20u}) {       // around the tiles' 8 columns
+  for (const std::size_t n_models : {1u, 7u, 8u, 20u}) {         // around the tiles' 8 columns
     for (const std::size_t n_resamples : {1u, 2u, 63u, 130u}) {  // odd, and around a task's 64 rows
       const PairedUnits units = random_units(37, n_models, 1);
       const Resamples fast = resample(units, static_cast<std::int64_t>(n_resamples), 5, 2, 2);
       const Resamples slow = resample_slowly(units, n_resamples, 5, 2);
       for (std::size_t b = 0; b < n_resamples; ++b) {
         ASSERT_NEAR(fast.weight[b], slow.weight[b], 1e-9 * slow.weight[b]);
-        for (std::size_t m = 0; m < n_models; ++m) ASSERT_NEAR(fast.bits[m][b], slow.bits[m][b], 1e-9 * slow.bits[m][b]);
+        for (std::size_t m = 0; m < n_models; ++m)
+          ASSERT_NEAR(fast.bits[m][b], slow.bits[m][b], 1e-9 * slow.bits[m][b]);
       }
     }
   }
@@ -70,7 +72,9 @@ TEST(Resample, OfOneModelDoesNotDependOnTheOthers) {
 
 TEST(Resample, ReproducesFromItsSeedAndDiffersBetweenSeedsAndStreams) {
   const PairedUnits units = random_units(20, 1, 3);
-  const auto weights = [&](std::uint64_t seed, std::uint64_t stream) { return resample(units, 100, seed, stream, 1).weight; };
+  const auto weights = [&](std::uint64_t seed, std::uint64_t stream) {
+    return resample(units, 100, seed, stream, 1).weight;
+  };
   EXPECT_EQ(weights(1, 0), weights(1, 0));
   EXPECT_NE(weights(1, 0), weights(2, 0));
   EXPECT_NE(weights(1, 0), weights(1, 1));
@@ -128,7 +132,7 @@ int n_covering(int n, std::size_t n_units, IntervalMethod method) {
     Random random(99, static_cast<std::uint64_t>(i));
     PairedUnits units{std::vector<double>(n_units), {std::vector<double>(n_units)}};
     for (std::size_t u = 0; u < n_units; ++u) {
-      const double length = -4.0 * std::log1p(-random.uniform());                        // exponential, mean 4
+      const double length = -4.0 * std::log1p(-random.uniform());  // exponential, mean 4
       units.weight[u] = length;
       units.bits[0][u] = length * (1.5 + random.uniform()) + random.uniform();  // 2 a byte and 0.5 a document
     }

@@ -38,7 +38,8 @@ TEST(Random, BelowIsUniform) {
   }
 }
 
-TEST(Random, BelowStaysUniformWhereARejectionlessProductWouldNotBe) {  // n = 3/4 of 2^32: a third of the low values double
+TEST(Random,
+     BelowStaysUniformWhereARejectionlessProductWouldNotBe) {  // n = 3/4 of 2^32: a third of the low values double
   constexpr std::uint32_t kN = 3u << 30;
   Random random(1, 1);
   int thirds[3] = {0, 0, 0};

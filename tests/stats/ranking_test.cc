@@ -35,7 +35,8 @@ Corpus make_corpus(const std::vector<double>& levels, double noise, std::uint64_
 std::vector<Column> columns_of(const Corpus& corpus) {
   std::vector<Column> columns;
   for (std::size_t m = 0; m < corpus.units.bits.size(); ++m) {
-    columns.push_back({corpus.units.weight, corpus.units.bits[m], corpus.resamples.weight, corpus.resamples.bits[m], 0});
+    columns.push_back(
+        {corpus.units.weight, corpus.units.bits[m], corpus.resamples.weight, corpus.resamples.bits[m], 0});
   }
   return columns;
 }
@@ -186,7 +187,8 @@ TEST(Statistic, InfluencesAgreeWithTheReplicatesSpread) {
     for (const Statistic& s : {first, difference(first, second), relative_difference(first, second)}) {
       double mean = 0.0, variance = 0.0, jackknife = 0.0;
       for (const double x : s.replicates) mean += x / static_cast<double>(s.replicates.size());
-      for (const double x : s.replicates) variance += (x - mean) * (x - mean) / static_cast<double>(s.replicates.size());
+      for (const double x : s.replicates)
+        variance += (x - mean) * (x - mean) / static_cast<double>(s.replicates.size());
       for (const auto& stratum : s.influences) {
         const auto n = static_cast<double>(stratum.size());
         for (const double d : stratum) jackknife += d * d * n / (n - 1.0);
