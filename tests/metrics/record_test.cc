@@ -64,7 +64,7 @@ TEST(Record, ReadsBackAsItWasWritten) {
   expect_equal(through_text(full_record()), full_record());
   DocumentRecord failed = full_record();
   failed.error = "tokenizer: cannot encode";
-  failed.bits = 0.0;
+  failed.bits = failed.bits_squared = 0.0;
   expect_equal(through_text(failed), failed);
   expect_equal(through_text(make_record("")), make_record(""));
 }
