@@ -1,6 +1,8 @@
 // lmbits eval: many models on many corpora.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
+#include <fstream>
 #include <thread>
 
 #include "src/cli/commands.h"
@@ -140,8 +142,17 @@ std::pair<std::string, std::string> split_pair(const std::string& text, const ch
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
+// The command as it was typed, arguments separated by spaces.
+std::string command_line() {
+  std::ifstream arguments("/proc/self/cmdline", std::ios::binary);
+  std::string text;
+  for (std::string argument; std::getline(arguments, argument, '\0');) text += (text.empty() ? "" : " ") + argument;
+  return text;
+}
+
 int run(EvalFlags& flags) {
   EvalRequest& request = flags.request;
+  request.command = command_line();
   for (const std::string& text : flags.corpora) {
     CorpusSpec spec = parse_corpus_spec(text);
     spec.field = flags.field;
@@ -201,7 +212,6 @@ void add_eval(CLI::App& app, int& exit_code) {
   command->add_flag("--json", flags->json, "print the summaries as JSON");
   command->add_flag("--quiet", flags->quiet, "no progress, no notes");
   command->callback([flags, &exit_code] {
-    flags->request.command = "lmbits eval";
     exit_code = run(*flags);
   });
 }

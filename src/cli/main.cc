@@ -103,6 +103,7 @@ void stop_cleanly_on_signals() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error like a full disk, not the end
 }
 
 void add_commands(CLI::App& app, int& exit_code) {
