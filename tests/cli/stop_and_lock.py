@@ -17,7 +17,7 @@ class StopAndLock(harness.ProgramTest):
     def setUp(self):
         super().setUp()
         self.corpus = self.folder / "corpus.jsonl"
-        harness.write_jsonl(self.corpus, 300)
+        harness.write_jsonl(self.corpus, 150)
         self.model = harness.bundle("xs-byte-100")
         self.flags = ("--window", "64", "--stride", "8")
 
