@@ -43,9 +43,13 @@ class Corpus {
   Corpus(const CorpusSpec& corpus, const EvalRequest& request)
       : spec(corpus), fingerprint(corpus_fingerprint(corpus)), n_bytes(corpus_size_bytes(corpus)) {
     std::string dictionary;
-    std::vector<std::string> names = request.baselines;
+    const std::vector<std::string>& names = request.baselines;
+    if (!names.empty()) {
+      for (const BaselineCodec& codec : select_codecs(names)) codecs.push_back(codec.name);
+    }
     if (const auto found = request.dictionaries.find(spec.name); found != request.dictionaries.end()) {
       dictionary = read_file(found->second);
+      codecs.push_back(kDictionaryCodec);
     }
     const fs::path cache = request.output / ".baselines" / (fingerprint + ".json");
     baselines_ = std::async(std::launch::async, [spec = spec, names, dictionary, cache] {
@@ -58,6 +62,7 @@ class Corpus {
   const CorpusSpec spec;
   const std::string fingerprint;
   const std::optional<std::int64_t> n_bytes;
+  std::vector<std::string> codecs;  // the names of the baselines
 
  private:
   // Sizes that an earlier process computed with the same libraries are taken from `cache`.
@@ -85,8 +90,11 @@ class Corpus {
       whole.add(document->bytes);
     }
     for (const auto& [name, size] : whole.finish()) known["sizes"][name] = sizes[name] = size;
-    fs::create_directories(cache.parent_path());
-    write_file_atomically(cache, known.dump(2) + "\n");
+    try {
+      fs::create_directories(cache.parent_path());
+      write_file_atomically(cache, known.dump(2) + "\n");
+    } catch (const std::exception&) {  // a full disk costs the next process some time, no more
+    }
     return sizes;
   }
 
@@ -119,7 +127,7 @@ class Evaluation {
         evaluate_model(parse_model_spec(spec));
         forget_failure(spec);
       } catch (const Error& e) {
-        if (e.kind() == ErrorKind::kUsage || e.kind() == ErrorKind::kData) throw;
+        if (e.kind() == ErrorKind::kUsage) throw;
         ++outcome_.n_failed_models;
         note_failure(spec, e);
         observer_.model_failed(spec, e);
@@ -163,7 +171,13 @@ class Evaluation {
                            {"convention", to_json(convention)},
                            {"dtype", info.dtype}};
     if (const std::optional<Json> summary = finished_summary(path, identity)) {
-      finish(name, *summary, true);
+      if (is_up_to_date(*summary, corpus)) {
+        finish(name, *summary, true);
+      } else {  // the records stay
+        model.load();  // for what it warns of
+        RunWriter writer(path, manifest(model, corpus, identity));
+        complete(writer, model, convention, corpus, name, summary->value("profile", Json(nullptr)), true);
+      }
       return;
     }
     model.load();
@@ -177,17 +191,43 @@ class Evaluation {
       outcome_.interrupted = true;
       return;
     }
-    Json summary = summarise(read_run(path), info, convention, corpus.baselines(),
+    complete(writer, model, convention, corpus, name, profile_json(scored.profile), false);
+  }
+
+  // Writes the summary, unless an interrupt cut the baselines short: then the run stays unfinished.
+  void complete(RunWriter& writer, const LanguageModel& model, const Convention& convention, const Corpus& corpus,
+                const std::string& name, const Json& profile, bool resumed) {
+    const std::map<std::string, std::int64_t>& baselines = corpus.baselines();
+    if (stop_requested()) {
+      outcome_.interrupted = true;
+      return;
+    }
+    const fs::path path = request_.output / name;
+    if (fs::exists(path / "summary.json")) remove_file(path / "summary.json");  // an old or a damaged one
+    Json summary = summarise(read_run(path), model.info(), convention, baselines,
                              {.level = request_.level, .seed = request_.seed});
-    summary["profile"] = profile_json(scored.profile);
+    summary["profile"] = profile;
     writer.finish(summary);
-    finish(name, summary, false);
+    finish(name, summary, resumed);
+  }
+
+  // Was this summary asked for with the same interval and at least these baselines?
+  bool is_up_to_date(const Json& summary, const Corpus& corpus) const {
+    const Json interval = summary.value("interval", Json(nullptr));
+    if (interval.is_object() && (interval["level"] != request_.level || interval["seed"] != request_.seed)) return false;
+    return std::all_of(corpus.codecs.begin(), corpus.codecs.end(),
+                       [&](const std::string& codec) { return summary["baselines"].contains(codec); });
   }
 
   // The summary of a run that is finished without failures; nullopt where there is work to do.
   static std::optional<Json> finished_summary(const fs::path& path, const Json& identity) {
     if (!fs::exists(path / "manifest.json")) return std::nullopt;
-    Run run = read_run(path);
+    Run run;
+    try {
+      run = read_run(path);
+    } catch (const Error&) {  // a damaged summary is made again; RunWriter says what else is wrong
+      return std::nullopt;
+    }
     if (run.summary.is_null() || run.manifest.value("identity", Json()) != identity || run.n_damaged_lines > 0 ||
         run.summary.value("n_failed", 0) > 0) {
       return std::nullopt;
@@ -235,9 +275,12 @@ class Evaluation {
 
   void note_failure(const std::string& name, const Error& e) {
     if (!outcome_.first_failure) outcome_.first_failure = e.kind();
-    fs::create_directories(request_.output / "failures");
     const Json json = {{"name", name}, {"error", e.what()}, {"hint", e.hint()}, {"time", utc_now()}};
-    write_file_atomically(failure_path(name), json.dump(2) + "\n");
+    try {
+      fs::create_directories(request_.output / "failures");
+      write_file_atomically(failure_path(name), json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    } catch (const std::exception&) {  // the observer is told in any case; a full disk may be the failure itself
+    }
   }
 
   void forget_failure(const std::string& name) const {

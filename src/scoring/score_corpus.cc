@@ -90,7 +90,7 @@ class Scorer {
     const std::int64_t longest = std::max(window, std::min(kShortestBatch, info.context_length));
     std::int64_t positions = options_.max_sequences > 0 ? options_.max_sequences * longest : options_.batch_positions;
     if (info.bytes_per_position > 0) {
-      positions = std::min(positions, options_.activation_bytes / options_.n_threads / info.bytes_per_position);
+      positions = std::min(positions, options_.activation_bytes / info.bytes_per_position);
     }
     return {longest, std::max(positions, longest), options_.max_sequences};
   }
@@ -183,8 +183,7 @@ class Scorer {
 
   bool submit_windows(const Sequence& sequence, const DocumentRecord& record, std::int64_t windows) {
     auto builder = std::make_shared<RecordBuilder>(record, windows);
-    const fs::path checkpoint = checkpoint_path(record);
-    if (fs::exists(checkpoint)) builder->restore(Json::parse(read_file(checkpoint)));
+    restore_checkpoint(*builder);
     WindowCutter cutter(sequence, convention_, record.block_bytes, static_cast<std::int64_t>(record.block_bits.size()));
     const std::int64_t first = builder->next_window();
     for (std::int64_t k = first; k < windows; ++k) {
@@ -399,7 +398,19 @@ class Scorer {
     const std::int64_t every = options_.checkpoint_windows;
     if (builder.next_window() / every == before / every) return;
     const fs::path path = checkpoint_path(builder.record());
-    if (!path.empty()) write_file_atomically(path, builder.checkpoint().dump());
+    if (path.empty()) return;
+    const std::string text = builder.checkpoint().dump();
+    write_file_atomically(path, crc32c_hex(text) + " " + text);
+  }
+
+  // A checkpoint that is torn, flipped or of another document is not believed: the document begins afresh.
+  void restore_checkpoint(RecordBuilder& builder) const {
+    const fs::path path = checkpoint_path(builder.record());
+    if (path.empty() || !fs::exists(path)) return;
+    const std::string text = read_file(path);
+    if (text.size() > 9 && crc32c_hex(std::string_view(text).substr(9)) == text.substr(0, 8)) {
+      builder.restore(Json::parse(std::string_view(text).substr(9)));
+    }
   }
 
   void fail(std::exception_ptr failure) {

@@ -24,10 +24,12 @@ Json baselines_json(const std::vector<DocumentRecord>& records, const std::map<s
   return json;
 }
 
-// null where the run has no two units to resample.
+constexpr std::size_t kFewestUnits = 8;  // an interval from fewer would promise more than it knows
+
+// null where the run has too few units to resample.
 Json interval_json(const Run& run, const SummaryOptions& options) {
   const Pairing pairing = pair_runs({&run}, Metric::kBitsPerByte);
-  if (pairing.groups.at(0).units.weight.size() < 2) return nullptr;
+  if (pairing.groups.at(0).units.weight.size() < kFewestUnits) return nullptr;
   const std::int64_t n_resamples = default_resamples(1, pairing.groups[0].units.weight.size());
   const std::vector<Resamples> resamples = resample_groups(pairing, corpus_name(run), n_resamples, options.seed, 1);
   const Strata strata = {columns_of(pairing, resamples, {0})};
@@ -79,7 +81,7 @@ Json summarise(const Run& run, const ModelInfo& model, const Convention& convent
     sums.bits_squared += record.bits_squared;
     sums.n_words += record.n_words;
   }
-  const Json interval = totals.n_documents > 0 ? interval_json(run, options) : Json(nullptr);
+  const Json interval = totals.n_documents > 0 && totals.n_bytes > 0 ? interval_json(run, options) : Json(nullptr);
   Json json = {{"model", model.name},
                {"corpus", corpus_name(run)},
                {"convention", convention.name},
