@@ -105,6 +105,7 @@ TEST_F(Program, SuggestsTheNearestFlagCommandAndCodec) {
       {"baseline a.txt --spilt lines", "unknown flag --spilt", "did you mean --split?"},
       {"baseline --formt=csv a.txt", "unknown flag --formt", "did you mean --format?"},
       {"baseline --spilt", "unknown flag --spilt", "did you mean --split?"},  // and not: CORPUS is required
+      {"rank runs extra --levle 0.9", "unknown flag --levle", "did you mean --level?"},  // and not: unexpected extra
       {"baseline a.txt --verison", "unknown flag --verison", "did you mean --version?"},
       {"baseline a.txt --zzzzzzzz", "unknown flag --zzzzzzzz", "see lmbits baseline --help"},
       {"--split lines baseline a.txt", "--split stands before the command", "put it after baseline"},
