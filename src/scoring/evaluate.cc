@@ -228,11 +228,12 @@ class Evaluation {
     } catch (const Error&) {  // a damaged summary is made again; RunWriter says what else is wrong
       return std::nullopt;
     }
-    if (run.summary.is_null() || run.manifest.value("identity", Json()) != identity || run.n_damaged_lines > 0 ||
-        run.summary.value("n_failed", 0) > 0) {
-      return std::nullopt;
-    }
-    return run.summary;
+    const Json& summary = run.summary;
+    const auto counts = [&](const char* key, std::size_t n) { return summary.contains(key) && summary[key] == n; };
+    const bool whole = summary.is_object() && counts("n_documents", run.records.size()) && counts("n_failed", 0) &&
+                       summary.contains("interval") && summary.contains("warnings") && summary.contains("baselines");
+    if (!whole || run.n_damaged_lines > 0 || run.manifest.value("identity", Json()) != identity) return std::nullopt;
+    return summary;
   }
 
   void finish(const std::string& name, const Json& summary, bool resumed) {

@@ -140,6 +140,8 @@ Documents read_documents(const fs::path& path) {
       if (ids.insert(record.id).second) {
         keep = record.error.empty();
         documents.records.push_back(std::move(record));
+      } else {
+        ++documents.n_damaged_lines;
       }
     } else {
       ++documents.n_damaged_lines;
