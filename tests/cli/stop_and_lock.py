@@ -1,5 +1,6 @@
 """Ctrl-C stops cleanly and the same command goes on; a run's folder belongs to one process at a time."""
 
+import os
 import signal
 import time
 
@@ -11,6 +12,15 @@ def catches_interrupts(process):
     with open(f"/proc/{process.pid}/status") as status:
         caught = next(line for line in status if line.startswith("SigCgt:"))
     return bool(int(caught.split()[1], 16) & (1 << (signal.SIGINT - 1)))
+
+
+def cpu_seconds_of(process):
+    """CPU time so far, None once the process has ended."""
+    if process.poll() is not None:
+        return None
+    with open(f"/proc/{process.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class StopAndLock(harness.ProgramTest):
@@ -75,6 +85,20 @@ class StopAndLock(harness.ProgramTest):
         again = harness.run(arguments)
         self.assertEqual(again.code, 0, again.err)
         self.assertIn("xz-9e", harness.summary_of(records.parent)["baselines"])
+
+    def test_an_interrupt_does_not_wait_for_the_compressors(self):
+        corpus = self.folder / "one.txt"
+        corpus.write_text(harness.text_of(3_000_000))  # one document, seconds of xz -9e
+        process = harness.start(["eval", "--model", "uniform:256", "--corpus", corpus, "--threads", "1", "--quiet", "-o",
+                                 self.folder / "runs", "--baselines", "xz-9e"])
+        self.wait_for(lambda: list((self.folder / "runs").glob("*__*/documents.jsonl")), process, "the run")
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        before_s = cpu_seconds_of(process)
+        process.send_signal(signal.SIGINT)
+        while (stopped_s := cpu_seconds_of(process)) is not None:
+            self.assertLess(stopped_s - before_s, 1.0, "CPU seconds from the interrupt on")
+            time.sleep(0.01)
+        self.assertIn(harness.Outcome(process).code, (0, 130))
 
     def test_a_second_process_on_the_folder_is_refused(self):
         expected = self.finish(self.model, self.corpus, self.folder / "undisturbed", *self.flags)
