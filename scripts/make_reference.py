@@ -19,7 +19,9 @@ lmic         bytes a chunk (2048)                          -            BOS, els
 OUT.json: {model, corpus, split, convention, window, stride, bos, mode, versions, documents, windows, n_bytes, n_chars,
 n_tokens, n_scored, total_bits, headline}. documents: {id, n_bytes, n_chars, n_tokens, n_scored, bits} by document, by
 chunk for lmic, and one, "stream", for hkust, llama-ppl and gptq. windows: bits by forward pass of a stream. n_tokens are
-those of the text; n_scored counts a scored BOS too (hkust). headline: numbers as the convention's own tool prints them.
+those of the text; n_scored counts a scored BOS too (hkust). n_chars are the documents' code points, a maximal ill-formed
+subpart of UTF-8 counting as one; a chunk of lmic has those that begin in it. headline: numbers as the convention's own
+tool prints them, null where one is undefined or beyond a double.
 """
 import argparse
 import json
@@ -113,22 +115,28 @@ class Bundle:
         if self.info["tokenizer"]["kind"] == "sentencepiece":
             import sentencepiece
 
-            self.sentencepiece = sentencepiece.SentencePieceProcessor(
-                model_proto=extra[self.info["tokenizer"]["file"]])
+            proto = extra[self.info["tokenizer"]["file"]]
+            self.sentencepiece = sentencepiece.SentencePieceProcessor(model_proto=proto)
+            # A message that comes twice is merged: normalizer_spec {add_dummy_prefix: false}.
+            self.without_prefix = sentencepiece.SentencePieceProcessor(model_proto=proto + b"\x1a\x02\x18\x00")
 
     def encode(self, data: bytes) -> list[int]:
-        """Without BOS or EOS. For SentencePiece each byte outside a valid character is its byte piece <0xNN>."""
+        """Without BOS or EOS. For SentencePiece each byte outside a valid character is its byte piece <0xNN>, and the
+        space it may put before a text stands at the text's start only."""
         if self.sentencepiece is None:
             return list(data)
         ids, valid, at = [], 0, 0  # data[valid:at] is valid and not yet encoded
         while at < len(data):
             n = character_at(data, at)
             if n == 0:
-                ids += self.sentencepiece.encode(data[valid:at].decode())
+                ids += self.encode_run(data[valid:at], valid)
                 ids.append(self.sentencepiece.piece_to_id(f"<0x{data[at]:02X}>"))
                 valid = at + 1
             at += max(n, 1)
-        return ids + self.sentencepiece.encode(data[valid:].decode())
+        return ids + self.encode_run(data[valid:], valid)
+
+    def encode_run(self, run: bytes, begin: int) -> list[int]:
+        return (self.sentencepiece if begin == 0 else self.without_prefix).encode(run.decode()) if run else []
 
     @torch.inference_mode()
     def nll(self, ids: list[int], targets: list[int]) -> list[float]:
@@ -177,8 +185,6 @@ def lm_eval(model: Bundle, t: list[int], prefix: int, L: int) -> list[list[float
 
 def hkust(model: Bundle, x: list[int], block: int, stride: int) -> list[list[float]]:
     N = len(x)
-    if N < block + 1:
-        return []
     windows = []
     for i in range((N - block - 1) // stride + 1):
         window = x[stride * i : stride * i + block + 1]
@@ -189,7 +195,7 @@ def hkust(model: Bundle, x: list[int], block: int, stride: int) -> list[list[flo
 
 def llama_ppl(model: Bundle, t: list[int], bos: int | None, c: int) -> list[list[float]]:
     if len(t) < 2 * c:
-        raise SystemExit(f"llama-ppl needs two chunks, {2 * c} tokens, and the text has {len(t)}")
+        return []
     windows = []
     for i in range(len(t) // c):
         chunk = t[i * c : (i + 1) * c]
@@ -229,6 +235,10 @@ def ratio(a: float, b: float) -> float | None:
     return a / b if b else None
 
 
+def perplexity(total_bits: float, n: int) -> float | None:
+    return 2 ** (total_bits / n) if n and total_bits / n < 1024 else None
+
+
 def headline(convention: str, result: dict, windows: list[list[float]], texts: list[bytes], model: Bundle) -> dict:
     total = result["total_bits"]
     if convention == "default":
@@ -236,26 +246,26 @@ def headline(convention: str, result: dict, windows: list[list[float]], texts: l
                     bits_per_token=ratio(total, result["n_scored"]), ratio=ratio(8 * result["n_bytes"], total))
     if convention == "lm-eval":
         words = sum(len(re.split(r"\s+", text.decode(errors="replace"))) for text in texts)
-        bits_per_byte = ratio(total, result["n_bytes"])
-        return dict(bits_per_byte=bits_per_byte, byte_perplexity=None if bits_per_byte is None else 2**bits_per_byte,
-                    word_perplexity=math.exp(min(700.0, total * LN2 / words)))
+        return dict(bits_per_byte=ratio(total, result["n_bytes"]), byte_perplexity=perplexity(total, result["n_bytes"]),
+                    word_perplexity=perplexity(total, words))
     if convention == "hkust":
-        return dict(bits_per_char=ratio(total, result["n_chars"]) if windows else None)
+        return dict(bits_per_char=ratio(total, result["n_chars"]))
     if convention == "llama-ppl":
         nats = [x for window in windows for x in window]
         mean, square = math.fsum(nats) / len(nats), math.fsum(x * x for x in nats) / len(nats)
         ppl = math.exp(mean)
-        return dict(ppl=ppl, ppl_error=ppl * math.sqrt((square - mean * mean) / (len(nats) - 1)))
+        variance = max(0.0, square - mean * mean) / (len(nats) - 1) if len(nats) > 1 else None
+        return dict(perplexity=ppl, perplexity_standard_error=None if variance is None else ppl * math.sqrt(variance))
     if convention == "gptq":
         L = result["window"]
         sums = [math.fsum(window) / (L - 1) * L for window in windows]
-        return dict(ppl=math.exp(math.fsum(sums) / (len(windows) * L)) if windows else None)
+        return dict(perplexity=math.exp(math.fsum(sums) / (len(windows) * L)))
     if convention == "uncheatable":
         bits_per_byte = ratio(total / len(texts), result["n_bytes"] / len(texts))
         return dict(bits_per_byte=bits_per_byte,
                     compression_rate_percent=None if bits_per_byte is None else bits_per_byte / 8 * 100)
     weights = 2 * model.info["parameters"]["total"]  # bytes
-    return dict(rate_percent=ratio(100 * total / 8, result["n_bytes"]),
+    return dict(compression_rate_percent=ratio(100 * total / 8, result["n_bytes"]),
                 adjusted_rate_percent=ratio(100 * (total / 8 + weights), result["n_bytes"]))
 
 
@@ -283,11 +293,15 @@ def score_documents(args, model: Bundle, texts: list[bytes], bos: int | None):
             here = lm_eval(model, t, bos, args.window)
         elif args.convention == "uncheatable":
             here = uncheatable(model, t, bos, args.window, args.mode)
-        else:  # lmic: a chunk is coded in one forward pass, of its own
-            x = t if bos is None else [bos] + t
-            here = [model.nll(x[:-1], x[1:])] if len(x) > 1 else []
+        else:  # lmic: a chunk is a document; it has more ids than bytes, so than one window, only by a prefix space
+            here = default(model, t, bos, args.window, max(1, args.window // 2))
         records.append(record(str(number), text, len(t), here))
         windows += here
+    if args.convention == "lmic":
+        data, end = b"".join(texts), 0
+        for chunk in records:  # a prefix has the code points that begin in it
+            begin, end = end, end + chunk["n_bytes"]
+            chunk["n_chars"] = n_chars(data[:end]) - n_chars(data[:begin])
     return records, windows
 
 
@@ -304,10 +318,13 @@ def score_stream(args, model: Bundle, texts: list[bytes], bos: int | None):
             windows = gptq(model, prefix + t, args.window)
         else:
             windows = llama_ppl(model, prefix + t, bos, args.window)
-    return [record("stream", b"".join(texts), n_tokens, windows)], windows
+    if not windows:
+        raise SystemExit(f"{args.convention} with a window of {args.window} finds none in the text's {n_tokens} tokens")
+    stream = record("stream", b"".join(texts), n_tokens, windows)
+    return [dict(stream, n_chars=sum(map(n_chars, texts)))], windows
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     ap = argparse.ArgumentParser(description="Scores a text the slow way: see the head of this file.")
     ap.add_argument("--model", required=True)
     ap.add_argument("--corpus", required=True)
@@ -320,13 +337,16 @@ def parse() -> argparse.Namespace:
     ap.add_argument("--allow-beyond-context", action="store_true")
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("-o", dest="out", required=True)
-    return ap.parse_args()
+    return ap.parse_args(arguments)
 
 
-def main() -> None:
-    args = parse()
-    torch.set_num_threads(args.threads)
-    model = Bundle(args.model)
+def versions() -> dict:
+    loaded = {name: sys.modules[name].__version__ for name in ("torch", "sentencepiece") if name in sys.modules}
+    return dict(loaded, python=sys.version.split()[0])
+
+
+def score(args: argparse.Namespace, model: Bundle) -> dict:
+    """What OUT.json holds. SystemExit, with the reason, where the convention refuses."""
     model.allow_beyond_context = args.allow_beyond_context
     default_window = min(model.context, DEFAULT_CONTEXT) if args.convention == "default" else model.context
     args.window = args.window or WINDOWS.get(args.convention, default_window)
@@ -349,11 +369,18 @@ def main() -> None:
     result = dict(
         model=model.info["name"], corpus=pathlib.Path(args.corpus).name, split=args.split, convention=args.convention,
         window=args.window, stride=args.stride, bos=bos, mode=args.mode if args.convention == "uncheatable" else None,
-        versions=dict(torch=torch.__version__, python=sys.version.split()[0]), documents=records,
+        versions=versions(), documents=records,
         windows=[bits([window]) for window in windows] if args.convention in STREAMS else None,
-        n_bytes=len(data), n_chars=n_chars(data), n_tokens=sum(r["n_tokens"] for r in records),
+        n_bytes=len(data), n_chars=sum(r["n_chars"] for r in records), n_tokens=sum(r["n_tokens"] for r in records),
         n_scored=sum(r["n_scored"] for r in records), total_bits=bits(windows))
     result["headline"] = headline(args.convention, result, windows, texts, model)
+    return result
+
+
+def main() -> None:
+    args = parse()
+    torch.set_num_threads(args.threads)
+    result = score(args, Bundle(args.model))
     pathlib.Path(args.out).write_text(json.dumps(result, indent=1) + "\n")
     print(f"{result['model']} {args.convention}: {result['total_bits']:.3f} bits, {result['headline']}")
 

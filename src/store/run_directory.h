@@ -18,7 +18,7 @@ struct Run {
   std::filesystem::path path;
   Json manifest;
   std::vector<DocumentRecord> records;  // in file order, without torn and corrupt lines and second records of an id
-  std::int64_t n_damaged_lines = 0;      // how many of those there are
+  std::int64_t n_damaged_lines = 0;  // how many of those there are
   Json summary;  // null while the run is unfinished
 };
 
