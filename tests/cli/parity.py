@@ -28,6 +28,7 @@ RUNS = (("--batch", "1", "--threads", "1"), ("--batch", "64", "--threads", "2"))
 MOST_FAILURES_SHOWN = 30
 COUNTS = ("n_bytes", "n_chars", "n_tokens", "n_scored")
 PER_DOCUMENT = ("default", "lm-eval", "uncheatable")
+CONVENTIONS = (*PER_DOCUMENT, "hkust", "llama-ppl", "gptq", "lmic")
 
 
 def difference(a: float, b: float, floor: float) -> float:
@@ -122,9 +123,8 @@ def find_bundle(name: str, beside: pathlib.Path, source: pathlib.Path) -> pathli
     return own if own.exists() else source / "models" / "demo" / f"{name}.pt"
 
 
-def compare_fixture(path: pathlib.Path, program: str, source: pathlib.Path, runs) -> list[str]:
+def compare_fixture(path: pathlib.Path, fixture: dict, program: str, source: pathlib.Path, runs) -> list[str]:
     """The failures; prints a line."""
-    fixture = json.loads(path.read_text())
     convention = fixture["case"]["convention"]
     models = [find_bundle(model, path.parent, source) for model in fixture["results"]]
     texts = [path.parent / f"{text}.txt" for text in fixture["texts"]]
@@ -195,8 +195,7 @@ def make_live_fixtures(source: pathlib.Path, folder: pathlib.Path, n_texts: int,
         while len(text) < size:
             text += random_piece(rng, known)
         (folder / f"random{number}.txt").write_bytes(text)
-    names = ("default", "lm-eval", "hkust", "llama-ppl", "gptq", "uncheatable", "lmic") * 2
-    cases = {f"{name}-{number}": random_case(rng, name) for number, name in enumerate(names)}
+    cases = {f"{name}-{number}": random_case(rng, name) for number, name in enumerate(CONVENTIONS * 2)}
     (folder / "cases").write_text(json.dumps(cases))
     subprocess.run([sys.executable, str(source / "scripts" / "make_reference_fixtures.py"), "--texts", str(folder),
                     "--cases", str(folder / "cases"), "-o", str(folder)], check=True, stdout=subprocess.DEVNULL)
@@ -218,10 +217,12 @@ def main() -> None:
             folder, runs = args.keep or pathlib.Path(temporary), ((),)
             folder.mkdir(parents=True, exist_ok=True)
             make_live_fixtures(args.source, folder, args.live, args.seed)
-        fixtures = sorted(folder.glob("*.json"))
-        failures = [failure for path in fixtures for failure in compare_fixture(path, args.program, args.source, runs)]
-    if not fixtures:
-        sys.exit(f"no fixtures in {folder}: run scripts/make_reference_fixtures.py")
+        fixtures = {path: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+        missing = set(CONVENTIONS) - {fixture["case"]["convention"] for fixture in fixtures.values()}
+        if missing:
+            sys.exit(f"no fixture in {folder} for {', '.join(sorted(missing))}: run scripts/make_reference_fixtures.py")
+        failures = [failure for path, fixture in fixtures.items()
+                    for failure in compare_fixture(path, fixture, args.program, args.source, runs)]
     for failure in failures[:MOST_FAILURES_SHOWN]:
         print(failure)
     if failures:
