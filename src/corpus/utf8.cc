@@ -53,18 +53,20 @@ std::size_t ascii_run(std::string_view bytes, std::size_t at) {
 
 }  // namespace
 
-std::int64_t count_code_points(std::string_view bytes) {
+std::int64_t CharacterCounter::count_until(std::size_t end) {
   std::int64_t n = 0;
-  for (std::size_t at = 0; at < bytes.size();) {
-    const std::size_t ascii = ascii_run(bytes, at);
-    at += ascii;
+  while (at_ < end) {
+    const std::size_t ascii = ascii_run(text_.substr(0, end), at_);
+    at_ += ascii;
     n += static_cast<std::int64_t>(ascii);
-    if (at == bytes.size()) break;
-    at += step(bytes, at).length;
+    if (at_ >= end) break;
+    at_ += step(text_, at_).length;
     ++n;
   }
   return n;
 }
+
+std::int64_t count_code_points(std::string_view bytes) { return CharacterCounter(bytes).count_until(bytes.size()); }
 
 std::size_t valid_utf8_prefix(std::string_view bytes) {
   std::size_t at = 0;

@@ -172,7 +172,7 @@ std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptio
     const char* first = spec.path.data() + 8;
     const char* last = spec.path.data() + spec.path.size();
     if (std::from_chars(first, last, vocab).ptr != last) vocab = -1;
-    return make_uniform_model(vocab);
+    return make_uniform_model(spec.name, vocab);
   }
   if (spec.path.starts_with("bigram:")) {
     const std::string file = spec.path.substr(7);

@@ -26,10 +26,10 @@ class ByteModel : public LanguageModel {
 
 class UniformModel final : public ByteModel {
  public:
-  explicit UniformModel(std::int64_t vocab_size)
-      : ByteModel("uniform-" + std::to_string(vocab_size), vocab_size),
+  UniformModel(const std::string& name, std::int64_t vocab_size)
+      : ByteModel(name.empty() ? "uniform-" + std::to_string(vocab_size) : name, vocab_size),
         bits_(std::log2(static_cast<double>(vocab_size))) {
-    info_.fingerprint = Fingerprint().add(info_.name).hex();
+    info_.fingerprint = Fingerprint().add("uniform-" + std::to_string(vocab_size)).hex();
   }
   void score(const Batch& batch, std::vector<double>& bits) const override { bits.assign(batch.rows.size(), bits_); }
 
@@ -70,12 +70,12 @@ class BigramModel final : public ByteModel {
 
 }  // namespace
 
-std::unique_ptr<LanguageModel> make_uniform_model(std::int64_t vocab_size) {
+std::unique_ptr<LanguageModel> make_uniform_model(const std::string& name, std::int64_t vocab_size) {
   if (vocab_size < 256 || vocab_size > (std::int64_t{1} << 30)) {
     throw Error(ErrorKind::kConfig, "uniform:" + std::to_string(vocab_size) + " has no token for some bytes",
                 "give a vocabulary of 256 or more, for example uniform:256");
   }
-  return std::make_unique<UniformModel>(vocab_size);
+  return std::make_unique<UniformModel>(name, vocab_size);
 }
 
 std::unique_ptr<LanguageModel> make_bigram_model(const std::string& name, const std::string& training_bytes) {

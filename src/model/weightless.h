@@ -7,8 +7,8 @@
 
 namespace lmbits {
 
-// uniform:V (V >= 256): every byte costs log2 V bits, exactly.
-std::unique_ptr<LanguageModel> make_uniform_model(std::int64_t vocab_size);
+// uniform:V (V >= 256): every byte costs log2 V bits, exactly. An empty name stands for uniform-V.
+std::unique_ptr<LanguageModel> make_uniform_model(const std::string& name, std::int64_t vocab_size);
 
 // bigram:FILE: p(b | a) = (n(a, b) + 1) / (n(a) + 256), counts over FILE's adjacent bytes; after BOS, the bytes' own
 // frequencies (n(b) + 1) / (n + 256). Laplace's rule of succession, so every text has finite bits.

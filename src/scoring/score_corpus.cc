@@ -29,6 +29,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kWindowsPerRecord = 16;   // of a stream
 constexpr std::int64_t kChunksPerRecord = 64;    // of byte chunks
 constexpr std::int64_t kShortestBatch = 16;      // see BatchPlan
+constexpr std::size_t kLongestCharacter = 4;     // bytes of UTF-8
 
 class Stopwatch {
  public:
@@ -228,6 +229,7 @@ class Scorer {
     const std::int64_t windows = n_windows(convention_, n_ids);
     WindowCutter cutter(sequence, convention_, 0, 1);
     WindowCutter ends(sequence, convention_, 0, 1);  // runs ahead, for where a record ends
+    CharacterCounter characters(text);
     std::int64_t first_byte = 0, first_id = 0;
     for (std::int64_t first = 0; first < windows; first += kWindowsPerRecord) {
       const std::int64_t last = std::min(windows, first + kWindowsPerRecord);
@@ -238,8 +240,8 @@ class Scorer {
       record.lossless = lossless;
       const std::int64_t joiners = joiner_bytes(document_ends, first_byte, end_byte);
       record.n_bytes = end_byte - first_byte - joiners;
-      record.n_chars = count_character_starts(text, first_byte, end_byte) - joiners;
-      for (std::int64_t i = first_id; i < end_id; ++i) record.n_tokens += sequence.n_bytes[static_cast<std::size_t>(i)] > 0;
+      record.n_chars = characters.count_until(static_cast<std::size_t>(end_byte)) - joiners;
+      record.n_tokens = sequence.count_tokens(first_id, end_id);
       first_byte = end_byte;
       first_id = end_id;
       if (done_.contains(record.id)) continue;
@@ -261,35 +263,39 @@ class Scorer {
     return n;
   }
 
-  // Code points that begin in text[begin, end): unlike count_code_points, it adds up over pieces that cut a character.
-  static std::int64_t count_character_starts(const std::string& text, std::int64_t begin, std::int64_t end) {
-    return std::count_if(text.begin() + begin, text.begin() + end,
-                         [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
-  }
-
   void produce_chunks(CorpusReader& reader) {
     std::string pending;
+    std::size_t counted = 0;  // bytes at the start of `pending` that end a character of the record before
     std::int64_t first_chunk = 0;
     const auto group = static_cast<std::size_t>(convention_.window * kChunksPerRecord);
+    const auto take = [&](std::size_t n_bytes) {
+      CharacterCounter characters(pending, counted);
+      const std::int64_t n_chars = characters.count_until(n_bytes);
+      const bool more = submit_chunks(std::string_view(pending).substr(0, n_bytes), n_chars, first_chunk);
+      counted = characters.at() - n_bytes;
+      pending.erase(0, n_bytes);
+      first_chunk += kChunksPerRecord;
+      return more;
+    };
     while (const std::optional<Document> document = read(reader)) {
       if (!document->error.empty()) throw Error(ErrorKind::kData, document->id + ": " + document->error,
                                                 "byte chunks cannot leave a document out: mend or remove it");
       pending += document->bytes;
-      std::size_t begin = 0;
-      for (; pending.size() - begin >= group; begin += group, first_chunk += kChunksPerRecord) {
-        if (!submit_chunks(std::string_view(pending).substr(begin, group), first_chunk)) return;
+      while (pending.size() >= group + kLongestCharacter) {  // so that the last character of the group is there
+        if (!take(group)) return;
       }
-      pending.erase(0, begin);
     }
-    if (!pending.empty() && !stop_requested()) submit_chunks(pending, first_chunk);
+    while (!pending.empty() && !stop_requested()) {
+      if (!take(std::min(group, pending.size()))) return;
+    }
   }
 
-  bool submit_chunks(std::string_view text, std::int64_t first_chunk) {
+  bool submit_chunks(std::string_view text, std::int64_t n_chars, std::int64_t first_chunk) {
     DocumentRecord record;
     record.id = numbered("chunks", first_chunk);
     if (done_.contains(record.id)) return true;
     record.n_bytes = static_cast<std::int64_t>(text.size());
-    record.n_chars = std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+    record.n_chars = n_chars;
     std::vector<Sequence> sequences;
     std::int64_t windows = 0;
     for (std::size_t at = 0; at < text.size(); at += static_cast<std::size_t>(convention_.window)) {

@@ -8,6 +8,7 @@
 namespace lmbits {
 
 void Sequence::add_lead(const Convention& convention) {
+  leads.push_back(static_cast<std::int64_t>(ids.size()));
   ids.push_back(convention.lead_id.value());
   n_bytes.push_back(0);
 }
@@ -15,6 +16,11 @@ void Sequence::add_lead(const Convention& convention) {
 void Sequence::add(const Tokens& tokens) {
   ids.insert(ids.end(), tokens.ids.begin(), tokens.ids.end());
   n_bytes.insert(n_bytes.end(), tokens.n_bytes.begin(), tokens.n_bytes.end());
+}
+
+std::int64_t Sequence::count_tokens(std::int64_t begin, std::int64_t end) const {
+  const auto n_leads_before = [&](std::int64_t i) { return std::lower_bound(leads.begin(), leads.end(), i) - leads.begin(); };
+  return end - begin - (n_leads_before(end) - n_leads_before(begin));
 }
 
 WindowCutter::WindowCutter(const Sequence& sequence, const Convention& convention, std::int64_t block_bytes,

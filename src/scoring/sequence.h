@@ -12,10 +12,14 @@ namespace lmbits {
 
 struct Sequence {
   std::vector<std::int32_t> ids;
-  std::vector<std::int32_t> n_bytes;  // of each id; 0 for BOS
+  std::vector<std::int32_t> n_bytes;  // of each id; 0 for a lead
+  std::vector<std::int64_t> leads;    // where leads (BOS) stand, ascending
 
   void add_lead(const Convention& convention);
   void add(const Tokens& tokens);
+
+  // How many of x[begin, end) are tokens of the text.
+  std::int64_t count_tokens(std::int64_t begin, std::int64_t end) const;
 };
 
 // Walks along a sequence, window by window. Windows must be asked for in ascending order.
