@@ -63,9 +63,9 @@ inline void write_random_llama(const std::string& path, const LlamaShape& s) {
                 "  cos, sin = torch.cos(angle).unsqueeze(1), torch.sin(angle).unsqueeze(1)\n"
                 "  x = torch.embedding(self.embedding, ids)\n" + body +
                 "  return torch.rms_norm(x, [" + std::to_string(s.dim) + "], self.norm, 1e-5)\n");
-  module.define("def head(self, h: Tensor) -> Tensor:\n  return torch.matmul(h, self.embedding.t())");
-  module.define("def head_weight(self) -> Tensor:\n  return self.embedding");
-  module.define("def forward(self, ids: Tensor) -> Tensor:\n  return self.head(self.hidden(ids))");
+  module.define("def head(self, h: Tensor) -> Tensor:\n  return torch.matmul(h, self.embedding.t())\n");
+  module.define("def head_weight(self) -> Tensor:\n  return self.embedding\n");
+  module.define("def forward(self, ids: Tensor) -> Tensor:\n  return self.head(self.hidden(ids))\n");
   const std::int64_t layer_parameters = (2 * s.n_heads + 2 * s.n_kv_heads) * head * s.dim + 3 * s.ff * s.dim + 2 * s.dim;
   const Json metadata = {{"format", "lmbits-bundle-1"}, {"name", "random-llama"}, {"context_length", s.context},
                          {"vocab_size", s.vocab}, {"bos_id", 256}, {"eos_id", nullptr},
