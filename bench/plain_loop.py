@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""lmbits against the loop everybody writes first: PyTorch, one window at a time, full logits, log_softmax.
+
+usage: plain_loop.py PROGRAM BUNDLE.pt TEXT [--repeats 5]     (needs torch, and sentencepiece for such bundles)
+Both score the same windows of the same text (convention `default`) on one thread; CPU seconds of whole processes' work
+after loading, interleaved, medians. The totals must agree to 1e-5 before any time is printed.
+"""
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import tempfile
+import time
+
+import torch
+
+
+def load(path):
+    extra = {"lmbits.json": "", "tokenizer.model": ""}
+    model = torch.jit.load(path, _extra_files=extra).float().eval()
+    info = json.loads(extra["lmbits.json"])
+    if info["tokenizer"]["kind"] == "bytes":
+        return model, info, list
+    import sentencepiece
+
+    sp = sentencepiece.SentencePieceProcessor(model_proto=extra["tokenizer.model"])
+    return model, info, lambda data: sp.encode(data.decode())
+
+
+@torch.inference_mode()
+def plain_bits(model, info, ids) -> float:
+    x = [info["bos_id"]] + ids
+    window, n, scored, total = info["context_length"], len(x), 1, 0.0
+    for begin in range(0, n, window // 2):
+        if scored >= n:
+            break
+        end = min(begin + window, n - 1)
+        logits = model(torch.tensor([x[begin:end]]))
+        nll = -torch.log_softmax(logits[0], -1).gather(1, torch.tensor(x[begin + 1 : end + 1])[:, None])
+        total += nll[scored - begin - 1 :].double().sum().item()
+        scored = end + 1
+    return total / 0.6931471805599453
+
+
+def lmbits(program, bundle, text):
+    """(bits, CPU seconds of scoring)"""
+    with tempfile.TemporaryDirectory() as out:
+        command = [program, "eval", "--model", bundle, "--corpus", text, "-o", out, "--threads", "1", "--quiet", "--json",
+                   "--baselines", "none"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        result = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return json.loads(result.stdout)[0]["bits"], cpu_s
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser()
+    for name in ("program", "bundle", "text"):
+        ap.add_argument(name)
+    ap.add_argument("--repeats", type=int, default=5)
+    args = ap.parse_args()
+    torch.set_num_threads(1)
+    model, info, encode = load(args.bundle)
+    data = open(args.text, "rb").read()
+    plain_s, ours_s = [], []
+    for repeat in range(args.repeats + 1):
+        start = time.process_time()
+        plain = plain_bits(model, info, encode(data))
+        plain_cpu = time.process_time() - start
+        ours, ours_cpu = lmbits(args.program, args.bundle, args.text)  # its start and loading count against it
+        assert abs(ours / plain - 1) < 1e-5, (ours, plain)
+        if repeat > 0:  # the first round warms up
+            plain_s.append(plain_cpu)
+            ours_s.append(ours_cpu)
+    a, b = statistics.median(plain_s), statistics.median(ours_s)
+    print(f"{info['name']}: plain loop {a:.2f} CPU s [{min(plain_s):.2f}, {max(plain_s):.2f}], lmbits {b:.2f} "
+          f"[{min(ours_s):.2f}, {max(ours_s):.2f}], ratio {a / b:.2f}; torch {torch.__version__}, {len(data)} bytes")
+
+
+if __name__ == "__main__":
+    main()
