@@ -1,14 +1,11 @@
 #include "src/corpus/reader.h"
 
-#include <xxhash.h>
-
-#include <cstdio>
 #include <filesystem>
-#include <new>
 #include <string_view>
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/core/hash.h"
 #include "src/corpus/byte_source.h"
 #include "src/corpus/jsonl_reader.h"
 #include "src/corpus/splitter.h"
@@ -44,41 +41,30 @@ Kind kind_of(const std::string& path) {
 // XXH3-128 of a sequence of strings and streams, each followed by its length, so that no two sequences run together.
 class CorpusHash {
  public:
-  CorpusHash() : state_(XXH3_createState(), &XXH3_freeState) {
-    if (!state_) throw std::bad_alloc();
-    XXH3_128bits_reset(state_.get());
-  }
-
   void add(std::string_view text) {
-    XXH3_128bits_update(state_.get(), text.data(), text.size());
+    hash_.add(text);
     add_length(text.size());
   }
 
   void add(ByteSource& source) {
     std::uint64_t n_bytes = 0;
     for (std::string buffer; append_some(source, buffer); buffer.clear()) {
-      XXH3_128bits_update(state_.get(), buffer.data(), buffer.size());
+      hash_.add(buffer);
       n_bytes += buffer.size();
     }
     add_length(n_bytes);
   }
 
-  std::string hex() const {
-    const XXH128_hash_t hash = XXH3_128bits_digest(state_.get());
-    char digits[33];
-    std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                  static_cast<unsigned long long>(hash.low64));
-    return digits;
-  }
+  std::string hex() const { return hash_.hex(); }
 
  private:
   void add_length(std::uint64_t length) {
-    unsigned char bytes[8];
-    for (int i = 0; i < 8; ++i) bytes[i] = static_cast<unsigned char>(length >> (8 * i));
-    XXH3_128bits_update(state_.get(), bytes, sizeof bytes);
+    std::string bytes;
+    for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<char>(length >> (8 * i) & 0xff));
+    hash_.add(bytes);
   }
 
-  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_;
+  Fingerprint hash_;
 };
 
 void add_folder(CorpusHash& fingerprint, const std::string& root) {

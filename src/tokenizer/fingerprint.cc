@@ -1,22 +1,12 @@
 #include "src/tokenizer/fingerprint.h"
 
-#include <xxhash.h>
-
-#include <cstdio>
-
 #include "src/core/error.h"
+#include "src/core/hash.h"
 
 namespace lmbits {
 
 std::string tokenizer_fingerprint(const std::string& kind, std::string_view definition) {
-  std::string all = kind;
-  all += '\0';
-  all += definition;
-  const XXH128_hash_t hash = XXH3_128bits(all.data(), all.size());
-  char digits[33];
-  std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return digits;
+  return Fingerprint().add(kind).add(std::string_view("\0", 1)).add(definition).hex();
 }
 
 void check_token_id(std::int32_t id, std::int64_t vocab_size) {

@@ -13,6 +13,8 @@ class TemporaryFolder {
     std::string name = (std::filesystem::temp_directory_path() / "lmbits-test-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed: " + name);
     path_ = name;
+    // For tests that drop to another user.
+    std::filesystem::permissions(path_, std::filesystem::perms(0755));
   }
   ~TemporaryFolder() {
     std::error_code ignored;
