@@ -1,6 +1,6 @@
 // How close does scoring come to the machine's matrix product? One thread, CPU time, medians of interleaved repeats.
 //
-// usage: eval_bench [MODEL.pt [CORPUS.txt]] [--repeats N]       without MODEL: a random model of SmolLM2-135M's shape
+// usage: eval_bench [MODEL.pt [CORPUS.txt]] [--repeats N] [--positions N] [--libtorch]       without MODEL: a random model of SmolLM2-135M's shape
 //
 // Useful FLOP = 2 x body parameters a fed position + 4 x hidden x layers x mean context a fed position (attention) +
 // 2 x V x D a scored token (head). Padding and dummy sequences count as time, not as work. Peaks: torch.mm at 2048^3 at
@@ -91,7 +91,8 @@ double head_rate(const ModelInfo& info, std::int64_t n_rows) {
   const at::Tensor h = at::randn({n_rows, dim}), weight = at::randn({info.vocab_size, dim}) * 0.05;
   const std::vector<std::int32_t> targets(static_cast<std::size_t>(n_rows), 7);
   std::vector<double> bits;
-  const double seconds = cpu_s([&] { head_weight_bits(h, weight, std::nullopt, targets, {.vocab_size = info.vocab_size}, bits); });
+  const WeightHead head(weight, std::nullopt, {.vocab_size = info.vocab_size});
+  const double seconds = cpu_s([&] { head.score(h, targets, bits); });
   return 2.0 * double(n_rows) * double(dim) * double(info.vocab_size) / seconds;
 }
 
@@ -105,10 +106,12 @@ double sgemm_rate(const at::Tensor& a, const at::Tensor& b, const std::string& p
 int run(int argc, char** argv) {
   std::string path, corpus;
   int repeats = 5;
+  bool fuse = true;
   std::int64_t positions = 2048;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--repeats") == 0 && i + 1 < argc) repeats = std::atoi(argv[++i]);
     else if (std::strcmp(argv[i], "--positions") == 0 && i + 1 < argc) positions = std::atoi(argv[++i]);
+    else if (std::strcmp(argv[i], "--libtorch") == 0) fuse = false;
     else (path.empty() ? path : corpus) = argv[i];
   }
   prepare_torch();
@@ -117,7 +120,7 @@ int run(int argc, char** argv) {
     path = (std::filesystem::temp_directory_path() / "lmbits-random-llama.pt").string();
     write_random_llama(path, kSmolLM2_135M);
   }
-  const auto model = open_model({"", path}, {});
+  const auto model = open_model({"", path}, {.fuse = fuse});
   model->load();
   if (random) std::filesystem::remove(path);
   const ModelInfo& info = model->info();

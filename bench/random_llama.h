@@ -23,18 +23,18 @@ inline std::string layer_source(const LlamaShape& s) {
   const std::string norm = "torch.rms_norm(x, [" + n(s.dim) + "], ";
   return "def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:\n"
          "  B, T = x.size(0), x.size(1)\n"
-         "  qkv = torch.matmul(" + norm + "self.norm1, 1e-5), self.qkv.t()).view(B, T, -1, " + n(head) + ")\n"
+         "  qkv = torch.linear(" + norm + "self.norm1, 1e-5), self.qkv).view(B, T, -1, " + n(head) + ")\n"
          "  qk = qkv[:, :, :" + n(s.n_heads + s.n_kv_heads) + "]\n"
-         "  a, b = qk[:, :, :, :" + n(head / 2) + "], qk[:, :, :, " + n(head / 2) + ":]\n"
+         "  a, b = torch.chunk(qk, 2, -1)\n"
          "  qk = torch.cat((a * cos - b * sin, b * cos + a * sin), -1).transpose(1, 2)\n"
          "  q = qk[:, :" + n(s.n_heads) + "]\n"
          "  k = torch.repeat_interleave(qk[:, " + n(s.n_heads) + ":], " + n(s.n_heads / s.n_kv_heads) + ", 1)\n"
          "  v = torch.repeat_interleave(qkv[:, :, " + n(s.n_heads + s.n_kv_heads) + ":].transpose(1, 2), " +
          n(s.n_heads / s.n_kv_heads) + ", 1)\n"
          "  y = torch.scaled_dot_product_attention(q, k, v, None, 0.0, True)\n"
-         "  x = x + torch.matmul(y.transpose(1, 2).reshape(B, T, -1), self.out.t())\n"
-         "  u = torch.matmul(" + norm + "self.norm2, 1e-5), self.up.t())\n"
-         "  return x + torch.matmul(torch.silu(u[:, :, :" + n(s.ff) + "]) * u[:, :, " + n(s.ff) + ":], self.down.t())\n";
+         "  x = x + torch.linear(y.transpose(1, 2).reshape(B, T, -1), self.out)\n"
+         "  gate, value = torch.chunk(torch.linear(" + norm + "self.norm2, 1e-5), self.up), 2, -1)\n"
+         "  return x + torch.linear(torch.silu(gate) * value, self.down)\n";
 }
 
 inline void write_random_llama(const std::string& path, const LlamaShape& s) {

@@ -1,5 +1,10 @@
 #include "kernels/isa.h"
 
+#include <stdexcept>
+#include <string>
+
+#include "kernels/dispatch.h"
+
 namespace lmbits::kernels {
 
 bool isa_available(Isa isa) {
@@ -27,6 +32,15 @@ const char* isa_name(Isa isa) {
     case Isa::kScalar: break;
   }
   return "scalar";
+}
+
+const Bodies& bodies(Isa isa) {
+  if (!isa_available(isa)) throw std::logic_error(std::string("this machine has no ") + isa_name(isa));
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512) return kAvx512Bodies;
+  if (isa == Isa::kAvx2) return kAvx2Bodies;
+#endif
+  return kScalarBodies;
 }
 
 }  // namespace lmbits::kernels

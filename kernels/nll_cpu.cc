@@ -1,9 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <stdexcept>
-#include <string>
 
+#include "kernels/dispatch.h"
 #include "kernels/nll.h"
 #include "kernels/nll_isa.h"
 
@@ -26,14 +25,6 @@ void take_target(const float* row, std::int32_t target, NllState& s, const NllTi
 }
 
 using BlockFunction = NllBlock (*)(const float* x, std::int64_t n, float max);
-
-BlockFunction block_function(Isa isa) {
-#if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return nll_block_avx512;
-  if (isa == Isa::kAvx2) return nll_block_avx2;
-#endif
-  return nll_block_scalar;
-}
 
 void update(BlockFunction block, const float* logits, const std::int32_t* targets, NllState* state, NllTile tile) {
   for (std::int64_t i = 0; i < tile.n_rows; ++i) {
@@ -69,12 +60,11 @@ void nll_update_reference(const float* logits, const std::int32_t* targets, NllS
 }
 
 void nll_update_isa(Isa isa, const float* logits, const std::int32_t* targets, NllState* state, NllTile tile) {
-  if (!isa_available(isa)) throw std::logic_error(std::string("this machine has no ") + isa_name(isa));
-  update(block_function(isa), logits, targets, state, tile);
+  update(bodies(isa).nll_block, logits, targets, state, tile);
 }
 
 void nll_update(const float* logits, const std::int32_t* targets, NllState* state, NllTile tile) {
-  static const BlockFunction block = block_function(best_isa());
+  static const BlockFunction block = bodies(best_isa()).nll_block;
   update(block, logits, targets, state, tile);
 }
 

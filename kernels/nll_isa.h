@@ -20,9 +20,4 @@ struct NllBlock {
   float max;
 };
 
-// x [n], 0 <= n <= kNllBlock, at any alignment; reads nothing outside of it. `max` is the maximum so far.
-NllBlock nll_block_scalar(const float* x, std::int64_t n, float max);
-NllBlock nll_block_avx2(const float* x, std::int64_t n, float max);
-NllBlock nll_block_avx512(const float* x, std::int64_t n, float max);
-
 }  // namespace lmbits::kernels

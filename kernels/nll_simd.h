@@ -1,48 +1,14 @@
-// The body of nll_block_*, over a class `S` of vector operations: included by one file an instruction set, never
-// elsewhere.
+// The body of nll_block_*, over a class `S` of vector operations (see simd_math.h).
 //
 // Two passes: the maximum, then the sum of e^(x - max), four accumulators each to hide the latency of the chain
-// max/add. With d = x - max, n = round(d * log2(e)) and r = d - n * ln 2 (in two parts, so that r is as exact as d is),
-//
-//   e^d = 2^n * e^r,   e^r = 1 + r + r^2 q(r),   |r| <= 0.3467
-//
-// q is the minimax polynomial of degree 4 for the relative error (Remez; 3.7e-9 with the coefficients rounded to fp32),
-// so rounding decides: 9.5e-8 at most without FMA, 7.6e-8 with it, 1e-9 in the mean (Nll.TheExponentialIsWithin1e7 in
-// tests/kernels/nll_test.cc). The subtraction comes first: folding -max * log2(e) into a multiply-add would round a
-// common offset of 1e4 to 5e-4.
-//
-// Everything here has internal linkage: a function shared with other files could be merged by the linker into the one
-// copy that was compiled for an instruction set which the machine lacks. For the same reason it calls no library.
+// max/add. The subtraction comes first: folding -max * log2(e) into a multiply-add would round a common offset of 1e4 to
+// 5e-4.
 #pragma once
-#include <cstdint>
-
 #include "kernels/nll_isa.h"
+#include "kernels/simd_math.h"
 
 namespace lmbits::kernels {
 namespace {
-
-constexpr float kMinusInfinity = -__builtin_inff();
-constexpr float kSmallestExponent = -87.0F;  // below it e^d is 0: the smallest normal number is e^-87.3
-constexpr float kLog2E = 1.44269504F;
-constexpr float kMinusLn2High = -0.693359375F;  // 10 bits: its product with n is exact
-constexpr float kMinusLn2Low = 2.12194440e-4F;
-constexpr float kQ[] = {0x1.fffffcp-2F, 0x1.555492p-3F, 0x1.5558f2p-5F, 0x1.123a02p-7F, 0x1.6a24p-10F};
-
-// e^d for d <= 0: 0 at -inf, NaN at NaN.
-template <class S>
-[[gnu::always_inline]] inline typename S::Vector exponential(typename S::Vector d) {
-  using Vector = typename S::Vector;
-  const Vector n = S::round(S::multiply(d, S::fill(kLog2E)));
-  const Vector r = S::multiply_add(n, S::fill(kMinusLn2Low), S::multiply_add(n, S::fill(kMinusLn2High), d));
-  Vector p = S::fill(kQ[4]);
-  p = S::multiply_add(p, r, S::fill(kQ[3]));
-  p = S::multiply_add(p, r, S::fill(kQ[2]));
-  p = S::multiply_add(p, r, S::fill(kQ[1]));
-  p = S::multiply_add(p, r, S::fill(kQ[0]));
-  p = S::multiply_add(p, r, S::fill(1.0F));
-  p = S::multiply_add(p, r, S::fill(1.0F));
-  return S::scale_unless_less(p, n, d, S::fill(kSmallestExponent));
-}
 
 // accumulators[0..4) = fold(accumulator, vector) over x [n], the last vector filled up with -inf.
 template <class S, class Fold>
@@ -58,7 +24,7 @@ template <class S, class Fold>
     d = fold(d, S::load(x + i + 3 * kLanes));
   }
   for (; i + kLanes <= n; i += kLanes) a = fold(a, S::load(x + i));
-  if (i < n) b = fold(b, S::load_first(x + i, n - i));
+  if (i < n) b = fold(b, S::load_first(x + i, n - i, S::fill(kMinusInfinity)));
   accumulators[0] = a, accumulators[1] = b, accumulators[2] = c, accumulators[3] = d;
 }
 

@@ -11,13 +11,24 @@ namespace lmbits {
 
 struct HeadOptions {
   std::int64_t vocab_size;                     // columns from here on are padding
-  std::int64_t tile_bytes = 4 << 20;           // of fp32 logits alive at a time
+  std::int64_t tile_bytes = 4 << 20;           // of fp32 logits alive at a time, at most
   std::optional<double> logit_scale, softcap;  // logits = softcap * tanh(scale * (h w^T + bias) / softcap)
 };
 
-// bits[N] of hidden rows h [N,D] against the head weight [V,D] (float32), a tile of rows x vocabulary at a time.
-void head_weight_bits(const at::Tensor& h, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                      const std::vector<std::int32_t>& targets, const HeadOptions& options, std::vector<double>& bits);
+// A head that is a weight [V,D] (float32): bits a tile of rows x vocabulary at a time.
+class WeightHead {
+ public:
+  WeightHead(at::Tensor weight, std::optional<at::Tensor> bias, const HeadOptions& options);
+
+  // bits[N] of hidden rows h [N,D].
+  void score(const at::Tensor& h, const std::vector<std::int32_t>& targets, std::vector<double>& bits) const;
+
+ private:
+  at::Tensor weight_;
+  at::Tensor packed_;  // for kernels::linear; undefined where the weight is too large to be held twice
+  std::optional<at::Tensor> bias_;
+  HeadOptions options_;
+};
 
 // bits[N] where only whole rows of final logits are to be had: `logits(first, n)` gives rows [first, first + n).
 void logit_bits(const std::function<at::Tensor(std::int64_t first, std::int64_t n)>& logits,

@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/Version.h>
 #include <ATen/native/DispatchStub.h>
 #include <c10/core/InferenceMode.h>
@@ -32,6 +33,9 @@ namespace fs = std::filesystem;
 // Activations alive at once, per position and unit of the hidden width, in bytes: the residual stream, a block's
 // products (q, k, v; gate and value at 8/3 of the width) and their temporaries, float32.
 constexpr std::int64_t kActivationBytes = 4 * 24;
+
+// Of the norm of the hidden states: rounding in another order gives 1e-6, a misread graph orders of magnitude more.
+constexpr double kFusedTolerance = 1e-4;
 
 WeightDtype parse_dtype(const std::string& text) {
   if (text == "auto") return WeightDtype::kAuto;
@@ -91,7 +95,7 @@ void verify_hash(const Archive& archive, const BundleMetadata& metadata) {
 class TorchModel final : public LanguageModel {
  public:
   TorchModel(const ModelSpec& spec, const LoadOptions& options)
-      : archive_(read_archive(spec.path)), metadata_(find_metadata(archive_)), dtype_(parse_dtype(options.dtype)) {
+      : archive_(read_archive(spec.path)), metadata_(find_metadata(archive_)), dtype_(parse_dtype(options.dtype)), fuse_(options.fuse) {
     verify_hash(archive_, metadata_);
     tokenizer_ = open_tokenizer(metadata_, spec.path);
     if (tokenizer_->vocab_size() > metadata_.padded_vocab_size) {
@@ -115,9 +119,11 @@ class TorchModel final : public LanguageModel {
     prepare_torch();
     auto module = std::make_unique<TorchModule>(archive_.path, dtype_);
     const ProbeResult probed = probe(*module, metadata_, archive_.path);
+    if (fuse_ && dtype_name(dtype_) == std::string("float32")) module = fuse_kernels(std::move(module));
     module_ = std::move(module);
+    if (module_->level() == 2) weight_head_.emplace(module_->head_weight(), module_->head_bias(), head_);
     info_.metadata["level"] = module_->level();
-    info_.bytes_per_position = module_->level() == 0 ? 4 * probed.n_columns : probed.hidden_size * kActivationBytes;
+    info_.bytes_per_position = module_->level() == 0 ? 8 * probed.n_columns : probed.hidden_size * kActivationBytes;
     if (module_->level() == 0) info_.warnings.push_back("the bundle is of level 0: every position pays for the head");
     if (!metadata_.content_hash) info_.warnings.push_back("the bundle states no content hash: corruption goes unnoticed");
   }
@@ -128,30 +134,47 @@ class TorchModel final : public LanguageModel {
                                          {batch.n_sequences, batch.n_positions}, at::kLong);
     const at::Tensor rows = at::from_blob(const_cast<std::int64_t*>(batch.rows.data()),
                                           {static_cast<std::int64_t>(batch.rows.size())}, at::kLong);
-    const at::Tensor all = module_->level() == 0 ? module_->forward(ids) : module_->hidden(ids);
-    if (all.dim() != 3 || all.size(0) != batch.n_sequences || all.size(1) != batch.n_positions) {
-      throw Error(ErrorKind::kModel, info_.name + ": the model returned " + c10::str(all.sizes()) + " for ids " +
-                                         c10::str(ids.sizes()));
-    }
-    const at::Tensor flat = all.flatten(0, 1);
-    if (module_->level() == 2) {
-      head_weight_bits(flat.index_select(0, rows), module_->head_weight(), module_->head_bias(), batch.targets, head_, bits);
+    const at::Tensor chosen = module_->rows(ids, rows);
+    if (weight_head_) {
+      weight_head_->score(chosen, batch.targets, bits);
       return;
     }
     logit_bits(
         [&](std::int64_t first, std::int64_t n) {
-          const at::Tensor chosen = flat.index_select(0, rows.slice(0, first, first + n));
-          return module_->level() == 1 ? module_->head(chosen) : chosen;
+          const at::Tensor part = chosen.slice(0, first, first + n);
+          return module_->level() == 1 ? module_->head(part) : part;
         },
         batch.targets, head_, bits);
   }
 
  private:
+  // The module with our kernels in it, if it still computes what it did.
+  std::unique_ptr<TorchModule> fuse_kernels(std::unique_ptr<TorchModule> module) {
+    const c10::InferenceMode inference;
+    const std::int64_t length = std::min<std::int64_t>(96, metadata_.context_length);
+    const at::Tensor ids = (at::arange(2 * length, at::kLong).reshape({2, length}) * 7919 + 17).remainder(metadata_.vocab_size);
+    const at::Tensor rows = at::arange(0, 2 * length, 3, at::kLong);
+    const at::Tensor expected = module->rows(ids, rows);
+    std::string problem;
+    try {
+      if (module->fuse_kernels() == 0) return module;
+      const double error = (module->rows(ids, rows) - expected).norm().item<double>() / expected.norm().item<double>();
+      if (error < kFusedTolerance) return module;
+      problem = "they change it by " + std::to_string(error) + " of its norm";
+    } catch (const Error& e) {
+      problem = e.what();
+    }
+    info_.warnings.push_back("libtorch's operators are used: our kernels do not compute what this graph does (" + problem + ")");
+    return std::make_unique<TorchModule>(archive_.path, dtype_);
+  }
+
   Archive archive_;
   BundleMetadata metadata_;
   WeightDtype dtype_;
+  bool fuse_;
   std::unique_ptr<TorchModule> module_;
   HeadOptions head_{};
+  std::optional<WeightHead> weight_head_;
 };
 
 }  // namespace

@@ -18,6 +18,7 @@ ModelSpec parse_model_spec(const std::string& text);
 struct LoadOptions {
   std::string dtype = "auto";  // of weights and arithmetic: auto (float32 on a CPU) | float32 | bfloat16 | float16
   std::string device = "cpu";
+  bool fuse = true;  // our own kernels in the place of libtorch's operators, where the graph allows it
 };
 
 // Reads the metadata and the tokenizer and verifies the content hash; the weights wait for LanguageModel::load. Throws

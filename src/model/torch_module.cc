@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/model/fuse.h"
 
 namespace lmbits {
 namespace {
@@ -99,19 +100,56 @@ TorchModule::TorchModule(const std::string& path, WeightDtype dtype) : path_(pat
   });
 }
 
-at::Tensor TorchModule::call(const char* method, const at::Tensor& input) const {
-  std::vector<c10::IValue> arguments;
-  if (input.defined()) arguments.emplace_back(input);
+int TorchModule::fuse_kernels() {
+  return guarded(path_, "cannot fuse its operators", [&] {
+    std::vector<std::string> methods = {"forward"};
+    if (level_ == 1) methods = {"hidden", "head"};
+    if (level_ == 2) methods = {"hidden"};
+    std::map<std::string, std::shared_ptr<torch::jit::Graph>> graphs;
+    for (const std::string& method : methods) {
+      const auto graph = torch::jit::toGraphFunction(module_.get_method(method).function()).graph()->copy();
+      if (graph->inputs().size() != 2 || graph->inputs()[0]->hasUses()) return 0;  // freezing left attributes behind
+      graph->eraseInput(0);
+      graphs[method] = graph;
+    }
+    module_ = torch::jit::Module("empty");  // before the weights are packed: they would be held twice
+    int n_fused = 0;
+    for (const auto& [method, graph] : graphs) {
+      n_fused += fuse_cpu_kernels(graph);
+      if (method != "head") narrow_to_rows(graph);
+      fused_[method] = torch::jit::GraphExecutor(graph, method);
+    }
+    return n_fused;
+  });
+}
+
+at::Tensor TorchModule::call(const char* method, std::vector<c10::IValue> arguments) const {
   return guarded(path_, method, [&] {
-    c10::IValue result = module_.get_method(method)(std::move(arguments));
+    c10::IValue result;
+    if (const auto fused = fused_.find(method); fused != fused_.end()) {
+      fused->second.run(arguments);
+      result = std::move(arguments.back());
+    } else {
+      result = module_.get_method(method)(std::move(arguments));
+    }
     if (result.isTuple() && !result.toTupleRef().elements().empty()) result = result.toTupleRef().elements()[0];
     if (!result.isTensor()) throw Error(ErrorKind::kModel, path_ + ": " + method + " returned no tensor");
     return result.toTensor();
   });
 }
 
-at::Tensor TorchModule::forward(const at::Tensor& ids) const { return call("forward", ids); }
-at::Tensor TorchModule::hidden(const at::Tensor& ids) const { return call("hidden", ids); }
-at::Tensor TorchModule::head(const at::Tensor& h) const { return call("head", h); }
+at::Tensor TorchModule::forward(const at::Tensor& ids) const { return call("forward", {ids}); }
+at::Tensor TorchModule::hidden(const at::Tensor& ids) const { return call("hidden", {ids}); }
+at::Tensor TorchModule::head(const at::Tensor& h) const { return call("head", {h}); }
+
+at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows) const {
+  const char* method = level_ == 0 ? "forward" : "hidden";
+  if (fused_.contains(method)) return call(method, {ids, rows});
+  const at::Tensor all = call(method, {ids});
+  if (all.dim() != 3 || all.size(0) != ids.size(0) || all.size(1) != ids.size(1)) {
+    throw Error(ErrorKind::kModel, path_ + ": " + method + " returned " + c10::str(all.sizes()) + " for ids " + c10::str(ids.sizes()));
+  }
+  return all.flatten(0, 1).index_select(0, rows);
+}
 
 }  // namespace lmbits

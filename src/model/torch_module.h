@@ -4,9 +4,12 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/model/bundle.h"
 
@@ -20,20 +23,31 @@ class TorchModule {
   // Throws Error(kModel) when the file does not load or offers no forward(ids).
   TorchModule(const std::string& path, WeightDtype dtype);
 
+  // Puts our own kernels in the place of ATen's operators (src/model/fuse.h) in the methods that scoring calls, and drops
+  // everything else that the archive holds: forward too, where there is hidden. Returns the number of operators put in.
+  int fuse_kernels();
+
   // What the archive offers: 0 forward, 1 also hidden and head, 2 also head_weight.
   int level() const { return level_; }
 
   at::Tensor forward(const at::Tensor& ids) const;  // int64 [B,T] -> logits [B,T,V]
   at::Tensor hidden(const at::Tensor& ids) const;   // int64 [B,T] -> [B,T,D]
   at::Tensor head(const at::Tensor& h) const;       // [R,D] -> logits [R,V]
+
+  // Rows [R] (int64) of hidden(ids), or of forward(ids) where level() is 0, flattened to [B * T, ...]. Once kernels are
+  // fused it is the only way to them.
+  at::Tensor rows(const at::Tensor& ids, const at::Tensor& rows) const;
+
   const at::Tensor& head_weight() const { return head_weight_; }            // [V,D]
   const std::optional<at::Tensor>& head_bias() const { return head_bias_; }  // [V]
 
  private:
-  at::Tensor call(const char* method, const at::Tensor& input) const;
+  at::Tensor call(const char* method, std::vector<c10::IValue> inputs) const;
 
   std::string path_;
   mutable torch::jit::Module module_;  // calling a method of a const Module is not const in torch's API
+  // By method; once there are any, module_ is empty. hidden and forward take (ids, rows) here.
+  mutable std::map<std::string, torch::jit::GraphExecutor> fused_;
   int level_ = 0;
   at::Tensor head_weight_;
   std::optional<at::Tensor> head_bias_;

@@ -1,14 +1,10 @@
 #include "kernels/nll.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <new>
 #include <numeric>
 #include <ostream>
 #include <random>
@@ -18,6 +14,7 @@
 #include <vector>
 
 #include "kernels/nll_isa.h"
+#include "tests/support/guarded_pages.h"
 
 namespace lmbits::kernels {
 namespace {
@@ -331,28 +328,6 @@ TEST_P(Nll, PaddingBetweenRowsIsIgnored) {
   const auto expected = states(path(), rows.logits, rows.targets, {33});
   for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(same_bits(state[i], expected[i]));
 }
-
-// Two pages of floats with an unmapped page on either side.
-class GuardedPages {
- public:
-  GuardedPages() : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))) {
-    void* memory = mmap(nullptr, 4 * page_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    memory_ = static_cast<char*>(memory);
-    mprotect(memory_ + page_, 2 * page_, PROT_READ | PROT_WRITE);
-  }
-  ~GuardedPages() { munmap(memory_, 4 * page_); }
-  GuardedPages(const GuardedPages&) = delete;
-  GuardedPages& operator=(const GuardedPages&) = delete;
-
-  std::span<float> floats() {
-    return {reinterpret_cast<float*>(memory_ + page_), 2 * page_ / sizeof(float)};
-  }
-
- private:
-  std::size_t page_;
-  char* memory_;
-};
 
 TEST_P(Nll, ReadsNothingOutsideTheRow) {
   GuardedPages pages;

@@ -1,27 +1,41 @@
-// The fallback for every processor: the compiler maps its generic vectors to what the baseline has (SSE2, NEON, or
-// scalar instructions).
-#include "kernels/nll_simd.h"
+// Vector operations for every processor: the class `S` of the *_simd.h files. The compiler maps its generic vectors to
+// what the baseline has (SSE2, NEON, or scalar instructions). Included by scalar.cc alone.
+#pragma once
+#include <cstdint>
 
 namespace lmbits::kernels {
 namespace {
 
 struct Scalar {
   static constexpr int kLanes = 4;
+  static constexpr int kTileRows = 4;
   using Vector = float __attribute__((vector_size(4 * kLanes)));
   using Words = std::uint32_t __attribute__((vector_size(4 * kLanes)));
 
   static Vector fill(float value) { return Vector{value, value, value, value}; }
   static Vector load(const float* x) { return Vector{x[0], x[1], x[2], x[3]}; }
-  static Vector load_first(const float* x, std::int64_t n) {
-    Vector v = fill(kMinusInfinity);
-    for (int lane = 0; lane < n; ++lane) v[lane] = x[lane];
-    return v;
+  static Vector load_first(const float* x, std::int64_t n, Vector rest) {
+    for (int lane = 0; lane < n; ++lane) rest[lane] = x[lane];
+    return rest;
+  }
+  static void store(float* x, Vector a) { store_first(x, kLanes, a); }
+  static void store_first(float* x, std::int64_t n, Vector a) {
+    for (int lane = 0; lane < n; ++lane) x[lane] = a[lane];
   }
   static Vector add(Vector a, Vector b) { return a + b; }
   static Vector subtract(Vector a, Vector b) { return a - b; }
   static Vector multiply(Vector a, Vector b) { return a * b; }
+  static Vector divide(Vector a, Vector b) { return a / b; }
+  static Vector square_root(Vector a) {
+    for (int lane = 0; lane < kLanes; ++lane) a[lane] = __builtin_sqrtf(a[lane]);
+    return a;
+  }
+  static Vector reciprocal(Vector a) { return fill(1.0F) / a; }
   static Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
   static Vector max_or_second(Vector a, Vector b) { return a > b ? a : b; }  // b where one is NaN
+  static Vector min_or_second(Vector a, Vector b) { return a < b ? a : b; }
+  // a where x < 0, else b.
+  static Vector where_negative(Vector x, Vector a, Vector b) { return x < fill(0.0F) ? a : b; }
 
   // Adding 1.5 * 2^23 leaves no bits for a fraction. Right for |a| < 2^22; beyond it scale_unless_less gives 0.
   static Vector round(Vector a) { return (a + fill(kRounder)) - fill(kRounder); }
@@ -39,11 +53,19 @@ struct Scalar {
   }
   static double reduce_add(Vector a) { return (double{a[0]} + double{a[1]}) + (double{a[2]} + double{a[3]}); }
 
+  // rows[i] lane j <-> rows[j] lane i.
+  static void transpose(Vector (&rows)[kLanes]) {
+    for (int i = 0; i < kLanes; ++i) {
+      for (int j = 0; j < i; ++j) {
+        const float swapped = rows[i][j];
+        rows[i][j] = rows[j][i];
+        rows[j][i] = swapped;
+      }
+    }
+  }
+
   static constexpr float kRounder = 0x1.8p23F;
 };
 
 }  // namespace
-
-NllBlock nll_block_scalar(const float* x, std::int64_t n, float max) { return nll_block<Scalar>(x, n, max); }
-
 }  // namespace lmbits::kernels

@@ -1,0 +1,184 @@
+// The body of causal_attention(), over a class `S` of vector operations (see simd_math.h).
+//
+// Keys and values of a head are packed once: keys transposed into panels of two vectors of positions, values as dense
+// rows of whole vectors. Then a tile of kTileRows queries at a time: scores against every panel up to the diagonal, the
+// softmax of each row while it lies in cache, and the product with the values. Both products are multiply_tile's; what
+// lies above the diagonal is at most a tile and a panel a row.
+#pragma once
+#include "kernels/attention.h"
+#include "kernels/simd_math.h"
+
+namespace lmbits::kernels {
+namespace {
+
+inline std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
+
+// Where the packed head and a tile's rows lie in the workspace.
+template <class S>
+struct AttentionScratch {
+  AttentionScratch(const AttentionShape& shape, float* memory)
+      : panel(2 * S::kLanes),
+        padded_positions(round_up(shape.n_positions, panel)),
+        padded_head(round_up(shape.head_size, S::kLanes)) {
+    const auto take = [&](std::int64_t n) {
+      float* part = memory == nullptr ? nullptr : memory + size;
+      size += round_up(n, S::kLanes);
+      return part;
+    };
+    keys = take(padded_positions * shape.head_size);
+    values = take(shape.n_positions * padded_head);
+    scores = take(S::kTileRows * padded_positions);
+    queries = take(S::kTileRows * shape.head_size);
+  }
+
+  std::int64_t panel, padded_positions, padded_head;
+  std::int64_t size = 0;  // floats in all
+  float* keys;            // [T / panel][S][panel]
+  float* values;          // [T][padded S]
+  float* scores;          // [kTileRows][padded T]
+  float* queries;         // [kTileRows][S], times scale * log2(e): scores are logarithms to base 2
+};
+
+// keys[panel][s][lane] = k[panel * 2 kLanes + lane][s], 0 behind the last position.
+template <class S>
+void pack_keys(const float* k, std::int64_t stride, const AttentionShape& shape, const AttentionScratch<S>& to) {
+  constexpr std::int64_t kLanes = S::kLanes;
+  for (std::int64_t t = 0; t < to.padded_positions; t += kLanes) {
+    float* packed = to.keys + t / to.panel * to.panel * shape.head_size + t % to.panel;
+    const std::int64_t n_rows = smaller(kLanes, shape.n_positions - t);
+    for (std::int64_t s = 0; s < shape.head_size; s += kLanes) {
+      const std::int64_t n_columns = smaller(kLanes, shape.head_size - s);
+      typename S::Vector rows[kLanes];
+      for (std::int64_t i = 0; i < kLanes; ++i) {
+        rows[i] = i < n_rows ? load_until<S>(k + (t + i) * stride + s, n_columns) : S::fill(0.0F);
+      }
+      S::transpose(rows);
+      for (std::int64_t i = 0; i < n_columns; ++i) S::store(packed + (s + i) * to.panel, rows[i]);
+    }
+  }
+}
+
+template <class S>
+void pack_values(const float* v, std::int64_t stride, const AttentionShape& shape, const AttentionScratch<S>& to) {
+  for (std::int64_t t = 0; t < shape.n_positions; ++t) {
+    for (std::int64_t s = 0; s < to.padded_head; s += S::kLanes) {
+      const float* row = v + t * stride + s;
+      S::store(to.values + t * to.padded_head + s, load_until<S>(row, shape.head_size - s));
+    }
+  }
+}
+
+// scores[0, n) -> 2^(score - max), and 0 from there to end; returns 1 / their sum.
+template <class S>
+float softmax_row(float* scores, std::int64_t n, std::int64_t end) {
+  constexpr std::int64_t kLanes = S::kLanes;
+  using Vector = typename S::Vector;
+  const Vector nothing = S::fill(kMinusInfinity), zero = S::fill(0.0F);
+  // The lanes behind the diagonal take no part.
+  const std::int64_t whole = n / kLanes * kLanes;
+  if (whole < n) S::store(scores + whole, S::load_first(scores + whole, n - whole, nothing));
+  const std::int64_t stop = round_up(n, kLanes);
+  Vector maxima[2] = {nothing, nothing};
+  std::int64_t i = 0;
+  for (; i + 2 * kLanes <= stop; i += 2 * kLanes) {
+    maxima[0] = S::max_or_second(S::load(scores + i), maxima[0]);
+    maxima[1] = S::max_or_second(S::load(scores + i + kLanes), maxima[1]);
+  }
+  if (i < stop) maxima[0] = S::max_or_second(S::load(scores + i), maxima[0]);
+  const Vector max = S::fill(S::reduce_max(S::max_or_second(maxima[0], maxima[1])));
+  Vector sums[2] = {zero, zero};
+  for (i = 0; i + 2 * kLanes <= stop; i += 2 * kLanes) {
+    const Vector a = power_of_two<S>(S::subtract(S::load(scores + i), max));
+    const Vector b = power_of_two<S>(S::subtract(S::load(scores + i + kLanes), max));
+    S::store(scores + i, a);
+    S::store(scores + i + kLanes, b);
+    sums[0] = S::add(sums[0], a);
+    sums[1] = S::add(sums[1], b);
+  }
+  if (i < stop) {
+    const Vector a = power_of_two<S>(S::subtract(S::load(scores + i), max));
+    S::store(scores + i, a);
+    sums[0] = S::add(sums[0], a);
+  }
+  for (i = stop; i < end; i += kLanes) S::store(scores + i, zero);
+  return static_cast<float>(1.0 / S::reduce_add(S::add(sums[0], sums[1])));
+}
+
+// kVectors vectors of columns of out = probabilities * values * factors, for the tile's first n_rows rows.
+template <class S, int kVectors>
+void weigh_values(const AttentionScratch<S>& from, std::int64_t column, std::int64_t n_keys, const float* factors,
+                  std::int64_t head_size, std::int64_t n_rows, float* out, std::int64_t out_stride) {
+  multiply_tile<S, S::kTileRows, kVectors>(
+      from.scores, from.padded_positions, from.values + column, from.padded_head, n_keys,
+      [&](int i, typename S::Vector(&sums)[kVectors]) LMBITS_INLINE {
+        if (i >= n_rows) return;
+        const typename S::Vector factor = S::fill(factors[i]);
+        repeat<kVectors>([&](auto j) LMBITS_INLINE {
+          const std::int64_t at = column + j.value * S::kLanes;
+          store_until<S>(out + i * out_stride + at, head_size - at, S::multiply(sums[j.value], factor));
+        });
+      });
+}
+
+// The queries of one head from position `first` on, a tile of them.
+template <class S>
+void attend_tile(const AttentionShape& shape, const AttentionScratch<S>& with, std::int64_t first, const float* q,
+                 std::int64_t q_stride, float* out, std::int64_t out_stride) {
+  constexpr int kRows = S::kTileRows;
+  const std::int64_t n_rows = smaller(kRows, shape.n_positions - first);
+  const typename S::Vector scale = S::fill(shape.scale * kLog2E);
+  for (std::int64_t i = 0; i < kRows; ++i) {
+    const float* query = q + (first + smaller(i, n_rows - 1)) * q_stride;  // a row too many repeats the last
+    for (std::int64_t s = 0; s < shape.head_size; s += S::kLanes) {
+      store_until<S>(with.queries + i * shape.head_size + s, shape.head_size - s,
+                     S::multiply(scale, load_until<S>(query + s, shape.head_size - s)));
+    }
+  }
+  const std::int64_t n_keys = first + n_rows;
+  for (std::int64_t key = 0; key < n_keys; key += with.panel) {
+    float* scores = with.scores + key;
+    multiply_tile<S, kRows, 2>(with.queries, shape.head_size, with.keys + key * shape.head_size, with.panel, shape.head_size,
+                               [&](int i, typename S::Vector(&sums)[2]) LMBITS_INLINE {
+                                 S::store(scores + i * with.padded_positions, sums[0]);
+                                 S::store(scores + i * with.padded_positions + S::kLanes, sums[1]);
+                               });
+  }
+  float factors[kRows];
+  for (std::int64_t i = 0; i < n_rows; ++i) {
+    factors[i] = softmax_row<S>(with.scores + i * with.padded_positions, first + i + 1, n_keys);
+  }
+  std::int64_t column = 0;
+  for (; column + 2 * S::kLanes <= with.padded_head; column += 2 * S::kLanes) {
+    weigh_values<S, 2>(with, column, n_keys, factors, shape.head_size, n_rows, out + first * out_stride, out_stride);
+  }
+  if (column < with.padded_head) {
+    weigh_values<S, 1>(with, column, n_keys, factors, shape.head_size, n_rows, out + first * out_stride, out_stride);
+  }
+}
+
+template <class S>
+std::int64_t attention_scratch(const AttentionShape& shape) {
+  return AttentionScratch<S>(shape, nullptr).size;
+}
+
+template <class S>
+void attend(const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k, HeadsView<const float> v,
+            HeadsView<float> out, float* workspace, const std::int64_t* first_query) {
+  const AttentionScratch<S> scratch(shape, workspace);
+  const std::int64_t group = shape.n_heads / shape.n_kv_heads;
+  for (std::int64_t b = 0; b < shape.n_sequences; ++b) {
+    const std::int64_t start = first_query == nullptr ? 0 : first_query[b] / S::kTileRows * S::kTileRows;
+    for (std::int64_t kv = 0; kv < shape.n_kv_heads; ++kv) {
+      pack_keys<S>(k.at(b, kv), k.position_stride, shape, scratch);
+      pack_values<S>(v.at(b, kv), v.position_stride, shape, scratch);
+      for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
+        for (std::int64_t first = start; first < shape.n_positions; first += S::kTileRows) {
+          attend_tile<S>(shape, scratch, first, q.at(b, h), q.position_stride, out.at(b, h), out.position_stride);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lmbits::kernels

@@ -1,0 +1,19 @@
+// Every kernel's body over one class `S` of vector operations: included by the file of each instruction set.
+#pragma once
+#include "kernels/attention_simd.h"
+#include "kernels/dispatch.h"
+#include "kernels/linear_simd.h"
+#include "kernels/nll_simd.h"
+#include "kernels/rows_simd.h"
+
+namespace lmbits::kernels {
+namespace {
+
+template <class S>
+constexpr Bodies all_bodies() {
+  return {nll_block<S>,         S::kLanes, linear_panels<S>, pack_linear_weight<S>, linear_rows<S>,
+          attention_scratch<S>, attend<S>, rms_norm_rows<S>, rotate<S>};
+}
+
+}  // namespace
+}  // namespace lmbits::kernels

@@ -1,0 +1,82 @@
+// Vector operations of AVX2 and FMA: the class `S` of the *_simd.h files. Included by avx2.cc alone.
+#pragma once
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace lmbits::kernels {
+namespace {
+
+struct Avx2 {
+  using Vector = __m256;
+  static constexpr int kLanes = 8;
+  static constexpr int kTileRows = 6;  // of a product's tile: 6 x 2 sums, 2 columns and 1 row fill 15 of 16 registers
+
+  static __m256i first(std::int64_t n) {  // 0 <= n <= 8
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static Vector fill(float value) { return _mm256_set1_ps(value); }
+  static Vector load(const float* x) { return _mm256_loadu_ps(x); }
+  // The first n, 0 <= n < kLanes, and `rest` behind them: a masked lane is not touched, so it cannot fault.
+  static Vector load_first(const float* x, std::int64_t n, Vector rest) {
+    const __m256i mask = first(n);
+    return _mm256_blendv_ps(rest, _mm256_maskload_ps(x, mask), _mm256_castsi256_ps(mask));
+  }
+  static void store(float* x, Vector a) { _mm256_storeu_ps(x, a); }
+  static void store_first(float* x, std::int64_t n, Vector a) { _mm256_maskstore_ps(x, first(n), a); }
+  static Vector add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
+  static Vector subtract(Vector a, Vector b) { return _mm256_sub_ps(a, b); }
+  static Vector multiply(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
+  static Vector divide(Vector a, Vector b) { return _mm256_div_ps(a, b); }
+  static Vector square_root(Vector a) { return _mm256_sqrt_ps(a); }
+  static Vector reciprocal(Vector a) { return _mm256_div_ps(fill(1.0F), a); }
+  static Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
+  static Vector max_or_second(Vector a, Vector b) { return _mm256_max_ps(a, b); }  // b where one is NaN
+  static Vector min_or_second(Vector a, Vector b) { return _mm256_min_ps(a, b); }
+  static Vector round(Vector a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  // a where x < 0, else b.
+  static Vector where_negative(Vector x, Vector a, Vector b) {
+    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
+  }
+
+  // p * 2^n, but 0 where d < limit (not where d is NaN). Where it is not, -126 <= n, so 2^n is a normal number.
+  static Vector scale_unless_less(Vector p, Vector n, Vector d, Vector limit) {
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    const Vector scaled = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+    return _mm256_andnot_ps(_mm256_cmp_ps(d, limit, _CMP_LT_OQ), scaled);
+  }
+  static float reduce_max(Vector a) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+  }
+  static double reduce_add(Vector a) {
+    const __m256d four =
+        _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  }
+
+  // rows[i] lane j <-> rows[j] lane i.
+  static void transpose(Vector (&rows)[kLanes]) {
+    Vector t[kLanes];
+    for (int i = 0; i < 8; i += 2) {  // pairs of lanes
+      t[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+      t[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {  // halves: rows[i + c] holds column 4 h + c of rows i .. i + 3 in half h
+      rows[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+      rows[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+      rows[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+      rows[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int c = 0; c < 4; ++c) {
+      t[c] = _mm256_permute2f128_ps(rows[c], rows[4 + c], 0x20);
+      t[4 + c] = _mm256_permute2f128_ps(rows[c], rows[4 + c], 0x31);
+    }
+    for (int i = 0; i < 8; ++i) rows[i] = t[i];
+  }
+};
+
+}  // namespace
+}  // namespace lmbits::kernels

@@ -1,0 +1,161 @@
+#include "src/model/cpu_ops.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <torch/csrc/jit/runtime/custom_operator.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "kernels/rows.h"
+
+namespace lmbits {
+namespace {
+
+bool dense_float(const at::Tensor& x) { return x.scalar_type() == at::kFloat && (x.dim() == 0 || x.stride(-1) == 1 || x.size(-1) == 1); }
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& residual,
+                  const kernels::Linear& map) {
+  TORCH_CHECK(x.scalar_type() == at::kFloat && x.dim() > 0 && x.size(-1) == map.n_in, "linear: x is ", x.scalar_type(),
+              " ", x.sizes(), ", the weight takes float32 rows of ", map.n_in);
+  const at::Tensor rows = x.contiguous();
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = map.n_out;
+  const bool same_shape = residual && residual->sizes() == shape && residual->scalar_type() == at::kFloat;
+  const at::Tensor added = same_shape ? residual->contiguous() : at::Tensor();
+  at::Tensor y = at::empty(shape, x.options());
+  kernels::linear(kernels::best_isa(), map, packed.const_data_ptr<float>(), rows.const_data_ptr<float>(),
+                  rows.numel() / map.n_in, same_shape ? added.const_data_ptr<float>() : nullptr, y.data_ptr<float>());
+  return residual && !same_shape ? *residual + y : y;
+}
+
+kernels::HeadsView<const float> view(const at::Tensor& x) {
+  return {x.const_data_ptr<float>(), x.stride(0), x.stride(1), x.stride(2)};
+}
+
+// Of each sequence, the first position that one of `rows` names; n_positions where none does.
+std::vector<std::int64_t> first_rows(const at::Tensor& rows, std::int64_t n_sequences, std::int64_t n_positions) {
+  std::vector<std::int64_t> first(static_cast<std::size_t>(n_sequences), n_positions);
+  const at::Tensor dense = rows.contiguous();
+  const std::int64_t* row = dense.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < dense.numel(); ++i) {
+    std::int64_t& least = first.at(static_cast<std::size_t>(row[i] / n_positions));
+    least = std::min(least, row[i] % n_positions);
+  }
+  return first;
+}
+
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::optional<double> scale,
+                            const std::optional<at::Tensor>& rows) {
+  const auto fits = [&](const at::Tensor& x) {
+    return x.dim() == 4 && dense_float(x) && x.size(0) == q.size(0) && x.size(2) == q.size(2) && x.size(3) == q.size(3);
+  };
+  if (!fits(q) || !fits(k) || !fits(v) || k.size(1) != v.size(1) || k.size(1) == 0 || q.size(1) % k.size(1) != 0) {
+    return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, scale, q.dim() == 4 && q.size(1) != k.size(1));
+  }
+  const double default_scale = 1.0 / std::sqrt(static_cast<double>(q.size(3)));
+  const kernels::AttentionShape shape{q.size(0), q.size(1), k.size(1), q.size(2), q.size(3),
+                                      static_cast<float>(scale.value_or(default_scale))};
+  // [B,T,H,S] in memory: the caller's transpose and reshape to [B,T,D] are then views.
+  const at::Tensor out = at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
+  const at::Tensor workspace = at::empty({kernels::attention_workspace(kernels::best_isa(), shape)}, q.options());
+  kernels::causal_attention(kernels::best_isa(), shape, view(q), view(k), view(v),
+                            {out.data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)}, workspace.data_ptr<float>(),
+                            rows ? first_rows(*rows, q.size(0), q.size(2)).data() : nullptr);
+  return out;
+}
+
+at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  // x [B,T,H,S] with cos [T,1,S/2] (ones before it allowed), or x [B,H,T,S] with cos [T,S/2].
+  std::vector<std::int64_t> table = cos.sizes().vec();
+  while (table.size() > 2 && table[0] == 1) table.erase(table.begin());
+  const std::int64_t n = x.dim() == 4 ? x.size(3) / 2 : -1;
+  const bool time_first = n >= 0 && table == std::vector<std::int64_t>{x.size(1), 1, n};
+  const bool heads_first = n >= 0 && table == std::vector<std::int64_t>{x.size(2), n};
+  if ((!time_first && !heads_first) || x.size(3) % 2 != 0 || !dense_float(x) || cos.sizes() != sin.sizes() ||
+      cos.scalar_type() != at::kFloat || sin.scalar_type() != at::kFloat) {
+    const std::vector<at::Tensor> half = x.chunk(2, -1);
+    return at::cat({half[0] * cos - half[1] * sin, half[1] * cos + half[0] * sin}, -1);
+  }
+  const at::Tensor y = at::empty(x.sizes(), x.options());
+  const at::Tensor from = time_first ? x.transpose(1, 2) : x, to = time_first ? y.transpose(1, 2) : y;
+  const at::Tensor c = cos.contiguous(), s = sin.contiguous();
+  kernels::rotate_heads(kernels::best_isa(), {from.size(0), from.size(1), from.size(1), from.size(2), from.size(3), 1.0F},
+                        view(from), c.const_data_ptr<float>(), s.const_data_ptr<float>(),
+                        {to.data_ptr<float>(), to.stride(0), to.stride(1), to.stride(2)});
+  return y;
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double eps) {
+  if (x.scalar_type() != at::kFloat || x.dim() == 0) return at::rms_norm(x, gain.sizes(), gain, eps);
+  const at::Tensor rows = x.contiguous(), y = at::empty(x.sizes(), x.options());
+  kernels::rms_norm(kernels::best_isa(), rows.const_data_ptr<float>(), rows.numel() / gain.numel(), gain.numel(),
+                    gain.const_data_ptr<float>(), static_cast<float>(eps), y.data_ptr<float>());
+  return y;
+}
+
+using torch::jit::Operator;
+using torch::jit::pop;
+using torch::jit::Stack;
+
+void run_linear(Stack& stack) {
+  kernels::Linear map{};
+  const auto eps = pop(stack).toOptional<double>();
+  if (eps) map.norm_eps = static_cast<float>(*eps);
+  map.gated = pop(stack).toBool();
+  map.n_out = pop(stack).toInt();
+  map.n_in = pop(stack).toInt();
+  const auto residual = pop(stack).toOptional<at::Tensor>();
+  const at::Tensor packed = pop(stack).toTensor();
+  const at::Tensor x = pop(stack).toTensor();
+  stack.emplace_back(linear(x, packed, residual, map));
+}
+
+void run_causal_attention(Stack& stack) {
+  const auto rows = pop(stack).toOptional<at::Tensor>();
+  const auto scale = pop(stack).toOptional<double>();
+  const at::Tensor v = pop(stack).toTensor(), k = pop(stack).toTensor(), q = pop(stack).toTensor();
+  stack.emplace_back(causal_attention(q, k, v, scale, rows));
+}
+
+void run_rotate_heads(Stack& stack) {
+  const at::Tensor sin = pop(stack).toTensor(), cos = pop(stack).toTensor(), x = pop(stack).toTensor();
+  stack.emplace_back(rotate_heads(x, cos, sin));
+}
+
+void run_rms_norm(Stack& stack) {
+  const double eps = pop(stack).toDouble();
+  const at::Tensor gain = pop(stack).toTensor(), x = pop(stack).toTensor();
+  stack.emplace_back(rms_norm(x, gain, eps));
+}
+
+void run_select_rows(Stack& stack) {
+  const at::Tensor ids = pop(stack).toTensor(), rows = pop(stack).toTensor(), x = pop(stack).toTensor();
+  stack.emplace_back(x.expand({ids.size(0), ids.size(1), x.size(-1)}).flatten(0, 1).index_select(0, rows));
+}
+
+}  // namespace
+
+void register_cpu_ops() {
+  const auto pure = c10::AliasAnalysisKind::PURE_FUNCTION;
+  static const torch::jit::RegisterOperators operators({
+      Operator("lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? norm_eps) -> Tensor",
+               run_linear, pure),
+      Operator("lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows) -> Tensor", run_causal_attention, pure),
+      Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin) -> Tensor", run_rotate_heads, pure),
+      Operator("lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor", run_rms_norm, pure),
+      Operator("lmbits::select_rows(Tensor x, Tensor rows, Tensor ids) -> Tensor", run_select_rows, pure),
+  });
+}
+
+at::Tensor pack_weight(const kernels::Linear& map, const at::Tensor& weight, const at::Tensor& gain) {
+  const at::Tensor dense = weight.contiguous(), dense_gain = gain.defined() ? gain.contiguous() : gain;
+  const at::Tensor packed = at::empty({kernels::packed_size(kernels::best_isa(), map)}, dense.options());
+  kernels::pack_linear(kernels::best_isa(), map, dense.const_data_ptr<float>(),
+                       gain.defined() ? dense_gain.const_data_ptr<float>() : nullptr, packed.data_ptr<float>());
+  return packed;
+}
+
+}  // namespace lmbits

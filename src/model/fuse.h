@@ -1,0 +1,22 @@
+// Puts our kernels (cpu_ops.h) in the place of ATen's operators in a frozen TorchScript graph.
+//
+// What is recognised, and what becomes of it:
+//   [rms_norm ->] linear(x, W) [-> silu(first half) * second half] [-> + residual]     lmbits::linear
+//   scaled_dot_product_attention(q, k, v, is_causal), no mask, no dropout               lmbits::causal_attention
+//   cat(a cos - b sin, b cos + a sin), a and b the halves of x                          lmbits::rotate_heads
+//   rms_norm(x, gain) that is not followed by such linears alone                        lmbits::rms_norm
+// W, gain and eps must be constants of the graph. All else stays as it is.
+#pragma once
+#include <torch/csrc/jit/ir/ir.h>
+
+namespace lmbits {
+
+// Returns how many operators were put in; 0 where the graph writes to tensors in place or holds weights of another dtype
+// than float32, or where this machine has no vector instructions worth it. The graph computes the same up to rounding.
+int fuse_cpu_kernels(const std::shared_ptr<torch::jit::Graph>& graph);
+
+// Gives a graph (ids) -> [B,T,D] a second input, int64 rows [R] of the flattened [B * T, D], and makes it return [R,D]: what
+// follows the last operator that mixes positions is computed for those rows alone. Call it after fuse_cpu_kernels.
+void narrow_to_rows(const std::shared_ptr<torch::jit::Graph>& graph);
+
+}  // namespace lmbits

@@ -1,0 +1,146 @@
+#include "kernels/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/support/guarded_pages.h"
+
+namespace lmbits::kernels {
+namespace {
+
+std::vector<float> random_floats(std::int64_t n, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(static_cast<std::size_t>(n));
+  for (float& value : values) value = normal(generator);
+  return values;
+}
+
+struct Problem {
+  Linear map;
+  std::int64_t n_rows;
+  bool with_gain = false, with_residual = false;
+  std::vector<float> weight, gain, x, residual;
+
+  Problem(const Linear& map_, std::int64_t rows, bool gain_, bool residual_)
+      : map(map_), n_rows(rows), with_gain(gain_), with_residual(residual_) {
+    weight = random_floats(map.n_in * map.n_out * (map.gated ? 2 : 1), 1);
+    for (float& value : weight) value /= std::sqrt(static_cast<float>(map.n_in));  // outputs of order 1
+    gain = random_floats(map.n_in, 2);
+    x = random_floats(map.n_in * n_rows, 3);
+    residual = random_floats(map.n_out * n_rows, 4);
+  }
+  const float* gains() const { return with_gain ? gain.data() : nullptr; }
+  const float* residuals() const { return with_residual ? residual.data() : nullptr; }
+
+  std::vector<float> run(Isa isa) const {
+    std::vector<float> packed(static_cast<std::size_t>(packed_size(isa, map)));
+    pack_linear(isa, map, weight.data(), gains(), packed.data());
+    std::vector<float> y(static_cast<std::size_t>(n_rows * map.n_out));
+    linear(isa, map, packed.data(), x.data(), n_rows, residuals(), y.data());
+    return y;
+  }
+  std::vector<double> reference() const {
+    std::vector<double> y(static_cast<std::size_t>(n_rows * map.n_out));
+    linear_reference(map, weight.data(), gains(), x.data(), n_rows, residuals(), y.data());
+    return y;
+  }
+};
+
+class LinearMap : public ::testing::TestWithParam<Isa> {
+ protected:
+  void SetUp() override {
+    if (!isa_available(GetParam())) GTEST_SKIP() << "this machine has no " << isa_name(GetParam());
+  }
+};
+
+TEST_P(LinearMap, AgreesWithTheDoubleReferenceAtEveryWidth) {
+  for (const std::int64_t n_in : {1, 2, 7, 16, 31, 48, 100}) {
+    for (const std::int64_t n_out : {1, 3, 8, 15, 16, 17, 32, 33, 63, 64, 70}) {
+      for (int variant = 0; variant < 8; ++variant) {
+        Linear map{n_in, n_out, (variant & 1) != 0};
+        if (variant & 2) map.norm_eps = 0.25F;
+        const Problem problem(map, 13, (variant & 2) != 0, (variant & 4) != 0);
+        const auto y = problem.run(GetParam());
+        const auto expected = problem.reference();
+        for (std::size_t i = 0; i < y.size(); ++i) {
+          const double tolerance = 1e-6 * (4.0 + std::fabs(expected[i]));
+          ASSERT_NEAR(y[i], expected[i], tolerance) << n_in << " -> " << n_out << ", variant " << variant << ", at " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(LinearMap, ARowDependsOnItselfAlone) {
+  Linear map{24, 40, false, 1e-6F};
+  const Problem all(map, 131, true, true);
+  const auto y = all.run(GetParam());
+  for (std::int64_t first : {0, 1, 11, 47, 48, 49, 96, 130}) {
+    for (std::int64_t n : {1, 2, 12, 13, 48, 60}) {
+      if (first + n > 131) continue;
+      Problem part(map, n, true, true);
+      std::copy_n(all.x.begin() + first * 24, n * 24, part.x.begin());
+      std::copy_n(all.residual.begin() + first * 40, n * 40, part.residual.begin());
+      const auto rows = part.run(GetParam());
+      EXPECT_EQ(std::memcmp(rows.data(), y.data() + first * 40, rows.size() * sizeof(float)), 0) << first << " + " << n;
+    }
+  }
+}
+
+TEST_P(LinearMap, TouchesNothingOutsideItsRows) {
+  GuardedPages x_pages(4), y_pages(4), r_pages(4);
+  for (const std::int64_t n_in : {1, 5, 16, 19}) {
+    for (const std::int64_t n_out : {1, 7, 16, 17, 31, 33}) {
+      for (const std::int64_t n_rows : {1, 5, 12, 15}) {
+        for (const bool gated : {false, true}) {
+          const Problem problem({n_in, n_out, gated, 1e-5F}, n_rows, true, true);
+          const auto at_end = [](GuardedPages& pages, std::size_t n) { return pages.floats().data() + pages.floats().size() - n; };
+          const std::size_t n_x = problem.x.size(), n_y = problem.residual.size();
+          float* x = std::copy(problem.x.begin(), problem.x.end(), at_end(x_pages, n_x)) - n_x;
+          float* r = std::copy(problem.residual.begin(), problem.residual.end(), at_end(r_pages, n_y)) - n_y;
+          float* y = at_end(y_pages, n_y);
+          y[-1] = 77.0F;
+          std::vector<float> packed(static_cast<std::size_t>(packed_size(GetParam(), problem.map)));
+          pack_linear(GetParam(), problem.map, problem.weight.data(), problem.gains(), packed.data());
+          linear(GetParam(), problem.map, packed.data(), x, n_rows, r, y);
+          EXPECT_EQ(y[-1], 77.0F);
+          EXPECT_EQ(std::vector<float>(y, y + n_y), problem.run(GetParam()));
+        }
+      }
+    }
+  }
+}
+
+// x^2 e^-x has no digits left at x = 100, but neither tail may give NaN: silu(-200) = 0, silu(200) = 200.
+TEST_P(LinearMap, TheGateHoldsAtBothEnds) {
+  const Linear map{1, 1, true};
+  std::vector<float> packed(static_cast<std::size_t>(packed_size(GetParam(), map)));
+  const float weight[] = {1.0F, 0.5F};
+  pack_linear(GetParam(), map, weight, nullptr, packed.data());
+  for (const float x : {-1e30F, -200.0F, -90.0F, -10.0F, -1e-3F, 0.0F, 1e-3F, 10.0F, 90.0F, 200.0F, 1e18F}) {
+    float y;
+    linear(GetParam(), map, packed.data(), &x, 1, nullptr, &y);
+    const double expected = double{x} / (1.0 + std::exp(-double{x})) * x * 0.5;
+    EXPECT_NEAR(y, expected, 1e-6 * std::fabs(expected) + 1e-30) << x;
+  }
+}
+
+TEST_P(LinearMap, ANaNSurfacesInItsRowOnly) {
+  Problem problem({20, 35, true, 1e-5F}, 30, true, false);
+  problem.x[17 * 20 + 3] = std::numeric_limits<float>::quiet_NaN();
+  const auto y = problem.run(GetParam());
+  for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i / 35 == 17) << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LinearMap, ::testing::ValuesIn(kAllIsas), [](const auto& isa) { return isa_name(isa.param); });
+
+}  // namespace
+}  // namespace lmbits::kernels

@@ -1,0 +1,161 @@
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "kernels/isa.h"
+#include "src/model/load.h"
+#include "src/model/torch_module.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/toy_bundle.h"
+
+namespace lmbits {
+namespace {
+
+using testing::TemporaryFolder;
+using testing::ToyBundle;
+
+// What rows() gives for ids [2,T], before and after our kernels are put in, and how many were.
+struct Comparison {
+  int n_fused;
+  double error;  // of the norm
+};
+
+Comparison compare(const std::string& path, std::int64_t vocab, std::int64_t length, std::int64_t step) {
+  prepare_torch();
+  const c10::InferenceMode inference;
+  const at::Tensor ids = (at::arange(2 * length, at::kLong).reshape({2, length}) * 7919 + 3).remainder(vocab);
+  const at::Tensor rows = at::arange(length / 3, 2 * length, step, at::kLong);
+  TorchModule module(path, WeightDtype::kFloat32);
+  const at::Tensor expected = module.rows(ids, rows);
+  const int n_fused = module.fuse_kernels();
+  const at::Tensor fused = module.rows(ids, rows);
+  EXPECT_EQ(fused.sizes(), expected.sizes());
+  return {n_fused, (fused - expected).norm().item<double>() / expected.norm().item<double>()};
+}
+
+class Fuse : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (kernels::best_isa() == kernels::Isa::kScalar) GTEST_SKIP() << "this machine has neither AVX2 nor AVX-512";
+  }
+  // `mix`, after `lines`, makes hidden states [B,T,16] from e [B,T,16]; self.weight [257,16] is at hand.
+  Comparison toy(const std::string& mix, int level = 2, const std::string& lines = {}) const {
+    ToyBundle toy;
+    toy.mix = mix;
+    toy.lines = lines;
+    toy.level = level;
+    const auto path = folder_.path() / "toy.pt";
+    write_toy_bundle(path, toy);
+    return compare(path.string(), 257, 33, 2);
+  }
+  TemporaryFolder folder_;
+};
+
+// A block of the demo family: 4 linear maps, an attention, a rotation; and the last norm.
+TEST_F(Fuse, EveryOperatorOfTheDemoFamilyIsFusedAndComputesTheSame) {
+  const std::filesystem::path demo = std::filesystem::path(std::getenv("LMBITS_SOURCE_DIR")) / "models/demo";
+  const struct { const char* name; std::int64_t vocab; int n_layers; } models[] = {
+      {"xs-byte-3000.pt", 257, 2}, {"s-sp-4000.pt", 2048, 2}, {"m-sp-3600.pt", 2048, 4}, {"l-sp-3300.pt", 2048, 5}};
+  for (const auto& model : models) {
+    for (const std::int64_t length : {1, 13, 100}) {
+      const Comparison result = compare((demo / model.name).string(), model.vocab, length, 1);
+      EXPECT_EQ(result.n_fused, 6 * model.n_layers + 1) << model.name;
+      EXPECT_LT(result.error, 3e-6) << model.name << ", T = " << length;
+    }
+  }
+}
+
+const std::string kNorm = "torch.rms_norm(e, [16], self.weight[1], 1e-5)";
+
+TEST_F(Fuse, MapsWithAndWithoutNormGateAndResidualComputeTheSame) {
+  const std::pair<std::string, int> mixes[] = {
+      {"torch.linear(e, self.weight[:16])", 1},
+      {"e + torch.linear(e, self.weight[:16])", 1},
+      {"torch.linear(" + kNorm + ", self.weight[:16]) + e", 1},
+      {kNorm + " + torch.linear(" + kNorm + ", self.weight[:16])", 2},
+      {"torch.linear(e, self.weight[:16]) + self.weight[3]", 1},          // a residual to broadcast
+      {"torch.linear(e, self.weight[:16], self.weight[:16, 2])", 0},       // a bias: not ours
+      {"torch.add(e, torch.linear(e, self.weight[:16]), alpha=2)", 1},     // not a residual
+  };
+  for (const auto& [mix, n_fused] : mixes) {
+    const Comparison result = toy(mix);
+    EXPECT_EQ(result.n_fused, n_fused) << mix;
+    EXPECT_LT(result.error, 3e-6) << mix;
+  }
+}
+
+TEST_F(Fuse, OnlyTheFirstHalfMayBeTheGate) {
+  const std::string halves = "  a, b = torch.chunk(torch.linear(" + kNorm + ", self.weight[:32]), 2, -1)\n";
+  EXPECT_EQ(toy("torch.silu(a) * b", 2, halves).n_fused, 1);
+  for (const char* mix : {"torch.silu(a) * b", "b * torch.silu(a)", "torch.silu(b) * a", "torch.silu(a) * a", "torch.silu(a) * b + a"}) {
+    EXPECT_LT(toy(mix, 2, halves).error, 3e-6) << mix;
+  }
+}
+
+// [B,T,16] as 2 heads of 8.
+const std::string kHeads = "e.view(e.size(0), e.size(1), 2, 8).transpose(1, 2)";
+std::string attention(const std::string& arguments) {
+  return "torch.scaled_dot_product_attention(" + kHeads + ", " + kHeads + " * 0.5, " + kHeads + " + 1, " + arguments +
+         ").transpose(1, 2).reshape(e.size(0), e.size(1), 16)";
+}
+
+TEST_F(Fuse, OnlyCausalAttentionWithoutAMaskIsReplaced) {
+  EXPECT_EQ(toy(attention("None, 0.0, True")).n_fused, 1);
+  EXPECT_LT(toy(attention("None, 0.0, True")).error, 3e-6);
+  EXPECT_LT(toy(attention("None, 0.0, True, scale=0.3")).error, 3e-6);
+  EXPECT_EQ(toy(attention("None, 0.0, False")).n_fused, 0);
+  EXPECT_EQ(toy(attention("torch.ones(e.size(1), e.size(1)).tril().log(), 0.0, False")).n_fused, 0);
+}
+
+// The narrowed attention feeds a linear map and a residual: rows before the first one asked for are never computed.
+TEST_F(Fuse, RowsAfterAttentionAreNarrowedRightly) {
+  const Comparison result = toy("e + torch.linear(" + attention("None, 0.0, True") + ", self.weight[:16])");
+  EXPECT_EQ(result.n_fused, 2);
+  EXPECT_LT(result.error, 3e-6);
+}
+
+TEST_F(Fuse, WhatOnlyLooksLikeARotationComputesTheSame) {
+  const std::string lines =
+      "  angle = torch.arange(e.size(1) * 4, dtype=6).view(e.size(1), 1, 4) * 0.1\n"
+      "  c, s = torch.cos(angle), torch.sin(angle)\n"
+      "  a, b = torch.chunk(e.view(e.size(0), e.size(1), 2, 8), 2, -1)\n";
+  const auto rotation = [&](const std::string& first, const std::string& second) {
+    return toy("torch.cat((" + first + ", " + second + "), -1).reshape(e.size(0), e.size(1), 16)", 2, lines);
+  };
+  EXPECT_EQ(rotation("a * c - b * s", "b * c + a * s").n_fused, 1);
+  EXPECT_LT(rotation("a * c - b * s", "b * c + a * s").error, 3e-6);
+  EXPECT_LT(rotation("a * c - b * s", "a * s + b * c").error, 3e-6);
+  EXPECT_LT(rotation("a * c - b * s", "b * s + a * c").error, 3e-6);
+  EXPECT_LT(rotation("b * c - a * s", "a * c + b * s").error, 3e-6);
+  EXPECT_LT(rotation("a * s - b * c", "b * s + a * c").error, 3e-6);
+}
+
+TEST_F(Fuse, AGraphThatWritesInPlaceIsLeftAlone) {
+  const Comparison result = toy("torch.linear(e, self.weight[:16]).add_(e)");
+  EXPECT_EQ(result.n_fused, 0);
+  EXPECT_EQ(result.error, 0.0);
+}
+
+TEST_F(Fuse, AResidualIsBroadcastAsInTheGraph) {
+  const std::string lines = "  p = torch.arange(e.size(1) * 16, dtype=6).view(1, -1, 16) * 0.01\n";
+  for (const char* residual : {"p", "p[0]", "p[0, 1]", "p[:, :1]", "e[:, :1]", "e"}) {
+    const Comparison result = toy("torch.linear(e, self.weight[:16]) + " + std::string(residual), 2, lines);
+    EXPECT_EQ(result.n_fused, 1) << residual;
+    EXPECT_LT(result.error, 3e-6) << residual;
+  }
+}
+
+TEST_F(Fuse, LowerLevelsAreFusedToo) {
+  for (const int level : {0, 1, 2}) {
+    const Comparison result = toy("torch.linear(" + kNorm + ", self.weight[:16])", level);
+    EXPECT_GE(result.n_fused, 1) << level;
+    EXPECT_LT(result.error, 3e-6) << level;
+  }
+}
+
+}  // namespace
+}  // namespace lmbits
