@@ -9,12 +9,9 @@
 #include <ATen/Functions.h>
 #include <sys/resource.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <cstring>
-#include <ctime>
-#include <functional>
 
+#include "bench/bench.h"
 #include "bench/random_llama.h"
 #include "kernels/nll.h"
 #include "src/core/file.h"
@@ -25,28 +22,9 @@
 namespace lmbits::bench {
 namespace {
 
-double cpu_s(const std::function<void()>& work) {
-  const auto now = [] {
-    timespec t{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
-  };
-  const double start = now();
-  work();
-  return now() - start;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-struct Spread {
-  std::vector<double> rates;  // FLOP/s
-  void add(double flop, double seconds) { rates.push_back(flop / seconds); }
-  double middle() const { return median(rates); }
+struct Spread : Rates {
   void print(const char* name, double peak) const {
-    const auto [lo, hi] = std::minmax_element(rates.begin(), rates.end());
+    const auto [lo, hi] = std::minmax_element(values.begin(), values.end());
     std::printf("%-34s %7.1f GFLOP/s  [%.1f, %.1f]  %5.2f of sgemm\n", name, middle() / 1e9, *lo / 1e9, *hi / 1e9, middle() / peak);
   }
 };
