@@ -132,7 +132,8 @@ int run(int argc, char** argv) {
   }
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
+  } catch (const CLI::CallForHelp& e) {
+    if (!first_leftover(app).argument.empty()) throw usage_error(app, e);  // a mistyped command, and --help
     std::fputs(app.help().c_str(), stdout);
   } catch (const CLI::CallForVersion& e) {
     std::printf("%s\n", e.what());

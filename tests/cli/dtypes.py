@@ -1,0 +1,31 @@
+"""Half-precision arithmetic by --dtype: near float32's bits, written into the manifest, and the same on resume."""
+
+import json
+
+import harness
+
+
+class Dtypes(harness.ProgramTest):
+    def bits_and_dtype(self, name, dtype):
+        output = self.folder / (name + dtype)
+        run = self.finish(harness.bundle(name), self.corpus, output, "--dtype", dtype)
+        manifest = json.loads((run / "manifest.json").read_text())
+        return json.loads((run / "summary.json").read_text())["bits"], manifest["identity"]["dtype"]
+
+    def test_half_precision_is_near_float32(self):
+        self.corpus = self.folder / "corpus.txt"
+        prose = (harness.SOURCE / "models" / "heldout" / "prose.txt").read_bytes()
+        self.corpus.write_bytes(prose[:4000])
+        for name in ("xs-byte-3000", "s-sp-4000"):
+            exact, dtype = self.bits_and_dtype(name, "float32")
+            self.assertEqual(dtype, "float32")
+            # 8 and 11 bits of mantissa; a rounding error of 2^-9 a weight changes these totals by less than 1e-3
+            for half, bound in (("bfloat16", 5e-3), ("float16", 5e-4)):
+                bits, dtype = self.bits_and_dtype(name, half)
+                self.assertEqual(dtype, half)
+                self.assertNotEqual(bits, exact, f"{half} was really used")
+                self.assertLess(abs(bits / exact - 1), bound, (name, half, bits, exact))
+
+
+if __name__ == "__main__":
+    harness.main()
