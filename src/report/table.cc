@@ -229,6 +229,25 @@ std::size_t display_width(std::string_view text) {
   return width;
 }
 
+std::string wrapped(std::string_view text, std::size_t width, std::size_t indent) {
+  std::string lines;
+  std::size_t used = 0;  // terminal cells of the last line
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin + 1), text.size());  // a word and the space before it
+    std::string_view word = text.substr(begin, end - begin);
+    const std::size_t cells = display_width(word);
+    if (used + cells > width && used > indent) {
+      lines += "\n" + std::string(indent, ' ');
+      used = indent;
+      if (word.starts_with(' ')) word.remove_prefix(1);
+    }
+    lines += word;
+    used += display_width(word);
+    begin = end;
+  }
+  return lines + "\n";
+}
+
 std::size_t text_width(const Table& table) {
   Grid grid = grid_of(table);
   join_headings(table, grid);

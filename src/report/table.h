@@ -67,6 +67,9 @@ std::size_t display_width(std::string_view text);
 
 std::string format_fixed(double value, int decimals, bool sign = false);
 
+// `text` cut into lines of at most `width` terminal cells at its spaces, later lines indented; each ends in a newline.
+std::string wrapped(std::string_view text, std::size_t width, std::size_t indent);
+
 // An error message or label that is safe to print on a terminal: see to_text.
 std::string printable(std::string_view text);
 
