@@ -25,7 +25,7 @@ const std::vector<CommandGroup>& command_groups() {
   static const std::vector<CommandGroup> groups = {
       {"Measure", {add_eval, add_baseline}},
       {"Judge", {add_rank, add_compare}},
-      {"Relate", {add_scores, add_correlate}},
+      {"Relate", {add_scores, add_correlate, add_reproduce}},
       {"Look", {add_inspect, add_doctor}},
   };
   return groups;

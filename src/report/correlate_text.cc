@@ -226,8 +226,8 @@ Table models_table(const PanelResult& result, const CorrelateReport& report) {
                    {.key = "predicted", .title = "from the others", .decimals = 3},
                    {.key = "prediction", .title = "[" + percent_as_given(report.request.level) + "]", .decimals = 3, .interval = true, .joined = true},
                    {.key = "residual", .title = "residual", .decimals = 3, .sign = true},
-                   {.key = "cooks_distance", .title = "Cook's D", .decimals = 2},
-                   {.key = "r_without", .title = "r without it", .decimals = 3, .sign = true},
+                   {.key = "cooks_distance", .title = "Cook", .decimals = 2},
+                   {.key = "r_without", .title = "r without", .decimals = 3, .sign = true},
                    {.key = "", .title = "", .align = Align::kLeft, .audience = Audience::kPeople}};
   for (const std::size_t i : order_by_x(result.panel, report.join->by)) {
     const JoinedPoint& point = result.panel.points[i];
@@ -236,7 +236,7 @@ Table models_table(const PanelResult& result, const CorrelateReport& report) {
     const bool outside = influence.prediction && !influence.prediction->contains(point.y);
     table.rows.push_back({{point.model, point.family, point.x, point.y, cell_of(influence.predicted), cell_of(influence.prediction),
                            result.association.fit ? Cell(influence.residual) : Cell(std::monostate{}),
-                           cell_of(influence.cooks_distance), cell_of(influence.pearson_without), std::string(outside ? "outside" : "")},
+                           cell_of(influence.cooks_distance), cell_of(influence.pearson_without), std::string(outside ? "!" : "")},
                           outside ? Emphasis::kStrong : Emphasis::kNone});
   }
   return table;
