@@ -3,13 +3,12 @@
 
 usage: lm_eval_cloze.py [--models NAME ...] [--limit N] -o FOLDER
 
-Its results_*.json, one a model, are what `lmbits scores import` must read; tests/data/scores holds one, written with
+Its results_*.json, one a model, are what `lmbits scores import` must read; tests/data/scores/lm-eval-0.4.13.json is one, of
     lm_eval_cloze.py --models xs-byte-100 --limit 20 -o FOLDER
-Needs lm-eval (0.4.13 wrote the committed file), torch and sentencepiece.
+without "configs" and "pretty_env_info", which tell of the machine and are not read. Needs lm-eval (0.4.13 wrote the committed file), torch and sentencepiece.
 """
 import argparse
 import pathlib
-import zipfile
 
 import lm_eval
 import torch
@@ -17,60 +16,25 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-AREAS, KINDS = ("prose", "code", "maths"), ("shuf", "sub1")
-
-
-class Bytes:
-    bos = 256
-
-    def encode(self, text):
-        return list(text.encode())
-
-
-class Pieces:
-    bos = 1
-
-    def __init__(self, bundle):
-        import sentencepiece
-        with zipfile.ZipFile(bundle) as archive:
-            name = next(n for n in archive.namelist() if n.endswith("extra/tokenizer.model"))
-            self.model = sentencepiece.SentencePieceProcessor(model_proto=archive.read(name))
-
-    def encode(self, text):
-        return self.model.encode(text)
+from demo_bundle import AREAS, KINDS, ROOT, DemoBundle, question_lines
 
 
 class Bundle(TemplateLM):
-    """A demo bundle as lm-eval sees models: log-likelihoods of continuations, BOS before every context."""
+    """A demo bundle as lm-eval sees models."""
 
-    def __init__(self, path):
+    def __init__(self, name):
         super().__init__()
-        self.module = torch.jit.load(str(path)).float().eval()
-        self.tokens = Bytes() if "-byte-" in path.stem else Pieces(path)
+        self.bundle = DemoBundle(name)
 
     @property
     def eot_token_id(self):
-        return self.tokens.bos
+        return self.bundle.tokens.bos
 
     def tok_encode(self, string, **kwargs):
-        return self.tokens.encode(string)
+        return self.bundle.tokens.encode(string)
 
-    @torch.inference_mode()
     def _loglikelihood_tokens(self, requests, **kwargs):
-        order = sorted(range(len(requests)), key=lambda i: len(requests[i][1]) + len(requests[i][2]))
-        answers = [None] * len(requests)
-        for begin in range(0, len(order), 64):
-            batch = [(i, [self.tokens.bos] + requests[i][1] + requests[i][2], len(requests[i][2])) for i in order[begin:begin + 64]]
-            ids = torch.zeros(len(batch), max(len(x) for _, x, _ in batch) - 1, dtype=torch.long)
-            for row, (_, x, _) in enumerate(batch):
-                ids[row, :len(x) - 1] = torch.tensor(x[:-1])
-            logits = torch.log_softmax(self.module(ids).float(), -1)
-            for row, (i, x, n) in enumerate(batch):
-                rows = logits[row, len(x) - 1 - n:len(x) - 1]
-                targets = torch.tensor(x[-n:])
-                answers[i] = (rows.gather(1, targets[:, None]).sum().item(), bool((rows.argmax(-1) == targets).all()))
-        return answers
+        return self.bundle.loglikelihoods([(context, continuation) for _, context, continuation in requests])
 
     def loglikelihood_rolling(self, requests, **kwargs):
         raise NotImplementedError
@@ -83,10 +47,9 @@ def write_tasks(folder):
     """A task an area and kind, and a group an area, as lm-eval's YAML files."""
     folder.mkdir(parents=True, exist_ok=True)
     for area in AREAS:
-        lines = (ROOT / "models" / "benchmarks" / f"cloze-{area}.jsonl").read_text().splitlines()
         for kind in KINDS:
             name = f"cloze_{area}_{kind}"
-            (folder / f"{name}.jsonl").write_text("".join(x + "\n" for x in lines if f'"kind": "{kind}"' in x))
+            (folder / f"{name}.jsonl").write_text("".join(question_lines(area, kind)))
             (folder / f"{name}.yaml").write_text(
                 f"task: {name}\ndataset_path: json\ndataset_kwargs:\n  data_files:\n    test: {folder / name}.jsonl\n"
                 "output_type: multiple_choice\ntest_split: test\ndoc_to_text: context\ndoc_to_choice: choices\n"
@@ -110,7 +73,7 @@ def main():
         tracker = EvaluationTracker(output_path=str(arguments.output))
         tracker.general_config_tracker.log_experiment_args(
             model_source="lmbits", model_args=f"pretrained={name}", system_instruction="", chat_template="", fewshot_as_multiturn=False)
-        results = lm_eval.simple_evaluate(Bundle(ROOT / "models" / "demo" / f"{name}.pt"), tasks=[f"cloze_{a}" for a in AREAS],
+        results = lm_eval.simple_evaluate(Bundle(name), tasks=[f"cloze_{a}" for a in AREAS],
                                           limit=arguments.limit, task_manager=manager, log_samples=False, bootstrap_iters=1000)
         results["config"]["model"], results["config"]["model_args"] = "lmbits", f"pretrained={name}"
         tracker.save_results_aggregated(results)

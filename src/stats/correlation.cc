@@ -47,7 +47,7 @@ double sign(double x) { return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : 0.0; }
 double kendall_score(std::span<const double> x, std::span<const double> y) {
   double score = 0.0;
   for (std::size_t i = 1; i < x.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) score += sign((x[i] - x[j])) * sign(y[i] - y[j]);
+    for (std::size_t j = 0; j < i; ++j) score += sign(x[i] - x[j]) * sign(y[i] - y[j]);
   }
   return score;
 }
@@ -67,7 +67,7 @@ double pairs_not_tied(std::span<const double> values) {
 
 std::optional<double> kendall_tau_b(std::span<const double> x, std::span<const double> y) {
   if (x.size() < 2) return std::nullopt;
-  const double tau = kendall_score(x, y) / std::sqrt(pairs_not_tied(x)) / std::sqrt(pairs_not_tied(y));
+  const double tau = kendall_score(x, y) / std::sqrt(pairs_not_tied(x) * pairs_not_tied(y));
   return std::isfinite(tau) ? std::optional(std::clamp(tau, -1.0, 1.0)) : std::nullopt;
 }
 

@@ -208,7 +208,7 @@ LightevalTask lighteval_task(const std::string& key) {
 std::optional<std::int64_t> lighteval_n(const Json& json, const std::string& key) {
   const Json tasks = json.value("config_tasks", Json::object());
   if (!tasks.is_object()) return std::nullopt;
-  for (const std::string& name : {key, key.substr(0, key.rfind('|'))}) {
+  for (std::string name = key; !name.empty(); name = name.substr(0, name.rfind('|') == std::string::npos ? 0 : name.rfind('|'))) {
     if (!tasks.contains(name) || !tasks[name].is_object()) continue;
     for (const char* count : {"effective_num_docs", "original_num_docs"}) {
       const Json n = tasks[name].value(count, Json());
