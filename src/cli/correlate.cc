@@ -1,27 +1,20 @@
 // lmbits correlate: how does compression relate to benchmark scores, and to what gzip makes of the same text?
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
 #include "src/cli/commands.h"
-#include "src/cli/score_files.h"
+#include "src/cli/join_flags.h"
 #include "src/cli/stdout_style.h"
-#include "src/core/csv.h"
-#include "src/core/error.h"
-#include "src/core/file.h"
 #include "src/core/thread_pool.h"
 #include "src/report/correlate_report.h"
-#include "src/store/run_directory.h"
 
 namespace lmbits::cli {
 namespace {
 
 struct CorrelateOptions {
-  std::string compression;
-  std::vector<std::string> scores, areas;
-  std::string names_file, families_file, convention, detail;
-  std::string format = "table", by = "bits_per_byte";
-  bool json = false, percent = false;
+  JoinFlags join;
+  std::string detail, format = "table", by = "bits_per_byte";
+  bool json = false;
   CorrelateRequest request;
 };
 
@@ -39,17 +32,6 @@ constexpr const char* kCorrelateHelp =
     "Read the whole-family interval first where models come in families or are checkpoints of one training run: they are\n"
     "not independent, and the plain intervals are too narrow then.";
 
-std::map<std::string, std::string> parse_areas(const std::vector<std::string>& areas) {
-  std::map<std::string, std::string> map;
-  for (const std::string& area : areas) {
-    const std::size_t equals = area.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 == area.size())
-      throw Error(ErrorKind::kUsage, "--area " + area + " is not AREA=CORPUS", "write it as --area knowledge=cc");
-    map[area.substr(0, equals)] = area.substr(equals + 1);
-  }
-  return map;
-}
-
 CompressionMetric metric_of(const std::string& by) {
   return by == "ratio"            ? CompressionMetric::kRatio
          : by == "bits_per_char"  ? CompressionMetric::kBitsPerChar
@@ -58,26 +40,12 @@ CompressionMetric metric_of(const std::string& by) {
 }
 
 void run_correlate(const CorrelateOptions& options) {
-  std::vector<Run> runs;
-  CompressionTable table;
-  if (std::filesystem::is_directory(options.compression)) {
-    runs = read_runs(options.compression);
-    table = compression_of_runs(runs, options.convention);
-  } else {
-    table = compression_of_csv(parse_csv(read_file(options.compression), options.compression));
-  }
-  if (!options.families_file.empty()) set_families(table, read_map(options.families_file, "model", "family"));
+  const JoinInput input = read_join(options.join);
   CorrelateRequest request = options.request;
   request.n_threads = available_threads();
+  request.join = input.request;
   request.join.by = metric_of(options.by);
-  request.join.corpus_of_area = parse_areas(options.areas);
-  if (!options.names_file.empty()) request.join.names = read_map(options.names_file, "score_name", "model");
-  ImportOptions import;
-  import.percent = options.percent;
-  const std::vector<Score> scores = read_scores(options.scores, import);
-  if (!options.scores.empty() && scores.empty())
-    throw Error(ErrorKind::kData, options.scores[0] + " holds no score", "see lmbits scores import --help");
-  const CorrelateReport report = correlate(table, runs, scores, request);
+  const CorrelateReport report = correlate(input.table, input.runs, input.scores, request);
   const std::string format = options.json ? "json" : options.format;
   if (format == "json") print(to_json(report).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   else if (format == "csv") print(to_csv(report));
@@ -90,16 +58,10 @@ void run_correlate(const CorrelateOptions& options) {
 void add_correlate(CLI::App& app, int& /*exit_code*/) {
   const auto options = std::make_shared<CorrelateOptions>();
   CLI::App* command = app.add_subcommand("correlate", "Correlate compression with benchmark scores and with gzip, with intervals");
-  command->add_option("COMPRESSION", options->compression, "The folder that `lmbits eval -o` wrote, or a CSV file")->required();
-  command->add_option("--scores", options->scores, "Scores, of any format that `lmbits scores import` reads; may be repeated");
+  command->add_option("COMPRESSION", options->join.compression, "The folder that `lmbits eval -o` wrote, or a CSV file")->required();
+  add_join_flags(*command, options->join);
   command->add_option("--by", options->by, "bits_per_byte (default), bits_per_char, bits_per_token or ratio")
       ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "bits_per_token", "ratio"}));
-  command->add_option("--area", options->areas, "AREA=CORPUS: the corpus that goes with an area's scores; may be repeated");
-  command->add_option("--metric", options->request.join.metric, "The benchmarks' metric (default acc_norm, acc, exact_match ...)");
-  command->add_option("--names", options->names_file, "CSV file with the columns score_name, model: other names for models");
-  command->add_option("--families", options->families_file, "CSV file with the columns model, family: what is resampled as a whole");
-  command->add_option("--leave-out", options->request.join.leave_out, "Leave these models out");
-  command->add_option("--convention", options->convention, "Only runs of this convention");
   command->add_option("--detail", options->detail, "The area or benchmark that is shown in full (default: the first line)");
   command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")->check(CLI::Range(0.5, 0.9999));
   command->add_option("--resamples", options->request.n_resamples, "Bootstrap resamples (default 10000, fewer for many models)")
@@ -107,7 +69,6 @@ void add_correlate(CLI::App& app, int& /*exit_code*/) {
   command->add_option("--permutations", options->request.n_permutations, "Permutations of the tests (default 99999)")
       ->check(CLI::Range(99, 100000000));
   command->add_option("--seed", options->request.seed, "Seed of resamples and permutations (default 1)");
-  command->add_flag("--percent", options->percent, "CSV scores are percents");
   command->add_option("--format", options->format, "table (default), markdown, csv or json")
       ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
   command->add_flag("--json", options->json, "The same as --format json");
