@@ -1,5 +1,6 @@
 // lmbits reproduce: published numbers from published tables, and published claims from own runs.
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 
 #include "src/cli/commands.h"
@@ -82,11 +83,17 @@ std::vector<ScoredToken> scored_tokens(const std::string& model, const std::stri
   return tokens;
 }
 
+// The name of a model spec: NAME=FILE's, else the file's stem.
+std::string name_of(const std::string& model) {
+  const std::size_t equals = model.find('=');
+  return equals == std::string::npos ? std::filesystem::path(model).stem().string() : model.substr(0, equals);
+}
+
 void run_min_k(const ReproduceOptions& options) {
   MinKReport report = options.min_k;
   report.level = options.level;
   report.share = options.k_percent / 100.0;
-  for (const std::string& model : options.models) add_model(report, model, scored_tokens(model, report.a), scored_tokens(model, report.b));
+  for (const std::string& model : options.models) add_model(report, name_of(model), scored_tokens(model, report.a), scored_tokens(model, report.b));
   print_as(report, options);
 }
 

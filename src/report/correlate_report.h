@@ -20,7 +20,7 @@ struct CorrelateRequest {
   std::int64_t n_permutations = 99999;
   std::uint64_t seed = 1;
   int n_threads = 1;
-  JoinRequest join;
+  JoinRequest join = {};
 };
 
 // The correlation with the logarithm of the models' parameters held fixed.
@@ -92,6 +92,7 @@ Json to_json(const Association& association);
 Json to_json(const std::optional<Interval>& interval);  // [lo, hi] or null
 
 std::string panel_name(const Panel& panel);  // "overall", the area, or the benchmark
+std::string p_shown(double p);          // "0.0123", "<0.0001"
 std::string p_text(const std::optional<PermutationTest>& test);
 
 }  // namespace lmbits

@@ -25,8 +25,6 @@ std::string warned(const std::vector<std::string>& warnings, const std::string& 
 
 // ---- the overview: a row a panel ----
 
-std::string p_shown(double p) { return p < 0.0001 ? "<0.0001" : fixed(p, 4); }
-
 std::string indented_name(const Panel& panel) { return (panel.kind == PanelKind::kBenchmark ? "  " : "") + panel_name(panel); }
 
 bool has_bits_per_token(const CorrelateReport& report) {
@@ -322,9 +320,10 @@ std::string gzip_words(const CorrelateReport& report, const TextStyle& style) {
   std::size_t n_above = 0, n_below = 0;
   double lo = 1.0, hi = -1.0;
   for (const GzipDocuments& row : report.gzip_documents) {
-    if (!row.spearman || !row.spearman_interval) continue;
-    n_above += row.spearman_interval->lo > 0.0;
-    n_below += row.spearman_interval->hi < 0.0;
+    if (!row.spearman) continue;
+    const Interval interval = row.spearman_interval.value_or(Interval{*row.spearman, *row.spearman});  // none where rho is 1
+    n_above += interval.lo > 0.0;
+    n_below += interval.hi < 0.0;
     lo = std::min(lo, *row.spearman);
     hi = std::max(hi, *row.spearman);
   }
@@ -391,10 +390,12 @@ std::string legend(const CorrelateReport& report, const TextStyle& style) {
 
 }  // namespace
 
+std::string p_shown(double p) { return p < 0.0001 ? "<0.0001" : fixed(p, 4); }
+
 std::string p_text(const std::optional<PermutationTest>& test) {
   if (!test) return "—";
   const std::string how = test->exact ? "exact" : with_thousands(test->n_permutations) + " permutations";
-  return (test->p < 0.0001 ? "< 0.0001" : fixed(test->p, 4)) + " (" + how + ")";
+  return p_shown(test->p) + " (" + how + ")";
 }
 
 std::string to_text(const CorrelateReport& report, const std::string& detail, const TextStyle& style) {

@@ -43,14 +43,14 @@ Table claims_table(const RankClaims& report) {
   table.columns = {{.key = "name", .title = "scores", .align = Align::kLeft}, {.key = "n", .title = "models"}, {.key = "n_pairs", .title = "pairs"},
                    {.key = "n_agreeing", .title = "in order"}, {.key = "n_disordered", .title = "not"}, {.key = "n_within_noise", .title = "of them noise"},
                    {.key = "rho", .title = "ρ", .decimals = 3, .sign = true}, {.key = "rho_interval", .title = level, .decimals = 3, .sign = true, .interval = true, .joined = true},
-                   {.key = "tau", .title = "τ", .decimals = 3, .sign = true}, {.key = "p", .title = "p"}};
+                   {.key = "tau", .title = "τ", .decimals = 3, .sign = true}, {.key = "p", .title = "p", .audience = Audience::kMachines}, {.key = "", .title = "p", .audience = Audience::kPeople}};
   for (const RankClaim& claim : report.claims) {
     const Association& a = claim.result.association;
     const bool known = std::all_of(claim.disordered.begin(), claim.disordered.end(), [](const DisorderedPair& p) { return p.within_noise.has_value(); });
     table.rows.push_back({{panel_name(claim.result.panel), static_cast<std::int64_t>(a.n), static_cast<std::int64_t>(claim.n_pairs),
                            static_cast<std::int64_t>(claim.n_agreeing), static_cast<std::int64_t>(claim.disordered.size()),
                            known ? Cell(static_cast<std::int64_t>(n_within_noise(claim))) : Cell(std::monostate{}), cell_of(a.spearman.value),
-                           cell_of(a.spearman.formula), cell_of(a.kendall.value), a.kendall_test ? Cell(a.kendall_test->p) : Cell(std::monostate{})},
+                           cell_of(a.spearman.formula), cell_of(a.kendall.value), a.kendall_test ? Cell(a.kendall_test->p) : Cell(std::monostate{}), a.kendall_test ? Cell(p_shown(a.kendall_test->p)) : Cell(std::monostate{})},
                           claim.result.panel.kind == PanelKind::kBenchmark ? Emphasis::kNone : Emphasis::kStrong});
   }
   return table;
