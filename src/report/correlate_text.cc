@@ -25,7 +25,10 @@ std::string warned(const std::vector<std::string>& warnings, const std::string& 
 
 // ---- the overview: a row a panel ----
 
-std::string indented_name(const Panel& panel) { return (panel.kind == PanelKind::kBenchmark ? "  " : "") + panel_name(panel); }
+std::string indented_name(const Panel& panel) {
+  if (panel.kind == PanelKind::kBenchmark) return "  " + panel.benchmark;
+  return panel_name(panel) + (panel.benchmark.empty() ? "" : " (" + panel.benchmark + ")");
+}
 
 bool has_bits_per_token(const CorrelateReport& report) {
   return std::any_of(report.panels.begin(), report.panels.end(), [](const PanelResult& p) { return p.bits_per_token_r.has_value(); });
@@ -247,11 +250,26 @@ std::string tests_line(const Association& a, double level) {
   return text;
 }
 
+// Which model moves r most, and which the line.
+std::string influence_line(const PanelResult& result) {
+  const auto& all = result.association.influences;
+  const auto& r = result.association.pearson.value;
+  if (!r || all.empty()) return {};
+  const auto change = [&](const Influence& i) { return i.pearson_without ? std::abs(*i.pearson_without - *r) : 0.0; };
+  const auto moves_r = std::max_element(all.begin(), all.end(), [&](const Influence& a, const Influence& b) { return change(a) < change(b); });
+  const auto moves_line = std::max_element(all.begin(), all.end(), [](const Influence& a, const Influence& b) { return a.cooks_distance.value_or(0.0) < b.cooks_distance.value_or(0.0); });
+  const auto model = [&](auto point) { return printable(result.panel.points[static_cast<std::size_t>(point - all.begin())].model); };
+  if (!moves_r->pearson_without || !moves_line->cooks_distance) return {};
+  return "moves r most: " + model(moves_r) + ", without it r = " + fixed(*moves_r->pearson_without, 3) + " · moves the line most: " + model(moves_line) +
+         ", Cook's distance " + fixed(*moves_line->cooks_distance, 2) + (*moves_line->cooks_distance > 1.0 ? ": above 1, the line leans on it" : "");
+}
+
 const PanelResult& detailed(const CorrelateReport& report, const std::string& name) {
   std::vector<std::string> known;
   for (const PanelResult& result : report.panels) {
     known.push_back(panel_name(result.panel));
-    if (name.empty() || known.back() == name) return result;
+    if (!result.panel.benchmark.empty()) known.push_back(result.panel.benchmark);
+    if (name.empty() || panel_name(result.panel) == name || result.panel.benchmark == name) return result;
   }
   throw Error(ErrorKind::kUsage, "--detail " + name + ": no such panel", suggestion(name, known));
 }
@@ -267,7 +285,8 @@ std::string detail_text(const CorrelateReport& report, const std::string& name, 
   const std::string picture = scatter(result, report.join->by, style.width);
   if (!picture.empty()) text += picture + "\n";
   text += to_text(estimates_table(a, report.family_kind), style);
-  text += wrapped(tests_line(a, report.request.level), style.width, 0) + "\n";
+  text += wrapped(tests_line(a, report.request.level), style.width, 0);
+  text += wrapped(influence_line(result), style.width, 0) + "\n";
   return text + to_text(models_table(result, report), style) + "\n";
 }
 
@@ -419,7 +438,7 @@ std::string to_markdown(const CorrelateReport& report) {
       text += "#### " + panel_name(result.panel) + "\n\n" + in_words(result, report.join->by, report.request.level, {.width = 100000}) + "\n";
       for (const std::string& warning : result.warnings) text += "- " + printable(warning) + "\n";
       text += (result.warnings.empty() ? "" : "\n") + to_markdown(estimates_table(result.association, report.family_kind)) + "\n";
-      text += tests_line(result.association, report.request.level) + "\n\n" + to_markdown(models_table(result, report)) + "\n";
+      text += tests_line(result.association, report.request.level) + "\n\n" + influence_line(result) + "\n\n" + to_markdown(models_table(result, report)) + "\n";
     }
   }
   if (!report.gzip.empty()) text += "#### model ratio against gzip ratio\n\n" + to_markdown(gzip_table(report)) + "\n";
@@ -499,6 +518,7 @@ Json panel_json(const PanelResult& result) {
   Json json{{"kind", panel.kind == PanelKind::kOverall ? "overall" : panel.kind == PanelKind::kArea ? "area" : "benchmark"},
             {"name", printable(panel_name(panel))},
             {"area", panel.area.empty() ? Json(nullptr) : Json(printable(panel.area))},
+            {"benchmark", panel.benchmark.empty() ? Json(nullptr) : Json(printable(panel.benchmark))},
             {"metric", panel.metric.empty() ? Json(nullptr) : Json(printable(panel.metric))},
             {"corpora", panel.corpora},
             {"association", to_json(result.association)},

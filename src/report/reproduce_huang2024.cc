@@ -115,7 +115,7 @@ double n_averaged(const Panel& panel, const ScoreJoin& join) {
       return p.kind == PanelKind::kBenchmark && (area.empty() || p.area == area);
     }));
   };
-  return panel.kind == PanelKind::kBenchmark ? 1.0 : benchmarks(panel.area);
+  return !panel.benchmark.empty() ? 1.0 : benchmarks(panel.area);
 }
 
 // r and rmse over tables that would have been printed alike: each printed number is moved within half of its last digit.

@@ -260,9 +260,14 @@ ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& s
     panel.kind = PanelKind::kArea;
     panel.area = area;
     panel.corpora = corpora_of_area(area, table, request, join);
+    if (members.size() == 1) {
+      panel.benchmark = members[0]->name;
+      panel.metric = members[0]->metric;
+    }
     overall.corpora.insert(overall.corpora.end(), panel.corpora.begin(), panel.corpora.end());
     const auto& its = members;
     panels.push_back(maker.make(panel, models_of(its), [&](const std::string& model) { return mean_score(its, model); }));
+    if (its.size() == 1) continue;
     for (const Benchmark* benchmark : its) {
       Panel one = panel;
       one.kind = PanelKind::kBenchmark;

@@ -29,14 +29,14 @@ struct JoinedPoint {
 
 enum class PanelKind {
   kOverall,    // y: the mean of the areas' scores; x: the mean over their corpora
-  kArea,       // y: the mean of the area's benchmarks
+  kArea,       // y: the mean of the area's benchmarks, or its only one
   kBenchmark,  // y: one benchmark
 };
 
 struct Panel {
   PanelKind kind = PanelKind::kBenchmark;
   std::string area;                   // overall: empty
-  std::string benchmark, metric;      // of a benchmark
+  std::string benchmark, metric;      // of a benchmark, or of an area that has only one
   std::vector<std::string> corpora;   // that x is the mean of
   std::vector<JoinedPoint> points;    // by model name
   std::vector<std::string> left_out;  // models that have only a part of what it takes
@@ -44,7 +44,7 @@ struct Panel {
 
 struct ScoreJoin {
   CompressionMetric by = CompressionMetric::kBitsPerByte;  // what x is
-  std::vector<Panel> panels;             // overall, then each area followed by its benchmarks
+  std::vector<Panel> panels;             // overall, then each area, followed by its benchmarks where they are several
   std::vector<std::string> areas;
   std::vector<std::string> only_scores;  // names of models without compression
   std::vector<std::string> only_compression;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <set>
 
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
@@ -86,15 +85,18 @@ std::vector<std::vector<std::size_t>> groups_of(std::span<const std::size_t> clu
 // Draws as many groups as there are, with replacement; again until three different points are among them.
 Sample resampled(const Sample& sample, const std::vector<std::vector<std::size_t>>& groups, Random& random) {
   Sample drawn;
-  std::set<std::size_t> different;
-  while (different.size() < 3) {
+  std::vector<char> seen;
+  std::size_t n_different = 0;
+  while (n_different < 3) {
     drawn = {};
-    different.clear();
+    seen.assign(sample.x.size(), 0);
+    n_different = 0;
     for (std::size_t k = 0; k < groups.size(); ++k) {
       for (const std::size_t i : groups[random.below(static_cast<std::uint32_t>(groups.size()))]) {
         drawn.x.push_back(sample.x[i]);
         drawn.y.push_back(sample.y[i]);
-        different.insert(i);
+        n_different += seen[i] == 0;
+        seen[i] = 1;
       }
     }
   }

@@ -41,13 +41,14 @@ std::optional<double> pearson(std::span<const double> x, std::span<const double>
   return std::isfinite(r) ? std::optional(std::clamp(r, -1.0, 1.0)) : std::nullopt;
 }
 
-double sign(double x) { return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : 0.0; }
-
-// Concordant minus discordant pairs.
+// Concordant minus discordant pairs. Without branches, so that it is vectorised: permutation tests spend their time here.
 double kendall_score(std::span<const double> x, std::span<const double> y) {
-  double score = 0.0;
+  int score = 0;
   for (std::size_t i = 1; i < x.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) score += sign(x[i] - x[j]) * sign(y[i] - y[j]);
+    const double xi = x[i], yi = y[i];
+    int row = 0;
+    for (std::size_t j = 0; j < i; ++j) row += ((xi > x[j]) - (xi < x[j])) * ((yi > y[j]) - (yi < y[j]));
+    score += row;
   }
   return score;
 }
