@@ -24,12 +24,16 @@ constexpr const char* kCorrelateHelp =
     "  lmbits correlate runs --scores scores.jsonl\n"
     "  lmbits correlate compression.csv --scores scores.csv --percent --area knowledge=cc --area code=python\n"
     "\n"
-    "Joins compression (runs of `lmbits eval`, or a CSV file with model and bpb_CORPUS or bpc_CORPUS columns) with scores\n"
-    "(any file that `lmbits scores import` reads) by the models' names: one line an area, its benchmarks beneath, and a line\n"
-    "for all areas together; then one of them in full (--detail). An area goes with the corpus of its name, or --area.\n"
+    "Joins compression (runs of `lmbits eval`, or a CSV file with model and bpb_CORPUS or bpc_CORPUS columns) with "
+    "scores\n"
+    "(any file that `lmbits scores import` reads) by the models' names: one line an area, its benchmarks beneath, and "
+    "a line\n"
+    "for all areas together; then one of them in full (--detail). An area goes with the corpus of its name, or "
+    "--area.\n"
     "Without --scores: the models' ratios against gzip's, per corpus and per document.\n"
     "\n"
-    "Read the whole-family interval first where models come in families or are checkpoints of one training run: they are\n"
+    "Read the whole-family interval first where models come in families or are checkpoints of one training run: they "
+    "are\n"
     "not independent, and the plain intervals are too narrow then.";
 
 CompressionMetric metric_of(const std::string& by) {
@@ -47,24 +51,34 @@ void run_correlate(const CorrelateOptions& options) {
   request.join.by = metric_of(options.by);
   const CorrelateReport report = correlate(input.table, input.runs, input.scores, request);
   const std::string format = options.json ? "json" : options.format;
-  if (format == "json") print(to_json(report).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-  else if (format == "csv") print(to_csv(report));
-  else if (format == "markdown") print(to_markdown(report));
-  else print(to_text(report, options.detail, stdout_style()));
+  if (format == "json")
+    print(to_json(report).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  else if (format == "csv")
+    print(to_csv(report));
+  else if (format == "markdown")
+    print(to_markdown(report));
+  else
+    print(to_text(report, options.detail, stdout_style()));
 }
 
 }  // namespace
 
 void add_correlate(CLI::App& app, int& /*exit_code*/) {
   const auto options = std::make_shared<CorrelateOptions>();
-  CLI::App* command = app.add_subcommand("correlate", "Correlate compression with benchmark scores and with gzip, with intervals");
-  command->add_option("COMPRESSION", options->join.compression, "The folder that `lmbits eval -o` wrote, or a CSV file")->required();
+  CLI::App* command =
+      app.add_subcommand("correlate", "Correlate compression with benchmark scores and with gzip, with intervals");
+  command->add_option("COMPRESSION", options->join.compression, "The folder that `lmbits eval -o` wrote, or a CSV file")
+      ->required();
   add_join_flags(*command, options->join);
   command->add_option("--by", options->by, "bits_per_byte (default), bits_per_char, bits_per_token or ratio")
       ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "bits_per_token", "ratio"}));
-  command->add_option("--detail", options->detail, "The area or benchmark that is shown in full (default: the first line)");
-  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--resamples", options->request.n_resamples, "Bootstrap resamples (default 10000, fewer for many models)")
+  command->add_option("--detail", options->detail,
+                      "The area or benchmark that is shown in full (default: the first line)");
+  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")
+      ->check(CLI::Range(0.5, 0.9999));
+  command
+      ->add_option("--resamples", options->request.n_resamples,
+                   "Bootstrap resamples (default 10000, fewer for many models)")
       ->check(CLI::Range(100, 10000000));
   command->add_option("--permutations", options->request.n_permutations, "Permutations of the tests (default 99999)")
       ->check(CLI::Range(99, 100000000));

@@ -25,11 +25,14 @@ std::map<std::string, std::string> parse_areas(const std::vector<std::string>& a
 }  // namespace
 
 void add_join_flags(CLI::App& command, JoinFlags& flags) {
-  command.add_option("--scores", flags.scores, "Scores, of any format that `lmbits scores import` reads; may be repeated");
+  command.add_option("--scores", flags.scores,
+                     "Scores, of any format that `lmbits scores import` reads; may be repeated");
   command.add_option("--area", flags.areas, "AREA=CORPUS: the corpus that goes with an area's scores; may be repeated");
   command.add_option("--metric", flags.metric, "The benchmarks' metric (default acc_norm, acc, exact_match ...)");
-  command.add_option("--names", flags.names_file, "CSV file with the columns score_name, model: other names for models");
-  command.add_option("--families", flags.families_file, "CSV file with the columns model, family: what is resampled as a whole");
+  command.add_option("--names", flags.names_file,
+                     "CSV file with the columns score_name, model: other names for models");
+  command.add_option("--families", flags.families_file,
+                     "CSV file with the columns model, family: what is resampled as a whole");
   command.add_option("--leave-out", flags.leave_out, "Leave these models out");
   command.add_option("--convention", flags.convention, "Only runs of this convention");
   command.add_flag("--percent", flags.percent, "CSV scores are percents");

@@ -60,7 +60,8 @@ struct Leftover {
 
 Leftover first_leftover(const CLI::App& app) {
   Leftover leftover;
-  for (const CLI::App* at = &app; !at->get_subcommands().empty(); at = leftover.command) leftover.command = at->get_subcommands().front();
+  for (const CLI::App* at = &app; !at->get_subcommands().empty(); at = leftover.command)
+    leftover.command = at->get_subcommands().front();
   const std::vector<std::string> arguments = app.remaining(/*recurse=*/true);
   // A flag first: a mistyped one leaves its value behind, too.
   for (const std::string& argument : arguments)

@@ -18,8 +18,8 @@ std::map<std::string, std::string> read_map(const std::string& file, const std::
     const auto [there, is_new] = map.emplace(row.cells[*from], row.cells[*to]);
     if (!is_new && there->second != row.cells[*to])
       throw Error(ErrorKind::kData,
-                  file + ", line " + std::to_string(row.line) + ": " + key + " " + row.cells[*from] + " is there twice, as " +
-                      there->second + " and " + row.cells[*to],
+                  file + ", line " + std::to_string(row.line) + ": " + key + " " + row.cells[*from] +
+                      " is there twice, as " + there->second + " and " + row.cells[*to],
                   "keep one of them");
   }
   return map;

@@ -35,7 +35,8 @@ constexpr const char* kImportHelp =
     "  csv          long: model, benchmark (or task), value (or score), and maybe metric, area, n, stderr\n"
     "               wide: model, a column a benchmark\n"
     "  jsonl        scores that lmbits wrote\n"
-    "What has no value (\"N/A\", NaN) is left out and listed. A folder stands for the .json files below it that are results.";
+    "What has no value (\"N/A\", NaN) is left out and listed. A folder stands for the .json files below it that are "
+    "results.";
 
 // Result files below a folder, sorted; a file is itself.
 std::vector<std::string> files_of(const std::vector<std::string>& arguments) {
@@ -48,10 +49,12 @@ std::vector<std::string> files_of(const std::vector<std::string>& arguments) {
     std::set<std::string> found;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(argument)) {
       const std::string name = entry.path().filename().string();
-      if ((name.starts_with("results") && name.ends_with(".json")) || name == "stats.json") found.insert(entry.path().string());
+      if ((name.starts_with("results") && name.ends_with(".json")) || name == "stats.json")
+        found.insert(entry.path().string());
     }
     if (found.empty())
-      throw Error(ErrorKind::kData, argument + " holds no results*.json and no stats.json", "name the files themselves");
+      throw Error(ErrorKind::kData, argument + " holds no results*.json and no stats.json",
+                  "name the files themselves");
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;
@@ -63,8 +66,9 @@ std::string summary_of(const ImportedScores& imported, const std::string& file) 
     models.insert(score.model);
     benchmarks.insert(score.benchmark);
   }
-  std::string text = file + ": " + imported.format + ", " + counted(static_cast<std::int64_t>(imported.scores.size()), "score") +
-                     ", " + counted(static_cast<std::int64_t>(models.size()), "model") + ", " +
+  std::string text = file + ": " + imported.format + ", " +
+                     counted(static_cast<std::int64_t>(imported.scores.size()), "score") + ", " +
+                     counted(static_cast<std::int64_t>(models.size()), "model") + ", " +
                      counted(static_cast<std::int64_t>(benchmarks.size()), "benchmark") + "\n";
   for (const std::string& what : imported.left_out) text += "  left out: " + what + "\n";
   return text;
@@ -77,13 +81,16 @@ int run_import(const ScoresOptions& options) {
   for (const std::string& file : files_of(options.files)) {
     ImportedScores imported = import_scores(read_file(file), file, import);
     if (imported.scores.empty())
-      throw Error(ErrorKind::kData, file + " holds no score" + (imported.left_out.empty() ? "" : ": " + imported.left_out[0]),
+      throw Error(ErrorKind::kData,
+                  file + " holds no score" + (imported.left_out.empty() ? "" : ": " + imported.left_out[0]),
                   "see lmbits scores import --help for the formats");
     if (!options.quiet) std::fputs(printable_lines(summary_of(imported, file)).c_str(), stderr);
     scores.insert(scores.end(), imported.scores.begin(), imported.scores.end());
   }
-  if (options.output.empty()) print(to_jsonl(scores));
-  else write_file_atomically(options.output, to_jsonl(scores));
+  if (options.output.empty())
+    print(to_jsonl(scores));
+  else
+    write_file_atomically(options.output, to_jsonl(scores));
   return 0;
 }
 
@@ -94,7 +101,8 @@ void add_scores(CLI::App& app, int& exit_code) {
   command->footer(kImportHelp);
   command->require_subcommand(1);
   const auto options = std::make_shared<ScoresOptions>();
-  CLI::App* import = command->add_subcommand("import", "Read results of lm-eval, lighteval, HELM, OpenCompass, or a CSV file");
+  CLI::App* import =
+      command->add_subcommand("import", "Read results of lm-eval, lighteval, HELM, OpenCompass, or a CSV file");
   import->add_option("FILES", options->files, "Result files, or folders of them")->required();
   import->add_option("-o,--output", options->output, "Write the scores here (default: standard output)");
   import->add_option("--format", options->import.format, "Take the files for this format (default: tell by looking)")
@@ -107,7 +115,8 @@ void add_scores(CLI::App& app, int& exit_code) {
   import->add_flag("--subtasks", options->import.subtasks, "Also the parts of groups that have a score of their own");
   import->add_flag("--quiet", options->quiet, "Do not list what was read and left out");
   import->footer(kImportHelp);
-  import->callback([options, &exit_code] { exit_code = run_import(*options); });
-}
+  import->callback([options, &exit_code] { exit_code = run_import(*options);
+});
+}  // namespace lmbits::cli
 
 }  // namespace lmbits::cli

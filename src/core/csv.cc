@@ -32,9 +32,12 @@ std::vector<std::string> take_record(std::string_view& rest, std::size_t& line, 
     const char c = rest[i];
     if (c == '\n') ++line;
     if (quoted) {
-      if (c != '"') cells.back() += c;
-      else if (i + 1 < rest.size() && rest[i + 1] == '"') cells.back() += rest[++i];
-      else quoted = false;
+      if (c != '"')
+        cells.back() += c;
+      else if (i + 1 < rest.size() && rest[i + 1] == '"')
+        cells.back() += rest[++i];
+      else
+        quoted = false;
     } else if (c == '"' && trimmed(cells.back()).empty() && !was_quoted) {
       cells.back().clear();
       quoted = was_quoted = true;
@@ -103,7 +106,8 @@ CsvTable parse_csv(std::string_view text, const std::string& source) {
 std::optional<double> csv_number(const CsvTable& table, const CsvRow& row, std::size_t column) {
   const std::string& cell = row.cells[column];
   std::string lower = cell;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   static const std::set<std::string> kUndefined = {"", "-", "--", "—", "n/a", "na", "nan", "null", "none"};
   if (kUndefined.count(lower) > 0) return std::nullopt;
   const char* begin = cell.data() + (cell[0] == '+' ? 1 : 0);

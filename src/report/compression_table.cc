@@ -23,7 +23,8 @@ const Json& object_in(const Json& object, const char* key) {
 }
 
 void note_corpus(CompressionTable& table, const std::string& corpus) {
-  if (std::find(table.corpora.begin(), table.corpora.end(), corpus) == table.corpora.end()) table.corpora.push_back(corpus);
+  if (std::find(table.corpora.begin(), table.corpora.end(), corpus) == table.corpora.end())
+    table.corpora.push_back(corpus);
 }
 
 // ---- runs ----
@@ -183,7 +184,8 @@ CompressionTable compression_of_csv(const CsvTable& csv) {
   CompressionTable table;
   table.family_kind = "families";
   const auto model = csv.find("model"), corpus = csv.find("corpus");
-  if (!model) throw Error(ErrorKind::kData, csv.source + " has no column \"model\"", "docs/formats.md shows both forms");
+  if (!model)
+    throw Error(ErrorKind::kData, csv.source + " has no column \"model\"", "docs/formats.md shows both forms");
   const std::vector<MetricColumn> columns = metric_columns(csv, !corpus, table);
   if (columns.empty())
     throw Error(ErrorKind::kData, csv.source + " has no column of compression",
@@ -196,13 +198,16 @@ CompressionTable compression_of_csv(const CsvTable& csv) {
       if (!value) continue;
       Compression& row = row_of(table, name, corpus ? cells.cells[*corpus] : column.corpus);
       if (row.value(column.metric))
-        throw Error(ErrorKind::kData, csv.source + ", line " + std::to_string(cells.line) + ": model " + name + " is there twice",
+        throw Error(ErrorKind::kData,
+                    csv.source + ", line " + std::to_string(cells.line) + ": model " + name + " is there twice",
                     "keep one of its rows");
       set_value(row, column.metric, *value);
     }
   }
-  if (!csv.find("family")) table.notes.push_back("families are the first words of the models' names (--families sets them)");
-  if (!csv.find("parameters")) table.notes.push_back("parameters are the sizes in the models' names (7b); a column \"parameters\" sets them");
+  if (!csv.find("family"))
+    table.notes.push_back("families are the first words of the models' names (--families sets them)");
+  if (!csv.find("parameters"))
+    table.notes.push_back("parameters are the sizes in the models' names (7b); a column \"parameters\" sets them");
   return table;
 }
 
@@ -244,7 +249,8 @@ std::optional<double> parameters_in_name(const std::string& model) {
     const bool ends_word = end + 1 == model.size() || !std::isalnum(static_cast<unsigned char>(model[end + 1]));
     if ((unit != 'b' && unit != 'm') || !ends_word) continue;
     std::size_t begin = end;
-    while (begin > 0 && (std::isdigit(static_cast<unsigned char>(model[begin - 1])) || model[begin - 1] == '.')) --begin;
+    while (begin > 0 && (std::isdigit(static_cast<unsigned char>(model[begin - 1])) || model[begin - 1] == '.'))
+      --begin;
     const bool begins_word = begin == 0 || !std::isalpha(static_cast<unsigned char>(model[begin - 1]));
     if (begin == end || !begins_word) continue;
     const double number = std::stod(model.substr(begin, end - begin));

@@ -42,8 +42,8 @@ struct CompressionTable {
 };
 
 // Finished runs of one convention: `convention`, which may be empty where there is only one. A model whose name ends in
-// its training step ("m-sp-3000") is of the training run before it ("m-sp"); others of the family in their names. Throws
-// Error as check_names does, Error(kUsage) where the convention must be named.
+// its training step ("m-sp-3000") is of the training run before it ("m-sp"); others of the family in their names.
+// Throws Error as check_names does, Error(kUsage) where the convention must be named.
 CompressionTable compression_of_runs(const std::vector<Run>& runs, const std::string& convention);
 
 // Long: model, corpus, and bits_per_byte (bpb), bits_per_char (bpc), bits_per_token or ratio. Wide: model, and a column

@@ -87,11 +87,13 @@ struct Warner {
     if (n >= 10) return;
     const auto& interval = association.pearson.formula;
     add("only " + std::to_string(n) + " models: " +
-        (interval ? "any r from " + in_words(*interval, 2) + " is compatible with them" : std::string("no interval is to be trusted")));
+        (interval ? "any r from " + in_words(*interval, 2) + " is compatible with them"
+                  : std::string("no interval is to be trusted")));
   }
 
   void constant_side() {
-    if (association.n >= 3 && !association.pearson.value) add("all models have the same value on one side: there is no correlation");
+    if (association.n >= 3 && !association.pearson.value)
+      add("all models have the same value on one side: there is no correlation");
   }
 
   void narrow_ranges() {
@@ -119,16 +121,20 @@ struct Warner {
     if (association.n < 3 || association.n_clusters == association.n) return;
     std::map<std::string, std::size_t> sizes;
     for (const JoinedPoint& point : panel.points) ++sizes[point.family];
-    const auto largest = std::max_element(sizes.begin(), sizes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto largest =
+        std::max_element(sizes.begin(), sizes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
     const std::string n = std::to_string(association.n);
     if (family_kind == "training runs")
-      add("the " + n + " points are checkpoints of " + counted(static_cast<std::int64_t>(association.n_clusters), "training run") +
-          ", not independent models: part of r is training progress itself. The interval over whole runs is the honest one" +
+      add("the " + n + " points are checkpoints of " +
+          counted(static_cast<std::int64_t>(association.n_clusters), "training run") +
+          ", not independent models: part of r is training progress itself. The interval over whole runs is the honest "
+          "one" +
           (association.pearson.clusters ? ": r from " + in_words(*association.pearson.clusters, 3) : std::string()));
     if (2 * largest->second > association.n)
-      add("one family dominates: " + largest->first + " is " + std::to_string(largest->second) + " of " + n + " models");
+      add("one family dominates: " + largest->first + " is " + std::to_string(largest->second) + " of " + n +
+          " models");
     if (association.n_clusters < 4)
-      add("only " + counted(static_cast<std::int64_t>(association.n_clusters), "family") + ": too few to resample whole families");
+      add("only " + std::to_string(association.n_clusters) + " " + family_kind + ": too few to resample them whole");
   }
 
   void influential() {
@@ -143,20 +149,26 @@ struct Warner {
     }
     if (std::abs(change) > 0.05)
       add("one model carries much of it: without " + panel.points[most].model + " r is " +
-          fixed(*association.influences[most].pearson_without, 3) + " instead of " + fixed(*association.pearson.value, 3));
+          fixed(*association.influences[most].pearson_without, 3) + " instead of " +
+          fixed(*association.pearson.value, 3));
   }
 
   void not_a_line() {
     if (!association.pearson.value || !association.spearman.value || association.n < 6) return;
     const double r = *association.pearson.value, rho = *association.spearman.value;
-    if (std::abs(rho) - std::abs(r) > 0.1) add("the order agrees better than the line (rho " + fixed(rho, 2) + ", r " + fixed(r, 2) + "): the relation is bent");
-    if (std::abs(r) - std::abs(rho) > 0.15) add("the line agrees better than the order (r " + fixed(r, 2) + ", rho " + fixed(rho, 2) + "): a few far-off models make r");
+    if (std::abs(rho) - std::abs(r) > 0.1)
+      add("the order agrees better than the line (rho " + fixed(rho, 2) + ", r " + fixed(r, 2) +
+          "): the relation is bent");
+    if (std::abs(r) - std::abs(rho) > 0.15)
+      add("the line agrees better than the order (r " + fixed(r, 2) + ", rho " + fixed(rho, 2) +
+          "): a few far-off models make r");
   }
 
   void tokens(const std::optional<double>& bits_per_token_r) {
     if (!bits_per_token_r || !association.pearson.value) return;
     if (*bits_per_token_r * *association.pearson.value < 0.0)
-      add("by bits/token r would be " + fixed(*bits_per_token_r, 2, true) + ": the sign flips, because the models' tokens are of different lengths. Never compare models by bits/token");
+      add("by bits/token r would be " + fixed(*bits_per_token_r, 2, true) +
+          ": the sign flips, because the models' tokens are of different lengths. Never compare models by bits/token");
   }
 };
 
@@ -227,8 +239,9 @@ void add_gzip(const CompressionTable& table, const std::vector<Run>& runs, Corre
     if (auto row = gzip_documents(run, report.request.level)) report.gzip_documents.push_back(*std::move(row));
   }
   if (!report.gzip.empty() && report.gzip_documents.empty())
-    report.notes.push_back("no corpus has ten documents: whether models gain where gzip gains, document by document, "
-                           "can be asked after `lmbits eval --split paragraphs`");
+    report.notes.push_back(
+        "no corpus has ten documents: whether models gain where gzip gains, document by document, "
+        "can be asked after `lmbits eval --split paragraphs`");
 }
 
 void add_matrix(const CompressionTable& table, CorrelateReport& report) {
@@ -247,12 +260,14 @@ void add_matrix(const CompressionTable& table, CorrelateReport& report) {
 
 }  // namespace
 
-PanelResult analyse(const Panel& panel, CompressionMetric by, const std::string& family_kind, const CorrelateRequest& request) {
+PanelResult analyse(const Panel& panel, CompressionMetric by, const std::string& family_kind,
+                    const CorrelateRequest& request) {
   PanelResult result;
   result.panel = panel;
   const Columns columns = columns_of(panel);
-  const AssociationOptions options{request.level, request.n_resamples > 0 ? request.n_resamples : default_model_resamples(columns.x.size()),
-                                   request.n_permutations, request.seed, request.n_threads};
+  const AssociationOptions options{
+      request.level, request.n_resamples > 0 ? request.n_resamples : default_model_resamples(columns.x.size()),
+      request.n_permutations, request.seed, request.n_threads};
   result.association = associate(columns.x, columns.y, clusters_of(panel), options);
   if (by != CompressionMetric::kBitsPerToken) result.bits_per_token_r = with_bits_per_token(panel);
   result.given_parameters = given_parameters(panel, request.level);

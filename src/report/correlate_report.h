@@ -53,7 +53,8 @@ struct GzipCorpus {
   std::size_t n_models = 0;
 };
 
-// Over the documents of one run: does the model gain where gzip gains? Ratios of raw to compressed bytes, a document each.
+// Over the documents of one run: does the model gain where gzip gains? Ratios of raw to compressed bytes, a document
+// each.
 struct GzipDocuments {
   std::string model, corpus;
   std::size_t n = 0;
@@ -69,7 +70,8 @@ struct CorrelateReport {
   std::vector<std::string> matrix_corpora;
   std::vector<MatrixRow> matrix;  // with two corpora or more
   std::vector<GzipCorpus> gzip;
-  std::optional<double> gzip_across_corpora;  // Pearson's r of the median model's ratio with gzip's, of three corpora or more
+  std::optional<double>
+      gzip_across_corpora;  // Pearson's r of the median model's ratio with gzip's, of three corpora or more
   std::vector<GzipDocuments> gzip_documents;
   std::vector<std::string> notes;
 };
@@ -79,7 +81,8 @@ CorrelateReport correlate(const CompressionTable& table, const std::vector<Run>&
                           const CorrelateRequest& request);
 
 // One panel's results: all of `correlate` that has to do with one picture.
-PanelResult analyse(const Panel& panel, CompressionMetric by, const std::string& family_kind, const CorrelateRequest& request);
+PanelResult analyse(const Panel& panel, CompressionMetric by, const std::string& family_kind,
+                    const CorrelateRequest& request);
 
 // `detail`: the area whose models and estimates are listed ("overall", an area or a benchmark); empty: the first panel.
 // Throws Error(kUsage) where it is not there.
@@ -92,7 +95,7 @@ Json to_json(const Association& association);
 Json to_json(const std::optional<Interval>& interval);  // [lo, hi] or null
 
 std::string panel_name(const Panel& panel);  // "overall", the area, or the benchmark
-std::string p_shown(double p);          // "0.0123", "<0.0001"
+std::string p_shown(double p);               // "0.0123", "<0.0001"
 std::string p_text(const std::optional<PermutationTest>& test);
 
 }  // namespace lmbits

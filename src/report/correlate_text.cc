@@ -31,7 +31,8 @@ std::string indented_name(const Panel& panel) {
 }
 
 bool has_bits_per_token(const CorrelateReport& report) {
-  return std::any_of(report.panels.begin(), report.panels.end(), [](const PanelResult& p) { return p.bits_per_token_r.has_value(); });
+  return std::any_of(report.panels.begin(), report.panels.end(),
+                     [](const PanelResult& p) { return p.bits_per_token_r.has_value(); });
 }
 
 Table overview(const CorrelateReport& report, bool people) {
@@ -46,13 +47,14 @@ Table overview(const CorrelateReport& report, bool people) {
                    {.key = "r_squared", .title = "R²", .decimals = 2},
                    {.key = "rmse", .title = "RMSE", .decimals = 3},
                    {.key = "p", .title = "p"}};
-  if (has_bits_per_token(report)) table.columns.push_back({.key = "r_bits_per_token", .title = "r by token", .decimals = 2, .sign = true});
+  if (has_bits_per_token(report))
+    table.columns.push_back({.key = "r_bits_per_token", .title = "r by token", .decimals = 2, .sign = true});
   for (const PanelResult& result : report.panels) {
     const Association& a = result.association;
     const Cell p = a.pearson_test ? Cell(p_shown(a.pearson_test->p)) : Cell(std::monostate{});
     TableRow row{{people ? indented_name(result.panel) : panel_name(result.panel), static_cast<std::int64_t>(a.n),
-                  cell_of(a.pearson.value), cell_of(a.pearson.formula), cell_of(a.spearman.value), cell_of(a.kendall.value),
-                  cell_of(a.r_squared.value), cell_of(a.rmse.value), p},
+                  cell_of(a.pearson.value), cell_of(a.pearson.formula), cell_of(a.spearman.value),
+                  cell_of(a.kendall.value), cell_of(a.r_squared.value), cell_of(a.rmse.value), p},
                  result.panel.kind == PanelKind::kBenchmark ? Emphasis::kNone : Emphasis::kStrong};
     if (has_bits_per_token(report)) row.cells.push_back(cell_of(result.bits_per_token_r));
     table.rows.push_back(std::move(row));
@@ -82,11 +84,13 @@ std::string verdict(const Association& a, bool lower_is_better) {
   const double r = *a.pearson.value, size = std::abs(r);
   if (!interval) return "r = " + fixed(r, 3) + ", without an interval: too few models.";
   const std::string spread = "its interval is " + fixed(interval->lo, 3) + " to " + fixed(interval->hi, 3);
-  if (interval->contains(0.0)) return "No relation is shown: r = " + fixed(r, 3) + ", and " + spread + ", which includes 0.";
+  if (interval->contains(0.0))
+    return "No relation is shown: r = " + fixed(r, 3) + ", and " + spread + ", which includes 0.";
   const char* strength = size >= 0.9 ? "very strong" : size >= 0.7 ? "strong" : size >= 0.4 ? "moderate" : "weak";
   const bool expected = lower_is_better == (r < 0.0);
   return std::string("A ") + strength + " linear relation: r = " + fixed(r, 3) + ", " + spread + ". " +
-         (expected ? "Models that compress better score higher." : "Contrary to expectation, models that compress better score lower.");
+         (expected ? "Models that compress better score higher."
+                   : "Contrary to expectation, models that compress better score lower.");
 }
 
 struct Prediction {
@@ -116,19 +120,21 @@ std::string in_words(const PanelResult& result, CompressionMetric by, double lev
     const double lo = std::min(step * a.slope.formula->lo, step * a.slope.formula->hi);
     const double hi = std::max(step * a.slope.formula->lo, step * a.slope.formula->hi);
     text += " 0.1 " + metric_words(by) + (by == CompressionMetric::kRatio ? " more" : " less") + " goes with " +
-            fixed(step * *a.slope.value, 1, true) + " points of score (" + fixed(lo, 1, true) + " to " + fixed(hi, 1, true) + ").";
+            fixed(step * *a.slope.value, 1, true) + " points of score (" + fixed(lo, 1, true) + " to " +
+            fixed(hi, 1, true) + ").";
   }
   const Prediction prediction = predictions_of(result);
   if (prediction.n > 0)
     text += " Each model predicted from the others: off by " + fixed(100.0 * prediction.root_mean_square, 1) +
-            " points (root mean square), " + std::to_string(prediction.n_inside) + " of " + std::to_string(prediction.n) +
-            " inside their " + percent_as_given(level) + " prediction interval.";
+            " points (root mean square), " + std::to_string(prediction.n_inside) + " of " +
+            std::to_string(prediction.n) + " inside their " + percent_as_given(level) + " prediction interval.";
   if (result.given_parameters && result.given_parameters->r)
-    text += " With log parameters held fixed (" + counted(static_cast<std::int64_t>(result.given_parameters->n), "model") +
-            ") r is " + fixed(*result.given_parameters->r, 3) +
-            (result.given_parameters->interval
-                 ? " [" + fixed(result.given_parameters->interval->lo, 3) + ", " + fixed(result.given_parameters->interval->hi, 3) + "]."
-                 : ".");
+    text += " With log parameters held fixed (" +
+            counted(static_cast<std::int64_t>(result.given_parameters->n), "model") + ") r is " +
+            fixed(*result.given_parameters->r, 3) +
+            (result.given_parameters->interval ? " [" + fixed(result.given_parameters->interval->lo, 3) + ", " +
+                                                     fixed(result.given_parameters->interval->hi, 3) + "]."
+                                               : ".");
   return wrapped(text, style.width, 0);
 }
 
@@ -138,8 +144,10 @@ std::string scatter(const PanelResult& result, CompressionMetric by, std::size_t
   const auto& points = result.panel.points;
   if (points.size() < 3 || !result.association.fit || terminal_width < 50) return {};
   const std::size_t width = std::min<std::size_t>(70, terminal_width - kMargin - 1);
-  const auto by_x = std::minmax_element(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.x < b.x; });
-  const auto by_y = std::minmax_element(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.y < b.y; });
+  const auto by_x =
+      std::minmax_element(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.x < b.x; });
+  const auto by_y =
+      std::minmax_element(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.y < b.y; });
   const double x_lo = by_x.first->x, x_hi = by_x.second->x, y_lo = by_y.first->y, y_hi = by_y.second->y;
   if (!(x_hi > x_lo) || !(y_hi > y_lo)) return {};
   const auto place = [](double value, double lo, double hi, std::size_t cells) {
@@ -147,13 +155,15 @@ std::string scatter(const PanelResult& result, CompressionMetric by, std::size_t
   };
   std::vector<std::vector<std::string>> field(kHeight, std::vector<std::string>(width, " "));
   const auto put = [&](std::ptrdiff_t column, std::ptrdiff_t row, const char* mark) {
-    if (row >= 0 && row < static_cast<std::ptrdiff_t>(kHeight)) field[kHeight - 1 - static_cast<std::size_t>(row)][static_cast<std::size_t>(column)] = mark;
+    if (row >= 0 && row < static_cast<std::ptrdiff_t>(kHeight))
+      field[kHeight - 1 - static_cast<std::size_t>(row)][static_cast<std::size_t>(column)] = mark;
   };
   for (std::size_t c = 0; c < width; ++c) {
     const double x = x_lo + (x_hi - x_lo) * static_cast<double>(c) / static_cast<double>(width - 1);
     put(static_cast<std::ptrdiff_t>(c), place(result.association.fit->at(x), y_lo, y_hi, kHeight), "·");
   }
-  for (const JoinedPoint& point : points) put(place(point.x, x_lo, x_hi, width), place(point.y, y_lo, y_hi, kHeight), "●");
+  for (const JoinedPoint& point : points)
+    put(place(point.x, x_lo, x_hi, width), place(point.y, y_lo, y_hi, kHeight), "●");
   std::string text;
   for (std::size_t r = 0; r < kHeight; ++r) {
     const std::string label = r == 0 ? fixed(y_hi, 3) : r == kHeight - 1 ? fixed(y_lo, 3) : "";
@@ -198,10 +208,12 @@ Table estimates_table(const Association& a, const std::string& family_kind) {
                    {.key = "formula", .title = "z / t / Sen", .decimals = 3, .interval = true},
                    {.key = "bca", .title = "BCa", .decimals = 3, .interval = true},
                    {.key = "percentile", .title = "percentile", .decimals = 3, .interval = true}};
-  if (has_clusters(a)) table.columns.push_back({.key = "clusters", .title = "whole " + family_kind, .decimals = 3, .interval = true});
+  if (has_clusters(a))
+    table.columns.push_back({.key = "clusters", .title = "whole " + family_kind, .decimals = 3, .interval = true});
   for (const NamedEstimate& named : kEstimates) {
     const Estimate& e = a.*named.estimate;
-    TableRow row{{std::string(named.title), cell_of(e.value), cell_of(e.formula), cell_of(e.bca), cell_of(e.percentile)}};
+    TableRow row{
+        {std::string(named.title), cell_of(e.value), cell_of(e.formula), cell_of(e.bca), cell_of(e.percentile)}};
     if (has_clusters(a)) row.cells.push_back(cell_of(e.clusters));
     table.rows.push_back(std::move(row));
   }
@@ -213,40 +225,49 @@ std::vector<std::size_t> order_by_x(const Panel& panel, CompressionMetric by) {
   std::vector<std::size_t> order(panel.points.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return by == CompressionMetric::kRatio ? panel.points[a].x > panel.points[b].x : panel.points[a].x < panel.points[b].x;
+    return by == CompressionMetric::kRatio ? panel.points[a].x > panel.points[b].x
+                                           : panel.points[a].x < panel.points[b].x;
   });
   return order;
 }
 
 Table models_table(const PanelResult& result, const CorrelateReport& report) {
   Table table;
-  table.columns = {{.key = "model", .title = "model", .align = Align::kLeft},
-                   {.key = "family", .title = report.family_kind == "training runs" ? "run" : "family", .align = Align::kLeft},
-                   {.key = "x", .title = metric_words(report.join->by), .decimals = 3},
-                   {.key = "y", .title = "score", .decimals = 3},
-                   {.key = "predicted", .title = "from the others", .decimals = 3},
-                   {.key = "prediction", .title = "[" + percent_as_given(report.request.level) + "]", .decimals = 3, .interval = true, .joined = true},
-                   {.key = "residual", .title = "residual", .decimals = 3, .sign = true},
-                   {.key = "cooks_distance", .title = "Cook", .decimals = 2},
-                   {.key = "r_without", .title = "r without", .decimals = 3, .sign = true},
-                   {.key = "", .title = "", .align = Align::kLeft, .audience = Audience::kPeople}};
+  table.columns = {
+      {.key = "model", .title = "model", .align = Align::kLeft},
+      {.key = "family", .title = report.family_kind == "training runs" ? "run" : "family", .align = Align::kLeft},
+      {.key = "x", .title = metric_words(report.join->by), .decimals = 3},
+      {.key = "y", .title = "score", .decimals = 3},
+      {.key = "predicted", .title = "from the others", .decimals = 3},
+      {.key = "prediction",
+       .title = "[" + percent_as_given(report.request.level) + "]",
+       .decimals = 3,
+       .interval = true,
+       .joined = true},
+      {.key = "residual", .title = "residual", .decimals = 3, .sign = true},
+      {.key = "cooks_distance", .title = "Cook", .decimals = 2},
+      {.key = "r_without", .title = "r without", .decimals = 3, .sign = true},
+      {.key = "", .title = "", .align = Align::kLeft, .audience = Audience::kPeople}};
   for (const std::size_t i : order_by_x(result.panel, report.join->by)) {
     const JoinedPoint& point = result.panel.points[i];
     const Influence empty;
     const Influence& influence = i < result.association.influences.size() ? result.association.influences[i] : empty;
     const bool outside = influence.prediction && !influence.prediction->contains(point.y);
-    table.rows.push_back({{point.model, point.family, point.x, point.y, cell_of(influence.predicted), cell_of(influence.prediction),
-                           result.association.fit ? Cell(influence.residual) : Cell(std::monostate{}),
-                           cell_of(influence.cooks_distance), cell_of(influence.pearson_without), std::string(outside ? "!" : "")},
-                          outside ? Emphasis::kStrong : Emphasis::kNone});
+    table.rows.push_back(
+        {{point.model, point.family, point.x, point.y, cell_of(influence.predicted), cell_of(influence.prediction),
+          result.association.fit ? Cell(influence.residual) : Cell(std::monostate{}), cell_of(influence.cooks_distance),
+          cell_of(influence.pearson_without), std::string(outside ? "!" : "")},
+         outside ? Emphasis::kStrong : Emphasis::kNone});
   }
   return table;
 }
 
 std::string tests_line(const Association& a, double level) {
-  std::string text = "p: r " + p_text(a.pearson_test) + " · ρ " + p_text(a.spearman_test) + " · τ " + p_text(a.kendall_test);
+  std::string text =
+      "p: r " + p_text(a.pearson_test) + " · ρ " + p_text(a.spearman_test) + " · τ " + p_text(a.kendall_test);
   if (a.pearson_bootstrap_t)
-    text += " · r by bootstrap-t on z, " + percent_as_given(level) + ": [" + fixed(a.pearson_bootstrap_t->lo, 3) + ", " + fixed(a.pearson_bootstrap_t->hi, 3) + "]";
+    text += " · r by bootstrap-t on z, " + percent_as_given(level) + ": [" + fixed(a.pearson_bootstrap_t->lo, 3) +
+            ", " + fixed(a.pearson_bootstrap_t->hi, 3) + "]";
   return text;
 }
 
@@ -256,12 +277,18 @@ std::string influence_line(const PanelResult& result) {
   const auto& r = result.association.pearson.value;
   if (!r || all.empty()) return {};
   const auto change = [&](const Influence& i) { return i.pearson_without ? std::abs(*i.pearson_without - *r) : 0.0; };
-  const auto moves_r = std::max_element(all.begin(), all.end(), [&](const Influence& a, const Influence& b) { return change(a) < change(b); });
-  const auto moves_line = std::max_element(all.begin(), all.end(), [](const Influence& a, const Influence& b) { return a.cooks_distance.value_or(0.0) < b.cooks_distance.value_or(0.0); });
-  const auto model = [&](auto point) { return printable(result.panel.points[static_cast<std::size_t>(point - all.begin())].model); };
+  const auto moves_r = std::max_element(all.begin(), all.end(),
+                                        [&](const Influence& a, const Influence& b) { return change(a) < change(b); });
+  const auto moves_line = std::max_element(all.begin(), all.end(), [](const Influence& a, const Influence& b) {
+    return a.cooks_distance.value_or(0.0) < b.cooks_distance.value_or(0.0);
+  });
+  const auto model = [&](auto point) {
+    return printable(result.panel.points[static_cast<std::size_t>(point - all.begin())].model);
+  };
   if (!moves_r->pearson_without || !moves_line->cooks_distance) return {};
-  return "moves r most: " + model(moves_r) + ", without it r = " + fixed(*moves_r->pearson_without, 3) + " · moves the line most: " + model(moves_line) +
-         ", Cook's distance " + fixed(*moves_line->cooks_distance, 2) + (*moves_line->cooks_distance > 1.0 ? ": above 1, the line leans on it" : "");
+  return "moves r most: " + model(moves_r) + ", without it r = " + fixed(*moves_r->pearson_without, 3) +
+         " · moves the line most: " + model(moves_line) + ", Cook's distance " + fixed(*moves_line->cooks_distance, 2) +
+         (*moves_line->cooks_distance > 1.0 ? ": above 1, the line leans on it" : "");
 }
 
 const PanelResult& detailed(const CorrelateReport& report, const std::string& name) {
@@ -296,51 +323,61 @@ std::string matrix_text(const CorrelateReport& report, const TextStyle& style) {
   if (report.matrix.empty()) return {};
   Table table;
   table.columns.push_back({.key = "area", .title = "scores of", .align = Align::kLeft});
-  for (const std::string& corpus : report.matrix_corpora) table.columns.push_back({.key = corpus, .title = "on " + corpus, .decimals = 3, .sign = true});
+  for (const std::string& corpus : report.matrix_corpora)
+    table.columns.push_back({.key = corpus, .title = "on " + corpus, .decimals = 3, .sign = true});
   for (const MatrixRow& row : report.matrix) {
     TableRow cells{{row.area}};
     for (const auto& r : row.r) cells.cells.push_back(cell_of(r));
     table.rows.push_back(std::move(cells));
   }
-  return bold("does the corpus matter?", style) + " · r of an area's scores with each corpus\n" + to_text(table, style) + "\n";
+  return bold("does the corpus matter?", style) + " · r of an area's scores with each corpus\n" +
+         to_text(table, style) + "\n";
 }
 
 Table gzip_table(const CorrelateReport& report) {
   Table table;
-  table.columns = {{.key = "corpus", .title = "corpus", .align = Align::kLeft}, {.key = "gzip_ratio", .title = "gzip-9", .decimals = 3},
-                   {.key = "median_ratio", .title = "median model", .decimals = 3}, {.key = "best_ratio", .title = "best model", .decimals = 3},
-                   {.key = "best_model", .title = "", .align = Align::kLeft}, {.key = "gain", .title = "best / gzip", .decimals = 2},
+  table.columns = {{.key = "corpus", .title = "corpus", .align = Align::kLeft},
+                   {.key = "gzip_ratio", .title = "gzip-9", .decimals = 3},
+                   {.key = "median_ratio", .title = "median model", .decimals = 3},
+                   {.key = "best_ratio", .title = "best model", .decimals = 3},
+                   {.key = "best_model", .title = "", .align = Align::kLeft},
+                   {.key = "gain", .title = "best / gzip", .decimals = 2},
                    {.key = "n_models", .title = "models"}};
   for (const GzipCorpus& row : report.gzip)
-    table.rows.push_back({{row.corpus, row.gzip_ratio, row.median_ratio, row.best_ratio, row.best_model, row.best_ratio / row.gzip_ratio,
-                           static_cast<std::int64_t>(row.n_models)}});
+    table.rows.push_back({{row.corpus, row.gzip_ratio, row.median_ratio, row.best_ratio, row.best_model,
+                           row.best_ratio / row.gzip_ratio, static_cast<std::int64_t>(row.n_models)}});
   return table;
 }
 
 Table gzip_documents_table(const CorrelateReport& report) {
   const std::string level = "[" + percent_as_given(report.request.level) + "]";
   Table table;
-  table.columns = {{.key = "model", .title = "model", .align = Align::kLeft}, {.key = "corpus", .title = "corpus", .align = Align::kLeft},
-                   {.key = "n", .title = "documents"}, {.key = "spearman", .title = "ρ", .decimals = 3, .sign = true},
-                   {.key = "spearman_interval", .title = level, .decimals = 3, .sign = true, .interval = true, .joined = true},
-                   {.key = "pearson", .title = "r", .decimals = 3, .sign = true},
-                   {.key = "pearson_interval", .title = level, .decimals = 3, .sign = true, .interval = true, .joined = true}};
+  table.columns = {
+      {.key = "model", .title = "model", .align = Align::kLeft},
+      {.key = "corpus", .title = "corpus", .align = Align::kLeft},
+      {.key = "n", .title = "documents"},
+      {.key = "spearman", .title = "ρ", .decimals = 3, .sign = true},
+      {.key = "spearman_interval", .title = level, .decimals = 3, .sign = true, .interval = true, .joined = true},
+      {.key = "pearson", .title = "r", .decimals = 3, .sign = true},
+      {.key = "pearson_interval", .title = level, .decimals = 3, .sign = true, .interval = true, .joined = true}};
   for (const GzipDocuments& row : report.gzip_documents)
-    table.rows.push_back({{row.model, row.corpus, static_cast<std::int64_t>(row.n), cell_of(row.spearman), cell_of(row.spearman_interval),
-                           cell_of(row.pearson), cell_of(row.pearson_interval)}});
+    table.rows.push_back({{row.model, row.corpus, static_cast<std::int64_t>(row.n), cell_of(row.spearman),
+                           cell_of(row.spearman_interval), cell_of(row.pearson), cell_of(row.pearson_interval)}});
   return table;
 }
 
 std::string gzip_words(const CorrelateReport& report, const TextStyle& style) {
   std::string text;
   if (report.gzip_across_corpora)
-    text += "Across the " + std::to_string(report.gzip.size()) + " corpora the median model's ratio and gzip's have r = " + fixed(*report.gzip_across_corpora, 2) +
+    text += "Across the " + std::to_string(report.gzip.size()) +
+            " corpora the median model's ratio and gzip's have r = " + fixed(*report.gzip_across_corpora, 2) +
             (report.gzip.size() < 5 ? ": too few corpora to mean much. " : ". ");
   std::size_t n_above = 0, n_below = 0;
   double lo = 1.0, hi = -1.0;
   for (const GzipDocuments& row : report.gzip_documents) {
     if (!row.spearman) continue;
-    const Interval interval = row.spearman_interval.value_or(Interval{*row.spearman, *row.spearman});  // none where rho is 1
+    const Interval interval =
+        row.spearman_interval.value_or(Interval{*row.spearman, *row.spearman});  // none where rho is 1
     n_above += interval.lo > 0.0;
     n_below += interval.hi < 0.0;
     lo = std::min(lo, *row.spearman);
@@ -348,14 +385,16 @@ std::string gzip_words(const CorrelateReport& report, const TextStyle& style) {
   }
   if (!report.gzip_documents.empty())
     text += "Document by document, models gain where gzip gains in " + std::to_string(n_above) + " of " +
-            counted(static_cast<std::int64_t>(report.gzip_documents.size()), "run") + " (ρ from " + fixed(lo, 2) + " to " + fixed(hi, 2) +
-            (n_below > 0 ? "; the opposite in " + std::to_string(n_below) : std::string()) + ").";
+            counted(static_cast<std::int64_t>(report.gzip_documents.size()), "run") + " (ρ from " + fixed(lo, 2) +
+            " to " + fixed(hi, 2) + (n_below > 0 ? "; the opposite in " + std::to_string(n_below) : std::string()) +
+            ").";
   return text.empty() ? text : wrapped(text, style.width, 0);
 }
 
 std::string gzip_text(const CorrelateReport& report, const TextStyle& style) {
   if (report.gzip.empty() && report.gzip_documents.empty()) return {};
-  std::string text = bold("model ratio against gzip ratio", style) + " · raw bytes / compressed bytes, higher is better\n";
+  std::string text =
+      bold("model ratio against gzip ratio", style) + " · raw bytes / compressed bytes, higher is better\n";
   if (!report.gzip.empty()) text += to_text(gzip_table(report), style);
   if (!report.gzip_documents.empty()) text += to_text(gzip_documents_table(report), style);
   return text + gzip_words(report, style) + "\n";
@@ -371,11 +410,13 @@ std::string unmatched(const std::vector<std::string>& names, const std::string& 
 std::vector<std::string> all_notes(const CorrelateReport& report) {
   std::vector<std::string> notes = report.notes;
   if (!report.join) return notes;
-  for (const std::string& note : {unmatched(report.join->only_scores, "scores without compression (--names maps names)"),
-                                  unmatched(report.join->only_compression, "compression without scores")})
+  for (const std::string& note :
+       {unmatched(report.join->only_scores, "scores without compression (--names maps names)"),
+        unmatched(report.join->only_compression, "compression without scores")})
     if (!note.empty()) notes.push_back(note);
   for (const PanelResult& result : report.panels) {
-    const std::string note = unmatched(result.panel.left_out, panel_name(result.panel) + " leaves out models that lack a part of it");
+    const std::string note =
+        unmatched(result.panel.left_out, panel_name(result.panel) + " leaves out models that lack a part of it");
     if (!note.empty()) notes.push_back(note);
   }
   return notes;
@@ -391,7 +432,9 @@ std::string other_warnings(const CorrelateReport& report, const std::string& det
     for (const std::string& warning : result.warnings) {
       const bool said = std::find(shown.warnings.begin(), shown.warnings.end(), warning) != shown.warnings.end();
       // The clusters and tokens are the same everywhere: said once is enough.
-      if (said || warning.find("checkpoints of") != std::string::npos || warning.starts_with("by bits/token") || result.panel.kind == PanelKind::kBenchmark) continue;
+      if (said || warning.find("checkpoints of") != std::string::npos || warning.starts_with("by bits/token") ||
+          result.panel.kind == PanelKind::kBenchmark)
+        continue;
       text += wrapped("  ! " + panel_name(result.panel) + ": " + printable(warning), style.width, 4);
     }
   }
@@ -400,11 +443,14 @@ std::string other_warnings(const CorrelateReport& report, const std::string& det
 
 std::string legend(const CorrelateReport& report, const TextStyle& style) {
   const CorrelateRequest& request = report.request;
-  return wrapped("↓ lower is better, ↑ higher is better. r Pearson, ρ Spearman, τ Kendall's τ-b; RMSE divides by n. Intervals at " +
-                     percent_as_given(request.level) + ": Fisher's z for r, ρ, τ, Student's t for the line; BCa and percentile: " +
-                     with_thousands(request.n_resamples) + " bootstrap resamples of models (seed " + std::to_string(request.seed) +
-                     "). p: permutations of the scores, two-sided. An interval is about models like these, and says nothing of why.",
-                 style.width, 0);
+  return wrapped(
+      "↓ lower is better, ↑ higher is better. r Pearson, ρ Spearman, τ Kendall's τ-b; RMSE divides by n. Intervals "
+      "at " +
+          percent_as_given(request.level) + ": Fisher's z for r, ρ, τ, Student's t for the line; BCa and percentile: " +
+          with_thousands(request.n_resamples) + " bootstrap resamples of models (seed " + std::to_string(request.seed) +
+          "). p: permutations of the scores, two-sided. An interval is about models like these, and says nothing of "
+          "why.",
+      style.width, 0);
 }
 
 }  // namespace
@@ -435,10 +481,13 @@ std::string to_markdown(const CorrelateReport& report) {
   if (report.join) {
     text += "### " + heading(report) + "\n\n" + to_markdown(overview(report, true)) + "\n";
     for (const PanelResult& result : report.panels) {
-      text += "#### " + panel_name(result.panel) + "\n\n" + in_words(result, report.join->by, report.request.level, {.width = 100000}) + "\n";
+      text += "#### " + panel_name(result.panel) + "\n\n" +
+              in_words(result, report.join->by, report.request.level, {.width = 100000}) + "\n";
       for (const std::string& warning : result.warnings) text += "- " + printable(warning) + "\n";
-      text += (result.warnings.empty() ? "" : "\n") + to_markdown(estimates_table(result.association, report.family_kind)) + "\n";
-      text += tests_line(result.association, report.request.level) + "\n\n" + influence_line(result) + "\n\n" + to_markdown(models_table(result, report)) + "\n";
+      text += (result.warnings.empty() ? "" : "\n") +
+              to_markdown(estimates_table(result.association, report.family_kind)) + "\n";
+      text += tests_line(result.association, report.request.level) + "\n\n" + influence_line(result) + "\n\n" +
+              to_markdown(models_table(result, report)) + "\n";
     }
   }
   if (!report.gzip.empty()) text += "#### model ratio against gzip ratio\n\n" + to_markdown(gzip_table(report)) + "\n";
@@ -449,8 +498,10 @@ std::string to_markdown(const CorrelateReport& report) {
 
 std::string to_csv(const CorrelateReport& report) {
   Table table;
-  for (const char* key : {"kind", "area", "benchmark", "metric", "n", "number", "value"}) table.columns.push_back({.key = key, .title = key});
-  for (const char* key : {"formula", "bca", "percentile", "clusters"}) table.columns.push_back({.key = key, .title = key, .interval = true});
+  for (const char* key : {"kind", "area", "benchmark", "metric", "n", "number", "value"})
+    table.columns.push_back({.key = key, .title = key});
+  for (const char* key : {"formula", "bca", "percentile", "clusters"})
+    table.columns.push_back({.key = key, .title = key, .interval = true});
   table.columns.push_back({.key = "p", .title = "p"});
   const auto text_cell = [](const std::string& text) { return text.empty() ? Cell(std::monostate{}) : Cell(text); };
   for (const PanelResult& result : report.panels) {
@@ -462,10 +513,14 @@ std::string to_csv(const CorrelateReport& report) {
                                                    : named.estimate == &Association::kendall  ? &a.kendall_test
                                                                                               : nullptr;
       const PanelKind kind = result.panel.kind;
-      table.rows.push_back({{std::string(kind == PanelKind::kOverall ? "overall" : kind == PanelKind::kArea ? "area" : "benchmark"),
-                             text_cell(result.panel.area), text_cell(result.panel.benchmark), text_cell(result.panel.metric),
-                             static_cast<std::int64_t>(a.n), std::string(named.key), cell_of(e.value), cell_of(e.formula), cell_of(e.bca),
-                             cell_of(e.percentile), cell_of(e.clusters), test != nullptr && *test ? Cell((*test)->p) : Cell(std::monostate{})}});
+      table.rows.push_back(
+          {{std::string(kind == PanelKind::kOverall ? "overall"
+                        : kind == PanelKind::kArea  ? "area"
+                                                    : "benchmark"),
+            text_cell(result.panel.area), text_cell(result.panel.benchmark), text_cell(result.panel.metric),
+            static_cast<std::int64_t>(a.n), std::string(named.key), cell_of(e.value), cell_of(e.formula),
+            cell_of(e.bca), cell_of(e.percentile), cell_of(e.clusters),
+            test != nullptr && *test ? Cell((*test)->p) : Cell(std::monostate{})}});
     }
   }
   return to_csv(table);
@@ -480,13 +535,17 @@ Json to_json(const Association& a) {
   Json json{{"n", a.n}, {"n_clusters", a.n_clusters}, {"largest_cluster", a.largest_cluster}};
   for (const NamedEstimate& named : kEstimates) {
     const Estimate& e = a.*named.estimate;
-    json[named.key] = {{"value", to_json_or_null(e.value)}, {"formula", to_json(e.formula)}, {"bca", to_json(e.bca)},
-                       {"percentile", to_json(e.percentile)}, {"clusters", to_json(e.clusters)}};
+    json[named.key] = {{"value", to_json_or_null(e.value)},
+                       {"formula", to_json(e.formula)},
+                       {"bca", to_json(e.bca)},
+                       {"percentile", to_json(e.percentile)},
+                       {"clusters", to_json(e.clusters)}};
   }
   json["pearson"]["bootstrap_t"] = to_json(a.pearson_bootstrap_t);
   json["pearson"]["t_p"] = to_json_or_null(a.pearson_t_p);
   const auto test = [&](const char* key, const std::optional<PermutationTest>& t) {
-    json[key]["test"] = t ? Json{{"p", t->p}, {"exact", t->exact}, {"n_permutations", t->n_permutations}} : Json(nullptr);
+    json[key]["test"] =
+        t ? Json{{"p", t->p}, {"exact", t->exact}, {"n_permutations", t->n_permutations}} : Json(nullptr);
   };
   test("pearson", a.pearson_test);
   test("spearman", a.spearman_test);
@@ -500,12 +559,20 @@ Json points_json(const PanelResult& result) {
   Json points = Json::array();
   for (std::size_t i = 0; i < result.panel.points.size(); ++i) {
     const JoinedPoint& p = result.panel.points[i];
-    Json point{{"model", printable(p.model)}, {"family", printable(p.family)}, {"x", p.x}, {"y", p.y}, {"y_stderr", to_json_or_null(p.y_error)},
-               {"bits_per_token", to_json_or_null(p.bits_per_token)}, {"parameters", to_json_or_null(p.parameters)}};
+    Json point{{"model", printable(p.model)},
+               {"family", printable(p.family)},
+               {"x", p.x},
+               {"y", p.y},
+               {"y_stderr", to_json_or_null(p.y_error)},
+               {"bits_per_token", to_json_or_null(p.bits_per_token)},
+               {"parameters", to_json_or_null(p.parameters)}};
     if (i < result.association.influences.size()) {
       const Influence& influence = result.association.influences[i];
-      point.update({{"residual", influence.residual}, {"leverage", influence.leverage}, {"cooks_distance", to_json_or_null(influence.cooks_distance)},
-                    {"predicted", to_json_or_null(influence.predicted)}, {"prediction", to_json(influence.prediction)},
+      point.update({{"residual", influence.residual},
+                    {"leverage", influence.leverage},
+                    {"cooks_distance", to_json_or_null(influence.cooks_distance)},
+                    {"predicted", to_json_or_null(influence.predicted)},
+                    {"prediction", to_json(influence.prediction)},
                     {"r_without", to_json_or_null(influence.pearson_without)}});
     }
     points.push_back(std::move(point));
@@ -515,7 +582,9 @@ Json points_json(const PanelResult& result) {
 
 Json panel_json(const PanelResult& result) {
   const Panel& panel = result.panel;
-  Json json{{"kind", panel.kind == PanelKind::kOverall ? "overall" : panel.kind == PanelKind::kArea ? "area" : "benchmark"},
+  Json json{{"kind", panel.kind == PanelKind::kOverall ? "overall"
+                     : panel.kind == PanelKind::kArea  ? "area"
+                                                       : "benchmark"},
             {"name", printable(panel_name(panel))},
             {"area", panel.area.empty() ? Json(nullptr) : Json(printable(panel.area))},
             {"benchmark", panel.benchmark.empty() ? Json(nullptr) : Json(printable(panel.benchmark))},
@@ -528,11 +597,16 @@ Json panel_json(const PanelResult& result) {
             {"left_out", panel.left_out},
             {"warnings", result.warnings}};
   if (result.given_parameters)
-    json["given_log_parameters"] = {{"n", result.given_parameters->n}, {"r", to_json_or_null(result.given_parameters->r)},
+    json["given_log_parameters"] = {{"n", result.given_parameters->n},
+                                    {"r", to_json_or_null(result.given_parameters->r)},
                                     {"interval", to_json(result.given_parameters->interval)}};
   if (result.association.fit) {
     const LinearFit& fit = *result.association.fit;  // what bands are drawn from: docs/method.md
-    json["fit"] = {{"n", fit.n}, {"slope", fit.slope}, {"intercept", fit.intercept}, {"x_mean", fit.x_mean}, {"x_ss", fit.x_ss},
+    json["fit"] = {{"n", fit.n},
+                   {"slope", fit.slope},
+                   {"intercept", fit.intercept},
+                   {"x_mean", fit.x_mean},
+                   {"x_ss", fit.x_ss},
                    {"residual_sd", std::isfinite(fit.residual_sd) ? Json(fit.residual_sd) : Json(nullptr)}};
   }
   return json;

@@ -33,12 +33,13 @@ struct MinKReport {
   std::vector<MinKModel> models;
 };
 
-// MIN-K% bits of the examples of a text: pieces of about `example_bytes`, cut between tokens; a last one of less than half
-// of that is left out.
+// MIN-K% bits of the examples of a text: pieces of about `example_bytes`, cut between tokens; a last one of less than
+// half of that is left out.
 std::vector<double> min_k_examples(std::span<const ScoredToken> tokens, double share, std::int64_t example_bytes);
 
 // Adds a model to `report`. Throws Error(kData) where a text has fewer than two examples.
-void add_model(MinKReport& report, const std::string& model, std::span<const ScoredToken> a, std::span<const ScoredToken> b);
+void add_model(MinKReport& report, const std::string& model, std::span<const ScoredToken> a,
+               std::span<const ScoredToken> b);
 
 std::string to_text(const MinKReport& report, const TextStyle& style);
 Json to_json(const MinKReport& report);

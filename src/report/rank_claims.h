@@ -1,5 +1,5 @@
-// Guo et al. 2024, "Ranking LLMs by compression" (arXiv:2406.14171): is the order by compression ratio the order by score?
-// The paper's five models agree on every task; here the claim is asked of own runs, pair by pair.
+// Guo et al. 2024, "Ranking LLMs by compression" (arXiv:2406.14171): is the order by compression ratio the order by
+// score? The paper's five models agree on every task; here the claim is asked of own runs, pair by pair.
 #pragma once
 #include <optional>
 #include <string>

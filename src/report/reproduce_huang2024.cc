@@ -50,7 +50,8 @@ std::vector<Score> scores_of(const CsvTable& csv, const std::string& area) {
     if (c == model || name == "average" || name == "delta" || name.starts_with("bpc_")) continue;
     for (const CsvRow& row : csv.rows)
       if (const auto percent = csv_number(csv, row, c))
-        scores.push_back({row.cells[model], name, area, "score", *percent / 100.0, std::nullopt, std::nullopt, csv.source});
+        scores.push_back(
+            {row.cells[model], name, area, "score", *percent / 100.0, std::nullopt, std::nullopt, csv.source});
   }
   return scores;
 }
@@ -66,7 +67,8 @@ JoinRequest request_for(const std::vector<Score>& scores, bool without_qwen) {
   JoinRequest request;
   request.by = CompressionMetric::kBitsPerChar;
   for (const AreaTable& area : kAreas)
-    if (std::any_of(scores.begin(), scores.end(), [&](const Score& s) { return s.area == area.area; })) request.corpus_of_area[area.area] = area.corpus;
+    if (std::any_of(scores.begin(), scores.end(), [&](const Score& s) { return s.area == area.area; }))
+      request.corpus_of_area[area.area] = area.corpus;
   if (without_qwen) request.leave_out = {"Qwen-7b", "Qwen-14b", "Qwen-72b"};
   return request;
 }
@@ -86,9 +88,12 @@ std::optional<Panel> panel_of(const CompressionTable& table, const std::string& 
   const bool styles = benchmark == "mmlu_default_style";
   if (styles) scores = scores_of(published_table("huang2024_table11_mmlu_styles"), "knowledge");
   const ScoreJoin join = join_scores(table, scores, request_for(scores, without_qwen));
-  const Panel* panel = area == "overall"         ? find_panel(join, PanelKind::kOverall, "", "")
+  const Panel* panel = area == "overall"        ? find_panel(join, PanelKind::kOverall, "", "")
                        : benchmark == "average" ? find_panel(join, PanelKind::kArea, area, "")
-                       : find_panel(join, PanelKind::kBenchmark, area, styles ? "default_style" : benchmark == "mmlu_cloze" ? "mmlu" : benchmark);
+                                                : find_panel(join, PanelKind::kBenchmark, area,
+                                                             styles                      ? "default_style"
+                                                             : benchmark == "mmlu_cloze" ? "mmlu"
+                                                                                         : benchmark);
   if (panel == nullptr) return std::nullopt;
   if (area == "overall") return *panel;
   if (std::find(table.corpora.begin(), table.corpora.end(), corpus) == table.corpora.end()) return std::nullopt;
@@ -118,8 +123,8 @@ double n_averaged(const Panel& panel, const ScoreJoin& join) {
   return !panel.benchmark.empty() ? 1.0 : benchmarks(panel.area);
 }
 
-// r and rmse over tables that would have been printed alike: each printed number is moved within half of its last digit.
-// A mean of k of them moves by the mean of k such moves.
+// r and rmse over tables that would have been printed alike: each printed number is moved within half of its last
+// digit. A mean of k of them moves by the mean of k such moves.
 void add_rounding(const Columns& columns, double k_scores, double k_corpora, ReproducedFit& fit) {
   constexpr int kDraws = 2000;
   Random random(1, 0);
@@ -154,7 +159,8 @@ ReproducedFit reproduce_row(const CompressionTable& table, const CsvTable& csv, 
   ReproducedFit fit;
   const std::string area = cell("area"), benchmark = cell("benchmark"), corpus = cell("corpus");
   fit.source = cell("source");
-  const auto its = std::find_if(std::begin(kAreas), std::end(kAreas), [&](const AreaTable& a) { return a.area == area; });
+  const auto its =
+      std::find_if(std::begin(kAreas), std::end(kAreas), [&](const AreaTable& a) { return a.area == area; });
   const bool own_corpus = its != std::end(kAreas) && corpus == its->corpus;
   fit.what = area == "overall" ? area : area + " " + benchmark + (own_corpus ? "" : " on " + corpus);
   fit.printed_r = *csv_number(csv, row, *csv.find("pearson"));
@@ -181,7 +187,8 @@ ReproducedFit reproduce_row(const CompressionTable& table, const CsvTable& csv, 
 
 // ---- two sources of the same bits ----
 
-PublishedAgreement agreement(const std::string& what, const std::map<std::string, double>& a, const std::map<std::string, double>& b) {
+PublishedAgreement agreement(const std::string& what, const std::map<std::string, double>& a,
+                             const std::map<std::string, double>& b) {
   PublishedAgreement result;
   result.what = what;
   std::vector<double> x, y;
@@ -203,7 +210,8 @@ PublishedAgreement agreement(const std::string& what, const std::map<std::string
   return result;
 }
 
-std::map<std::string, double> column_by_model(const std::string& table, const std::string& column, bool open_compass_names = false) {
+std::map<std::string, double> column_by_model(const std::string& table, const std::string& column,
+                                              bool open_compass_names = false) {
   // OpenCompass calls the first Llama "llama-7b"; the authors "Llama-1-7b". Case differs too.
   const CsvTable csv = published_table(table);
   std::map<std::string, double> values;
@@ -211,7 +219,8 @@ std::map<std::string, double> column_by_model(const std::string& table, const st
     std::string model = row.cells[*csv.find("model")];
     for (char& c : model) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     if (model.starts_with("qwen-1.5")) model = "qwen1.5" + model.substr(8);
-    if (open_compass_names && model.starts_with("llama-") && !model.starts_with("llama-2")) model = "llama-1" + model.substr(5);
+    if (open_compass_names && model.starts_with("llama-") && !model.starts_with("llama-2"))
+      model = "llama-1" + model.substr(5);
     if (const auto value = csv_number(csv, row, *csv.find(column))) values[model] = *value;
   }
   return values;
@@ -246,9 +255,10 @@ Huang2024 reproduce_huang2024(double level) {
                                         column_by_model("huang2024_table4_knowledge", "bpc_cc"),
                                         column_by_model("huang2024_table10_cc_resampling", "bpc_mean_of_3")));
   for (const AreaTable& area : kAreas)
-    report.agreements.push_back(agreement(std::string("bits/char on ") + area.corpus + ": OpenCompass' rerun against the authors' leaderboard",
-                                          column_by_model("huang2024_readme_leaderboard", std::string("bpc_") + area.corpus),
-                                          column_by_model("opencompass_llm_compression_bpc", std::string("bpc_") + area.corpus, true)));
+    report.agreements.push_back(
+        agreement(std::string("bits/char on ") + area.corpus + ": OpenCompass' rerun against the authors' leaderboard",
+                  column_by_model("huang2024_readme_leaderboard", std::string("bpc_") + area.corpus),
+                  column_by_model("opencompass_llm_compression_bpc", std::string("bpc_") + area.corpus, true)));
   return report;
 }
 
@@ -257,7 +267,10 @@ Huang2024 reproduce_huang2024(double level) {
 namespace {
 
 std::string verdict(const ReproducedFit& fit) {
-  return !fit.not_possible.empty() ? "not possible" : fit.same_digits() ? "same digits" : fit.explained_by_rounding() ? "within rounding" : "differs";
+  return !fit.not_possible.empty()     ? "not possible"
+         : fit.same_digits()           ? "same digits"
+         : fit.explained_by_rounding() ? "within rounding"
+                                       : "differs";
 }
 
 const char* mark(const ReproducedFit& fit) {
@@ -271,7 +284,11 @@ Table fits_table(const Huang2024& report, bool people) {
                    {.key = "n", .title = "n"},
                    {.key = "printed_r", .title = "r print", .decimals = 3},
                    {.key = "r", .title = "computed", .decimals = 3},
-                   {.key = "r_interval", .title = "[" + percent_as_given(report.level) + "]", .decimals = 3, .interval = true, .joined = true},
+                   {.key = "r_interval",
+                    .title = "[" + percent_as_given(report.level) + "]",
+                    .decimals = 3,
+                    .interval = true,
+                    .joined = true},
                    {.key = "r_difference", .title = "diff", .decimals = 3, .sign = true},
                    {.key = "printed_rmse", .title = "RMSE", .decimals = 3},
                    {.key = "rmse", .title = "computed", .decimals = 3},
@@ -282,12 +299,18 @@ Table fits_table(const Huang2024& report, bool people) {
     table.columns.push_back({.key = key, .title = key, .audience = Audience::kMachines, .interval = true});
   table.columns.push_back({.key = "not_possible", .title = "", .audience = Audience::kMachines});
   for (const ReproducedFit& fit : report.fits) {
-    const auto difference = [](const std::optional<double>& computed, double printed) { return computed ? Cell(*computed - printed) : Cell(std::monostate{}); };
-    table.rows.push_back({{fit.source, fit.what + (people && fit.without_qwen ? " *" : ""), fit.n > 0 ? Cell(static_cast<std::int64_t>(fit.n)) : Cell(std::monostate{}),
-                           fit.printed_r, cell_of(fit.r), cell_of(fit.interval), difference(fit.r, fit.printed_r), fit.printed_rmse, cell_of(fit.rmse),
-                           difference(fit.rmse, fit.printed_rmse), verdict(fit), std::string(mark(fit)), cell_of(fit.r_rounding), cell_of(fit.rmse_rounding),
-                           fit.not_possible.empty() ? Cell(std::monostate{}) : Cell(fit.not_possible)},
-                          !fit.not_possible.empty() ? Emphasis::kFaint : fit.explained_by_rounding() || fit.same_digits() ? Emphasis::kNone : Emphasis::kStrong});
+    const auto difference = [](const std::optional<double>& computed, double printed) {
+      return computed ? Cell(*computed - printed) : Cell(std::monostate{});
+    };
+    table.rows.push_back(
+        {{fit.source, fit.what + (people && fit.without_qwen ? " *" : ""),
+          fit.n > 0 ? Cell(static_cast<std::int64_t>(fit.n)) : Cell(std::monostate{}), fit.printed_r, cell_of(fit.r),
+          cell_of(fit.interval), difference(fit.r, fit.printed_r), fit.printed_rmse, cell_of(fit.rmse),
+          difference(fit.rmse, fit.printed_rmse), verdict(fit), std::string(mark(fit)), cell_of(fit.r_rounding),
+          cell_of(fit.rmse_rounding), fit.not_possible.empty() ? Cell(std::monostate{}) : Cell(fit.not_possible)},
+         !fit.not_possible.empty()                          ? Emphasis::kFaint
+         : fit.explained_by_rounding() || fit.same_digits() ? Emphasis::kNone
+                                                            : Emphasis::kStrong});
   }
   return table;
 }
@@ -295,48 +318,77 @@ Table fits_table(const Huang2024& report, bool people) {
 std::string summary(const Huang2024& report) {
   std::size_t same = 0, rounding = 0, differ = 0, not_possible = 0;
   for (const ReproducedFit& fit : report.fits) {
-    if (!fit.not_possible.empty()) ++not_possible;
-    else if (fit.same_digits()) ++same;
-    else if (fit.explained_by_rounding()) ++rounding;
-    else ++differ;
+    if (!fit.not_possible.empty())
+      ++not_possible;
+    else if (fit.same_digits())
+      ++same;
+    else if (fit.explained_by_rounding())
+      ++rounding;
+    else
+      ++differ;
   }
   const std::size_t possible = report.fits.size() - not_possible;
-  return "Of " + std::to_string(report.fits.size()) + " printed fits " + std::to_string(possible) + " can be computed from the tables: " + std::to_string(same) +
-         " agree in all printed digits, " + std::to_string(rounding) + " within what the tables' own rounding leaves open, " +
-         (differ == 0 ? "none differs." : std::to_string(differ) + (differ == 1 ? " differs" : " differ") + " by more.");
+  return "Of " + std::to_string(report.fits.size()) + " printed fits " + std::to_string(possible) +
+         " can be computed from the tables: " + std::to_string(same) + " agree in all printed digits, " +
+         std::to_string(rounding) + " within what the tables' own rounding leaves open, " +
+         (differ == 0 ? "none differs."
+                      : std::to_string(differ) + (differ == 1 ? " differs" : " differ") + " by more.");
 }
 
 }  // namespace
 
 std::string to_text(const Huang2024& report, const TextStyle& style) {
-  std::string text = "Huang et al. 2024, \"Compression Represents Intelligence Linearly\" (arXiv:2404.09937v2): bits/char against scores\n" +
-                     to_text(fits_table(report, true), style) + "\n" + wrapped(summary(report), style.width, 0);
+  std::string text =
+      "Huang et al. 2024, \"Compression Represents Intelligence Linearly\" (arXiv:2404.09937v2): bits/char against "
+      "scores\n" +
+      to_text(fits_table(report, true), style) + "\n" + wrapped(summary(report), style.width, 0);
   for (const ReproducedFit& fit : report.fits) {
-    if (!fit.not_possible.empty()) text += wrapped("  not possible: " + fit.what + " (" + fit.source + "): " + fit.not_possible, style.width, 4);
+    if (!fit.not_possible.empty())
+      text += wrapped("  not possible: " + fit.what + " (" + fit.source + "): " + fit.not_possible, style.width, 4);
     else if (!fit.same_digits() && !fit.explained_by_rounding())
-      text += wrapped("  ! " + fit.what + " (" + fit.source + ", n = " + std::to_string(fit.n) + "): printed " + fixed(fit.printed_r, 3) + " and " +
-                          fixed(fit.printed_rmse, 3) + "; the tables allow r from " + fixed(fit.r_rounding->lo, 4) + " to " + fixed(fit.r_rounding->hi, 4) +
-                          ", RMSE from " + fixed(fit.rmse_rounding->lo, 4) + " to " + fixed(fit.rmse_rounding->hi, 4) +
-                          (fit.r_with_qwen ? ". With Qwen left in: " + fixed(*fit.r_with_qwen, 4) + " and " + fixed(*fit.rmse_with_qwen, 4) : ""), style.width, 4);
+      text += wrapped(
+          "  ! " + fit.what + " (" + fit.source + ", n = " + std::to_string(fit.n) + "): printed " +
+              fixed(fit.printed_r, 3) + " and " + fixed(fit.printed_rmse, 3) + "; the tables allow r from " +
+              fixed(fit.r_rounding->lo, 4) + " to " + fixed(fit.r_rounding->hi, 4) + ", RMSE from " +
+              fixed(fit.rmse_rounding->lo, 4) + " to " + fixed(fit.rmse_rounding->hi, 4) +
+              (fit.r_with_qwen
+                   ? ". With Qwen left in: " + fixed(*fit.r_with_qwen, 4) + " and " + fixed(*fit.rmse_with_qwen, 4)
+                   : ""),
+          style.width, 4);
   }
   text += "\nHow stable are the bits themselves?\n";
   for (const PublishedAgreement& a : report.agreements)
-    text += wrapped("  " + a.what + ": " + counted(static_cast<std::int64_t>(a.n), "model") + ", mean difference " + fixed(a.mean_difference, 4, true) +
-                        ", largest " + fixed(a.largest_difference, 4, true) + " (" + a.largest_model + "), order tau " + fixed(a.tau, 2), style.width, 4);
+    text += wrapped("  " + a.what + ": " + counted(static_cast<std::int64_t>(a.n), "model") + ", mean difference " +
+                        fixed(a.mean_difference, 4, true) + ", largest " + fixed(a.largest_difference, 4, true) + " (" +
+                        a.largest_model + "), order tau " + fixed(a.tau, 2),
+                    style.width, 4);
   return text + "\n" +
-         wrapped("* without Qwen 7b, 14b and 72b, as the paper fits maths. RMSE divides by n, scores on 0-1; overall is the mean of the three areas' means "
-                 "over the mean of the three bits/char. = both numbers as printed; ≈ the printed numbers lie within what is left open by tables with one decimal of a "
-                 "percent and three of bits/char (2,000 random tables that would be printed alike); ≠ they do not. Interval: Fisher's z, which takes models for "
-                 "independent; they are not.", style.width, 0);
+         wrapped(
+             "* without Qwen 7b, 14b and 72b, as the paper fits maths. RMSE divides by n, scores on 0-1; overall is "
+             "the mean of the three areas' means "
+             "over the mean of the three bits/char. = both numbers as printed; ≈ the printed numbers lie within what "
+             "is left open by tables with one decimal of a "
+             "percent and three of bits/char (2,000 random tables that would be printed alike); ≠ they do not. "
+             "Interval: Fisher's z, which takes models for "
+             "independent; they are not.",
+             style.width, 0);
 }
 
 std::string to_csv(const Huang2024& report) { return to_csv(fits_table(report, false)); }
 
 Json to_json(const Huang2024& report) {
-  Json json{{"schema", 1}, {"name", "huang2024"}, {"level", report.level}, {"fits", to_json(fits_table(report, false))}, {"agreements", Json::array()}};
+  Json json{{"schema", 1},
+            {"name", "huang2024"},
+            {"level", report.level},
+            {"fits", to_json(fits_table(report, false))},
+            {"agreements", Json::array()}};
   for (const PublishedAgreement& a : report.agreements)
-    json["agreements"].push_back({{"what", a.what}, {"n", a.n}, {"mean_difference", a.mean_difference}, {"largest_difference", a.largest_difference},
-                                  {"largest_model", a.largest_model}, {"tau", a.tau}});
+    json["agreements"].push_back({{"what", a.what},
+                                  {"n", a.n},
+                                  {"mean_difference", a.mean_difference},
+                                  {"largest_difference", a.largest_difference},
+                                  {"largest_model", a.largest_model},
+                                  {"tau", a.tau}});
   return json;
 }
 

@@ -20,11 +20,11 @@ struct ReproducedFit {
   std::string not_possible;  // why it cannot be computed; else empty
   std::size_t n = 0;
   std::optional<double> r, rmse;
-  std::optional<Interval> interval;                  // of r: Fisher's z
+  std::optional<Interval> interval;                   // of r: Fisher's z
   std::optional<Interval> r_rounding, rmse_rounding;  // what the tables' rounding leaves open
   std::optional<double> r_with_qwen, rmse_with_qwen;  // where the fit is without Qwen: what it were with it
 
-  bool same_digits() const;        // r and rmse, rounded as printed
+  bool same_digits() const;  // r and rmse, rounded as printed
   bool explained_by_rounding() const;
 };
 
@@ -43,8 +43,8 @@ struct Huang2024 {
   std::vector<PublishedAgreement> agreements;
 };
 
-// The paper's points: the overview (its first four panels: overall, then the areas knowledge, coding and maths) with its
-// benchmarks. Scores on 0-1. `without_qwen`: as the maths fit leaves out Qwen 7b, 14b and 72b.
+// The paper's points: the overview (its first four panels: overall, then the areas knowledge, coding and maths) with
+// its benchmarks. Scores on 0-1. `without_qwen`: as the maths fit leaves out Qwen 7b, 14b and 72b.
 ScoreJoin huang2024_join(bool without_qwen = false);
 
 Huang2024 reproduce_huang2024(double level);

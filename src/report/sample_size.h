@@ -1,4 +1,5 @@
-// How much text do I need? How the correlation with scores, and the order of the models, settle as characters accumulate.
+// How much text do I need? How the correlation with scores, and the order of the models, settle as characters
+// accumulate.
 #pragma once
 #include <string>
 #include <vector>

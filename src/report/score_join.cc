@@ -74,7 +74,8 @@ std::vector<Benchmark> benchmarks_of(std::vector<Score> scores, const Compressio
     for (const auto& entry : by_metric) metrics.push_back(entry.first);
     const std::string metric = chosen_metric(metrics, request.metric);
     if (metric.empty())
-      join.notes.push_back(key.second + " is left out: it has " + listed(metrics) + (request.metric.empty() ? "; choose with --metric" : ""));
+      join.notes.push_back(key.second + " is left out: it has " + listed(metrics) +
+                           (request.metric.empty() ? "; choose with --metric" : ""));
     else
       benchmarks.push_back({key.first, key.second, metric, std::move(by_metric[metric])});
   }
@@ -97,8 +98,8 @@ std::vector<std::string> corpora_of_area(const std::string& area, const Compress
   }
   if (has(area)) return {area};
   if (table.corpora.size() > 1)
-    join.notes.push_back("area " + area + " has no corpus of its name: its x is the mean over " + listed(table.corpora) +
-                         " (--area " + area + "=CORPUS chooses one)");
+    join.notes.push_back("area " + area + " has no corpus of its name: its x is the mean over " +
+                         listed(table.corpora) + " (--area " + area + "=CORPUS chooses one)");
   return table.corpora;
 }
 
@@ -118,7 +119,8 @@ std::optional<double> mean_over(const CompressionTable& table, const std::string
 // The metric asked for, or the one that the table has.
 CompressionMetric available_metric(const CompressionTable& table, CompressionMetric wanted, ScoreJoin& join) {
   const auto has = [&](CompressionMetric metric) {
-    return std::any_of(table.rows.begin(), table.rows.end(), [&](const Compression& row) { return row.value(metric).has_value(); });
+    return std::any_of(table.rows.begin(), table.rows.end(),
+                       [&](const Compression& row) { return row.value(metric).has_value(); });
   };
   if (has(wanted)) return wanted;
   for (const CompressionMetric other : {CompressionMetric::kBitsPerByte, CompressionMetric::kBitsPerChar,
@@ -127,7 +129,8 @@ CompressionMetric available_metric(const CompressionTable& table, CompressionMet
     join.notes.push_back("there is no " + metric_words(wanted) + ": x is " + metric_words(other));
     return other;
   }
-  throw Error(ErrorKind::kData, "no model has bits per byte, char or token, or a ratio", "score something first: lmbits eval");
+  throw Error(ErrorKind::kData, "no model has bits per byte, char or token, or a ratio",
+              "score something first: lmbits eval");
 }
 
 // ---- y ----
@@ -189,7 +192,8 @@ std::set<std::string> models_of(const std::vector<const Benchmark*>& benchmarks)
   return models;
 }
 
-std::optional<MeanScore> overall_score(const std::map<std::string, std::vector<const Benchmark*>>& areas, const std::string& model) {
+std::optional<MeanScore> overall_score(const std::map<std::string, std::vector<const Benchmark*>>& areas,
+                                       const std::string& model) {
   MeanScore mean;
   double squares = 0.0;
   bool errors = true;
@@ -212,9 +216,10 @@ void list_unmatched(const CompressionTable& table, const std::set<std::string>& 
   if (join.only_scores.size() < scored.size()) return;
   std::vector<std::string> known;
   for (const auto& entry : table.models) known.push_back(entry.first);
-  throw Error(ErrorKind::kData,
-              "no model is on both sides: scores are of " + listed(join.only_scores) + "; compression is of " + listed(known),
-              "--names FILE maps one to the other: a CSV file with the columns score_name, model");
+  throw Error(
+      ErrorKind::kData,
+      "no model is on both sides: scores are of " + listed(join.only_scores) + "; compression is of " + listed(known),
+      "--names FILE maps one to the other: a CSV file with the columns score_name, model");
 }
 
 }  // namespace
@@ -226,7 +231,8 @@ std::string chosen_metric(const std::vector<std::string>& metrics, const std::st
     return {};
   };
   if (!wanted.empty()) return first_named(wanted);
-  for (const char* name : {"acc_norm", "acc", "accuracy", "exact_match", "em", "quasi_exact_match", "pass@1", "f1", "f1_score", "score"}) {
+  for (const char* name :
+       {"acc_norm", "acc", "accuracy", "exact_match", "em", "quasi_exact_match", "pass@1", "f1", "f1_score", "score"}) {
     const std::string found = first_named(name);
     if (!found.empty()) return found;
   }
@@ -243,7 +249,8 @@ ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& s
     std::vector<std::string> known;
     for (const auto& entry : areas) known.push_back(entry.first);
     if (areas.count(given.first) == 0)
-      throw Error(ErrorKind::kUsage, "--area " + given.first + "=" + given.second + ": no score is of that area", suggestion(given.first, known));
+      throw Error(ErrorKind::kUsage, "--area " + given.first + "=" + given.second + ": no score is of that area",
+                  suggestion(given.first, known));
   }
   std::vector<const Benchmark*> every;
   for (const Benchmark& benchmark : benchmarks) every.push_back(&benchmark);
@@ -266,18 +273,21 @@ ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& s
     }
     overall.corpora.insert(overall.corpora.end(), panel.corpora.begin(), panel.corpora.end());
     const auto& its = members;
-    panels.push_back(maker.make(panel, models_of(its), [&](const std::string& model) { return mean_score(its, model); }));
+    panels.push_back(
+        maker.make(panel, models_of(its), [&](const std::string& model) { return mean_score(its, model); }));
     if (its.size() == 1) continue;
     for (const Benchmark* benchmark : its) {
       Panel one = panel;
       one.kind = PanelKind::kBenchmark;
       one.benchmark = benchmark->name;
       one.metric = benchmark->metric;
-      panels.push_back(maker.make(one, models_of({benchmark}), [&](const std::string& model) { return mean_score({benchmark}, model); }));
+      panels.push_back(maker.make(one, models_of({benchmark}),
+                                  [&](const std::string& model) { return mean_score({benchmark}, model); }));
     }
   }
   if (areas.size() > 1)
-    join.panels.push_back(maker.make(overall, scored, [&](const std::string& model) { return overall_score(areas, model); }));
+    join.panels.push_back(
+        maker.make(overall, scored, [&](const std::string& model) { return overall_score(areas, model); }));
   join.panels.insert(join.panels.end(), panels.begin(), panels.end());
   return join;
 }

@@ -44,21 +44,22 @@ struct Panel {
 
 struct ScoreJoin {
   CompressionMetric by = CompressionMetric::kBitsPerByte;  // what x is
-  std::vector<Panel> panels;             // overall, then each area, followed by its benchmarks where they are several
+  std::vector<Panel> panels;  // overall, then each area, followed by its benchmarks where they are several
   std::vector<std::string> areas;
   std::vector<std::string> only_scores;  // names of models without compression
   std::vector<std::string> only_compression;
   std::vector<std::string> notes;
 };
 
-// The metric that stands for a benchmark: `wanted`, else the first there is of acc_norm, acc, accuracy, exact_match (any
-// filter), em, quasi_exact_match, pass@1, f1, f1_score, score; else its only one. Empty where none is.
+// The metric that stands for a benchmark: `wanted`, else the first there is of acc_norm, acc, accuracy, exact_match
+// (any filter), em, quasi_exact_match, pass@1, f1, f1_score, score; else its only one. Empty where none is.
 std::string chosen_metric(const std::vector<std::string>& metrics, const std::string& wanted);
 
-// Scores without an area are of the area whose corpus' name their benchmark's name holds ("cloze_code": code), or of one
-// area "all". An area's corpus is `corpus_of_area`'s, the one of its name, the only one, or the mean of all. A model
-// counts in a panel where it has everything the panel's means need. Throws Error(kData) where no model is on both sides,
-// and for two different values of one model, benchmark and metric; Error(kUsage) for corpora and areas that are not there.
+// Scores without an area are of the area whose corpus' name their benchmark's name holds ("cloze_code": code), or of
+// one area "all". An area's corpus is `corpus_of_area`'s, the one of its name, the only one, or the mean of all. A
+// model counts in a panel where it has everything the panel's means need. Throws Error(kData) where no model is on both
+// sides, and for two different values of one model, benchmark and metric; Error(kUsage) for corpora and areas that are
+// not there.
 ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& scores, const JoinRequest& request);
 
 // The points of `area`'s mean score over another corpus: the mismatched picture.

@@ -25,18 +25,16 @@ struct Sample {
 using Numbers = std::array<double, kNumbers>;
 
 std::array<Estimate Association::*, kNumbers> members() {
-  return {&Association::pearson,         &Association::spearman, &Association::kendall,
-          &Association::slope,           &Association::intercept, &Association::rmse,
-          &Association::r_squared,       &Association::theil_sen_slope,
-          &Association::theil_sen_intercept};
+  return {&Association::pearson,   &Association::spearman,        &Association::kendall,
+          &Association::slope,     &Association::intercept,       &Association::rmse,
+          &Association::r_squared, &Association::theil_sen_slope, &Association::theil_sen_intercept};
 }
 
 Numbers numbers_of(const Sample& sample) {
   Numbers numbers;
   numbers.fill(kNaN);
   const std::array kinds = {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall};
-  for (std::size_t k = 0; k < kinds.size(); ++k)
-    numbers[k] = correlation(kinds[k], sample.x, sample.y).value_or(kNaN);
+  for (std::size_t k = 0; k < kinds.size(); ++k) numbers[k] = correlation(kinds[k], sample.x, sample.y).value_or(kNaN);
   if (const std::optional<LinearFit> fit = fit_line(sample.x, sample.y)) {
     numbers[3] = fit->slope;
     numbers[4] = fit->intercept;

@@ -19,9 +19,9 @@ struct AssociationOptions {
   int n_threads = 1;
 };
 
-// A number and its intervals at one level. `formula` is Fisher's z for a correlation, Student's t for the line, Sen's for
-// Theil-Sen's slope, and none for the others. The bootstraps draw points, `clusters` whole clusters of points (percentile);
-// none under 5 points or 4 clusters, where a bootstrap interval means nothing.
+// A number and its intervals at one level. `formula` is Fisher's z for a correlation, Student's t for the line, Sen's
+// for Theil-Sen's slope, and none for the others. The bootstraps draw points, `clusters` whole clusters of points
+// (percentile); none under 5 points or 4 clusters, where a bootstrap interval means nothing.
 struct Estimate {
   std::optional<double> value;
   std::optional<Interval> formula, bca, percentile, clusters;

@@ -12,7 +12,7 @@
 namespace lmbits {
 namespace {
 
-constexpr std::size_t kEnumerateUpTo = 9;    // 362,880 pairings
+constexpr std::size_t kEnumerateUpTo = 9;     // 362,880 pairings
 constexpr std::size_t kRecurrenceUpTo = 100;  // of Kendall's: n^2 / 2 numbers of inversions
 
 double mean(std::span<const double> values) {
@@ -41,7 +41,8 @@ std::optional<double> pearson(std::span<const double> x, std::span<const double>
   return std::isfinite(r) ? std::optional(std::clamp(r, -1.0, 1.0)) : std::nullopt;
 }
 
-// Concordant minus discordant pairs. Without branches, so that it is vectorised: permutation tests spend their time here.
+// Concordant minus discordant pairs. Without branches, so that it is vectorised: permutation tests spend their time
+// here.
 double kendall_score(std::span<const double> x, std::span<const double> y) {
   int score = 0;
   for (std::size_t i = 1; i < x.size(); ++i) {
@@ -182,7 +183,8 @@ std::optional<double> partial_correlation(std::span<const double> x, std::span<c
 
 std::optional<Interval> fisher_z_interval(Correlation kind, double r, std::size_t n, double level,
                                           std::size_t n_controls) {
-  const double df = static_cast<double>(n) - (kind == Correlation::kKendall ? 4.0 : 3.0) - static_cast<double>(n_controls);
+  const double df =
+      static_cast<double>(n) - (kind == Correlation::kKendall ? 4.0 : 3.0) - static_cast<double>(n_controls);
   if (df <= 0.0 || !(std::abs(r) < 1.0)) return std::nullopt;
   const double factor = kind == Correlation::kPearson    ? 1.0
                         : kind == Correlation::kSpearman ? 1.0 + 0.5 * r * r
@@ -200,7 +202,8 @@ std::optional<double> pearson_t_test(double r, std::size_t n) {
 std::optional<PermutationTest> permutation_test(Correlation kind, std::span<const double> x, std::span<const double> y,
                                                 std::int64_t n_permutations, std::uint64_t seed) {
   if (!correlation(kind, x, y)) return std::nullopt;
-  const bool has_recurrence = kind == Correlation::kKendall && x.size() <= kRecurrenceUpTo && !has_ties(x) && !has_ties(y);
+  const bool has_recurrence =
+      kind == Correlation::kKendall && x.size() <= kRecurrenceUpTo && !has_ties(x) && !has_ties(y);
   if (has_recurrence) return PermutationTest{kendall_exact_p(x.size(), kendall_score(x, y)), true, 0};
   const PairingStatistic statistic(kind, x, y);
   return x.size() <= kEnumerateUpTo ? enumerate(statistic) : draw(statistic, n_permutations, seed);

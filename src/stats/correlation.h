@@ -41,7 +41,7 @@ std::optional<double> pearson_t_test(double r, std::size_t n);
 // correlation is as far from 0 as the one observed.
 struct PermutationTest {
   double p = 1.0;
-  bool exact = false;                // all pairings were counted, else some were drawn
+  bool exact = false;               // all pairings were counted, else some were drawn
   std::int64_t n_permutations = 0;  // counted or drawn; 0: Kendall's, counted by recurrence
 };
 

@@ -28,7 +28,8 @@ double share_below(const std::vector<double>& a, const std::vector<double>& b) {
 
 std::vector<double> resampled(std::span<const double> values, Random& random) {
   std::vector<double> drawn;
-  for (std::size_t i = 0; i < values.size(); ++i) drawn.push_back(values[random.below(static_cast<std::uint32_t>(values.size()))]);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    drawn.push_back(values[random.below(static_cast<std::uint32_t>(values.size()))]);
   std::sort(drawn.begin(), drawn.end());
   return drawn;
 }
@@ -39,13 +40,14 @@ double min_k_bits(std::span<const double> bits, double share) {
   LMBITS_CHECK(!bits.empty());
   std::vector<double> dearest(bits.begin(), bits.end());
   const auto n = std::max<std::size_t>(1, static_cast<std::size_t>(share * static_cast<double>(bits.size())));
-  std::nth_element(dearest.begin(), dearest.begin() + static_cast<std::ptrdiff_t>(n - 1), dearest.end(), std::greater<>());
+  std::nth_element(dearest.begin(), dearest.begin() + static_cast<std::ptrdiff_t>(n - 1), dearest.end(),
+                   std::greater<>());
   dearest.resize(n);
   return mean(dearest);
 }
 
-SampleComparison compare_samples(std::span<const double> a, std::span<const double> b, double level, std::int64_t n_resamples,
-                                 std::uint64_t seed) {
+SampleComparison compare_samples(std::span<const double> a, std::span<const double> b, double level,
+                                 std::int64_t n_resamples, std::uint64_t seed) {
   LMBITS_CHECK(!a.empty() && !b.empty());
   std::vector<double> sorted_a(a.begin(), a.end()), sorted_b(b.begin(), b.end());
   std::sort(sorted_a.begin(), sorted_a.end());
@@ -59,9 +61,11 @@ SampleComparison compare_samples(std::span<const double> a, std::span<const doub
     shares.push_back(share_below(drawn_a, drawn_b));
   }
   result.difference_interval =
-      bootstrap_interval(std::move(differences), result.difference, 0.0, level, IntervalMethod::kPercentile).value_or(Interval{result.difference, result.difference});
+      bootstrap_interval(std::move(differences), result.difference, 0.0, level, IntervalMethod::kPercentile)
+          .value_or(Interval{result.difference, result.difference});
   result.share_interval =
-      bootstrap_interval(std::move(shares), result.share_below, 0.0, level, IntervalMethod::kPercentile).value_or(Interval{result.share_below, result.share_below});
+      bootstrap_interval(std::move(shares), result.share_below, 0.0, level, IntervalMethod::kPercentile)
+          .value_or(Interval{result.share_below, result.share_below});
   return result;
 }
 

@@ -21,7 +21,7 @@ struct SampleComparison {
   Interval difference_interval{0.0, 0.0}, share_interval{0.0, 0.0};
 };
 
-SampleComparison compare_samples(std::span<const double> a, std::span<const double> b, double level, std::int64_t n_resamples,
-                                 std::uint64_t seed);
+SampleComparison compare_samples(std::span<const double> a, std::span<const double> b, double level,
+                                 std::int64_t n_resamples, std::uint64_t seed);
 
 }  // namespace lmbits

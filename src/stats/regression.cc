@@ -123,8 +123,8 @@ std::vector<Influence> influences(std::span<const double> x, std::span<const dou
     point.residual = y[i] - fit->at(x[i]);
     point.leverage = 1.0 / static_cast<double>(fit->n) + d * d / fit->x_ss;
     const double rest = 1.0 - point.leverage;
-    const double cook = point.residual * point.residual * point.leverage /
-                        (2.0 * fit->residual_sd * fit->residual_sd * rest * rest);
+    const double cook =
+        point.residual * point.residual * point.leverage / (2.0 * fit->residual_sd * fit->residual_sd * rest * rest);
     if (std::isfinite(cook) && rest > 1e-12) point.cooks_distance = cook;
     const std::vector<double> others_x = without(x, i), others_y = without(y, i);
     if (const std::optional<LinearFit> others = fit_line(others_x, others_y)) {

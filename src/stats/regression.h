@@ -14,12 +14,12 @@ struct LinearFit {
   std::size_t n = 0;
   double slope = 0.0, intercept = 0.0;
   double r_squared = 0.0;
-  double rmse = 0.0;         // sqrt(SS_residual / n), as Huang et al. 2024 print it
-  double residual_sd = 0.0;  // sqrt(SS_residual / (n - 2)); NaN with two points
+  double rmse = 0.0;                // sqrt(SS_residual / n), as Huang et al. 2024 print it
+  double residual_sd = 0.0;         // sqrt(SS_residual / (n - 2)); NaN with two points
   double x_mean = 0.0, x_ss = 0.0;  // mean of x, and sum of (x - mean)^2
 
   double at(double x) const { return intercept + slope * x; }
-  double slope_error() const;      // standard errors
+  double slope_error() const;  // standard errors
   double intercept_error() const;
 };
 
@@ -37,11 +37,11 @@ std::optional<Interval> prediction_interval(const LinearFit& fit, double x, doub
 // What one point does to the line.
 struct Influence {
   double residual = 0.0;
-  double leverage = 0.0;                          // 1 / n + (x - mean)^2 / x_ss
-  std::optional<double> cooks_distance;           // Cook 1977, doi:10.1080/00401706.1977.10489493
-  std::optional<double> predicted;                // by the line through the other points
-  std::optional<Interval> prediction;             // its interval for a new point
-  std::optional<double> pearson_without;          // r of the other points
+  double leverage = 0.0;                  // 1 / n + (x - mean)^2 / x_ss
+  std::optional<double> cooks_distance;   // Cook 1977, doi:10.1080/00401706.1977.10489493
+  std::optional<double> predicted;        // by the line through the other points
+  std::optional<Interval> prediction;     // its interval for a new point
+  std::optional<double> pearson_without;  // r of the other points
 };
 std::vector<Influence> influences(std::span<const double> x, std::span<const double> y, double level);
 

@@ -62,7 +62,8 @@ Path walk(const PairedUnits& units, std::span<const double> y, const std::vector
           const Prefixes& prefixes, Random random) {
   std::vector<std::size_t> order(units.weight.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random.below(static_cast<std::uint32_t>(i + 1))]);
+  for (std::size_t i = order.size() - 1; i > 0; --i)
+    std::swap(order[i], order[random.below(static_cast<std::uint32_t>(i + 1))]);
   Path path;
   std::vector<double> bits(units.bits.size(), 0.0);
   double weight = 0.0;
@@ -94,7 +95,8 @@ std::vector<double> column(const std::vector<Path>& paths, std::vector<double> P
   return values;
 }
 
-std::optional<Interval> resampled_r(const PairedUnits& units, std::span<const double> y, double r, const SettlingOptions& options) {
+std::optional<Interval> resampled_r(const PairedUnits& units, std::span<const double> y, double r,
+                                    const SettlingOptions& options) {
   const Resamples resamples = resample(units, options.n_resamples, options.seed, 0, options.n_threads);
   std::vector<double> replicates;
   for (std::size_t b = 0; b < resamples.weight.size(); ++b) {
@@ -120,7 +122,8 @@ Settling settle(const PairedUnits& units, std::span<const double> y, const Settl
   const Prefixes prefixes = prefixes_of(units.weight.size());
   std::vector<Path> paths(static_cast<std::size_t>(options.n_orders));
   parallel_for(options.n_orders, options.n_threads, [&](std::int64_t k) {
-    paths[static_cast<std::size_t>(k)] = walk(units, scores, final_values, prefixes, Random(options.seed, static_cast<std::uint64_t>(k)));
+    paths[static_cast<std::size_t>(k)] =
+        walk(units, scores, final_values, prefixes, Random(options.seed, static_cast<std::uint64_t>(k)));
   });
   for (const std::size_t i : prefixes.shown) {
     const std::vector<double> weights = column(paths, &Path::weight, i);
@@ -132,9 +135,11 @@ Settling settle(const PairedUnits& units, std::span<const double> y, const Settl
   }
   std::vector<double> order_settled, r_settled;
   for (const Path& path : paths) {
-    order_settled.push_back(settled_at(path, [&](std::size_t i) { return path.tau[i] >= 1.0 - options.tau_tolerance; }));
+    order_settled.push_back(
+        settled_at(path, [&](std::size_t i) { return path.tau[i] >= 1.0 - options.tau_tolerance; }));
     if (result.r)
-      r_settled.push_back(settled_at(path, [&](std::size_t i) { return std::abs(path.r[i] - *result.r) <= options.r_tolerance; }));
+      r_settled.push_back(
+          settled_at(path, [&](std::size_t i) { return std::abs(path.r[i] - *result.r) <= options.r_tolerance; }));
   }
   result.order_settled = spread_of(std::move(order_settled), options.level);
   if (!result.r) return result;

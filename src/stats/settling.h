@@ -37,12 +37,13 @@ struct Settling {
   std::vector<SettlingPoint> curve;  // powers of two of a unit, and all
   std::optional<Spread> r_settled;   // weight after which r has settled
   Spread order_settled;
-  std::optional<Interval> r_by_text;  // percentile interval of r over resampled text: what other text of this kind and size would do
+  std::optional<Interval>
+      r_by_text;  // percentile interval of r over resampled text: what other text of this kind and size would do
 };
 
 // `y` are the models' scores; empty: the order alone. Orders end at all of the text, where every number is settled by
-// definition: a settling point beyond half of the text says that there is too little text to tell. Needs two models, two
-// units.
+// definition: a settling point beyond half of the text says that there is too little text to tell. Needs two models,
+// two units.
 Settling settle(const PairedUnits& units, std::span<const double> y, const SettlingOptions& options);
 
 }  // namespace lmbits

@@ -24,8 +24,10 @@ struct Importer {
   void add(Score score) {
     score.source = source;
     const auto area = options.areas.find(score.benchmark);
-    if (area != options.areas.end()) score.area = area->second;
-    else if (score.area.empty()) score.area = options.area;
+    if (area != options.areas.end())
+      score.area = area->second;
+    else if (score.area.empty())
+      score.area = options.area;
     result.scores.push_back(std::move(score));
   }
 };
@@ -65,7 +67,8 @@ std::string text_or(const Json& object, const char* key, const std::string& othe
 const Json& object_at(const Importer& importer, const Json& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end()) importer.refuse(std::string("\"") + key + "\"", "is missing");
-  if (!found->is_object()) importer.refuse(std::string("\"") + key + "\"", "is " + found->dump().substr(0, 40) + ", not an object");
+  if (!found->is_object())
+    importer.refuse(std::string("\"") + key + "\"", "is " + found->dump().substr(0, 40) + ", not an object");
   return *found;
 }
 
@@ -142,10 +145,13 @@ void import_lm_eval_task(Importer& importer, const Json& json, const std::string
   if (!result.is_object()) importer.refuse("results." + task, "is " + result.dump().substr(0, 40) + ", not an object");
   const bool old_style = std::none_of(result.items().begin(), result.items().end(),
                                       [](const auto& item) { return item.key().find(',') != std::string::npos; });
-  static const std::set<std::string> kNoMetric = {"alias", "sample_len", "bypass", "name", "sample_count", "samples", "groups"};
+  static const std::set<std::string> kNoMetric = {"alias",        "sample_len", "bypass", "name",
+                                                  "sample_count", "samples",    "groups"};
   for (const auto& [key, value] : result.items()) {
     const MetricKey metric = split_key(key);
-    if (kNoMetric.count(metric.metric) > 0 || metric.metric.ends_with("_stderr") || (!old_style && key.find(',') == std::string::npos)) continue;
+    if (kNoMetric.count(metric.metric) > 0 || metric.metric.ends_with("_stderr") ||
+        (!old_style && key.find(',') == std::string::npos))
+      continue;
     const std::optional<double> number = number_at(importer, "results." + task + "." + key, value);
     if (!number || !std::isfinite(*number)) {
       importer.leave_out(task + " " + metric.name() + ": no value");
@@ -166,18 +172,23 @@ std::string model_or_refuse(const Importer& importer, const std::string& found, 
 }
 
 void import_lm_eval(Importer& importer, const Json& json) {
-  const std::string model = model_or_refuse(importer, lm_eval_model(json), "neither \"model_name\" nor \"config\".\"model_args\"");
+  const std::string model =
+      model_or_refuse(importer, lm_eval_model(json), "neither \"model_name\" nor \"config\".\"model_args\"");
   const Json& results = object_at(importer, json, "results");
   const std::set<std::string> parts = importer.options.subtasks ? std::set<std::string>() : parts_of_groups(json);
   std::size_t n_parts = 0;
   for (const auto& [task, result] : results.items()) {
-    if (parts.count(task) > 0) ++n_parts;
-    else import_lm_eval_task(importer, json, model, task, result);
+    if (parts.count(task) > 0)
+      ++n_parts;
+    else
+      import_lm_eval_task(importer, json, model, task, result);
   }
   const Json groups = json.value("groups", Json::object());
   for (const auto& [group, result] : groups.items())
     if (!results.contains(group)) import_lm_eval_task(importer, json, model, group, result);
-  if (n_parts > 0) importer.leave_out(std::to_string(n_parts) + " parts of groups that have a score of their own (--subtasks takes them)");
+  if (n_parts > 0)
+    importer.leave_out(std::to_string(n_parts) +
+                       " parts of groups that have a score of their own (--subtasks takes them)");
 }
 
 // ---- lighteval ----
@@ -191,8 +202,10 @@ struct LightevalTask {
 LightevalTask lighteval_task(const std::string& key) {
   std::vector<std::string> fields(1);
   for (const char c : key) {
-    if (c == '|') fields.emplace_back();
-    else fields.back() += c;
+    if (c == '|')
+      fields.emplace_back();
+    else
+      fields.back() += c;
   }
   const bool first_is_task =
       fields.size() == 1 || (fields.size() == 2 && fields[1].find_first_not_of("0123456789") == std::string::npos);
@@ -208,7 +221,8 @@ LightevalTask lighteval_task(const std::string& key) {
 std::optional<std::int64_t> lighteval_n(const Json& json, const std::string& key) {
   const Json tasks = json.value("config_tasks", Json::object());
   if (!tasks.is_object()) return std::nullopt;
-  for (std::string name = key; !name.empty(); name = name.substr(0, name.rfind('|') == std::string::npos ? 0 : name.rfind('|'))) {
+  for (std::string name = key; !name.empty();
+       name = name.substr(0, name.rfind('|') == std::string::npos ? 0 : name.rfind('|'))) {
     if (!tasks.contains(name) || !tasks[name].is_object()) continue;
     for (const char* count : {"effective_num_docs", "original_num_docs"}) {
       const Json n = tasks[name].value(count, Json());
@@ -250,7 +264,8 @@ void import_lighteval(Importer& importer, const Json& json) {
       }
       Score score{model, task.name, {}, metric, *number, lighteval_n(json, key), std::nullopt, {}};
       if (result.contains(metric + "_stderr"))
-        score.standard_error = number_at(importer, "results." + key + "." + metric + "_stderr", result[metric + "_stderr"]);
+        score.standard_error =
+            number_at(importer, "results." + key + "." + metric + "_stderr", result[metric + "_stderr"]);
       importer.add(std::move(score));
     }
   }
@@ -261,11 +276,26 @@ void import_lighteval(Importer& importer, const Json& json) {
 
 // HELM's statistics hold run times and token counts too; these are the ones that say how good an answer is.
 const std::set<std::string>& helm_metrics() {
-  static const std::set<std::string> names = {
-      "exact_match", "quasi_exact_match", "prefix_exact_match", "quasi_prefix_exact_match", "f1_score", "rouge_1",
-      "rouge_2", "rouge_l", "bleu_1", "bleu_4", "math_equiv", "math_equiv_chain_of_thought", "code_eval_acc", "pass",
-      "classification_macro_f1", "classification_micro_f1", "RR@10", "NDCG@10", "final_number_exact_match",
-      "chain_of_thought_correctness"};
+  static const std::set<std::string> names = {"exact_match",
+                                              "quasi_exact_match",
+                                              "prefix_exact_match",
+                                              "quasi_prefix_exact_match",
+                                              "f1_score",
+                                              "rouge_1",
+                                              "rouge_2",
+                                              "rouge_l",
+                                              "bleu_1",
+                                              "bleu_4",
+                                              "math_equiv",
+                                              "math_equiv_chain_of_thought",
+                                              "code_eval_acc",
+                                              "pass",
+                                              "classification_macro_f1",
+                                              "classification_micro_f1",
+                                              "RR@10",
+                                              "NDCG@10",
+                                              "final_number_exact_match",
+                                              "chain_of_thought_correctness"};
   return names;
 }
 
@@ -303,7 +333,8 @@ void import_helm(Importer& importer, const Json& json) {
       if (!json[i].is_object() || !json[i].contains("name") || !json[i]["name"].is_object())
         importer.refuse(at + ".name", "is missing or no object");
       const Json& name = json[i]["name"];
-      if (text_or(name, "split") != wanted || name.contains("perturbation") || (!split.empty() && split != wanted)) continue;
+      if (text_or(name, "split") != wanted || name.contains("perturbation") || (!split.empty() && split != wanted))
+        continue;
       const std::string metric = text_or(name, "name");
       if (metric != "num_instances" && helm_metrics().count(metric) == 0) continue;
       const std::optional<double> mean = number_at(importer, at + ".mean", json[i].value("mean", Json()));
@@ -361,7 +392,14 @@ void import_opencompass(Importer& importer, const CsvTable& table) {
       }
       const std::string& metric = row.cells[2];
       const std::string model = importer.options.model.empty() ? table.columns[c] : importer.options.model;
-      importer.add({model, row.cells[0], {}, metric, is_share(metric) ? *value / 100.0 : *value, std::nullopt, std::nullopt, {}});
+      importer.add({model,
+                    row.cells[0],
+                    {},
+                    metric,
+                    is_share(metric) ? *value / 100.0 : *value,
+                    std::nullopt,
+                    std::nullopt,
+                    {}});
     }
   }
 }
@@ -370,9 +408,10 @@ std::string cell_or(const CsvRow& row, std::optional<std::size_t> column, const 
   return column && !row.cells[*column].empty() ? row.cells[*column] : otherwise;
 }
 
-void import_long(Importer& importer, const CsvTable& table, std::size_t model, std::size_t benchmark, std::size_t value) {
-  const auto metric = find_any(table, {"metric"}), area = find_any(table, {"area"}), n = find_any(table, {"n", "n_questions"}),
-             error = find_any(table, {"stderr", "standard_error", "se"});
+void import_long(Importer& importer, const CsvTable& table, std::size_t model, std::size_t benchmark,
+                 std::size_t value) {
+  const auto metric = find_any(table, {"metric"}), area = find_any(table, {"area"}),
+             n = find_any(table, {"n", "n_questions"}), error = find_any(table, {"stderr", "standard_error", "se"});
   const double scale = importer.options.percent ? 0.01 : 1.0;
   for (const CsvRow& row : table.rows) {
     const std::optional<double> number = csv_number(table, row, value);
@@ -382,8 +421,8 @@ void import_long(Importer& importer, const CsvTable& table, std::size_t model, s
       importer.leave_out(row.cells[benchmark] + " of " + row.cells[model] + ": no value");
       continue;
     }
-    Score score{row.cells[model], row.cells[benchmark], cell_or(row, area, ""), cell_or(row, metric, "score"), *number * scale,
-                std::nullopt, std::nullopt, {}};
+    Score score{row.cells[model], row.cells[benchmark], cell_or(row, area, ""), cell_or(row, metric, "score"),
+                *number * scale,  std::nullopt,         std::nullopt,           {}};
     if (n)
       if (const auto questions = csv_number(table, row, *n)) score.n = std::llround(*questions);
     if (error)
@@ -394,7 +433,8 @@ void import_long(Importer& importer, const CsvTable& table, std::size_t model, s
 
 bool is_no_benchmark(const std::string& column) {
   const std::string name = lower_case(column);
-  static const std::set<std::string> kOthers = {"average", "avg", "mean", "overall", "family", "cluster", "parameters", "params", "n"};
+  static const std::set<std::string> kOthers = {"average", "avg",        "mean",   "overall", "family",
+                                                "cluster", "parameters", "params", "n"};
   for (const char* prefix : {"bpc", "bpb", "bits_per_", "ratio"})
     if (name.starts_with(prefix)) return true;
   return kOthers.count(name) > 0;
@@ -410,8 +450,11 @@ void import_wide(Importer& importer, const CsvTable& table, std::size_t model) {
     }
     for (const CsvRow& row : table.rows) {
       const std::optional<double> number = csv_number(table, row, c);
-      if (number) importer.add({row.cells[model], table.columns[c], {}, "score", *number * scale, std::nullopt, std::nullopt, {}});
-      else importer.leave_out(table.columns[c] + " of " + row.cells[model] + ": no value");
+      if (number)
+        importer.add(
+            {row.cells[model], table.columns[c], {}, "score", *number * scale, std::nullopt, std::nullopt, {}});
+      else
+        importer.leave_out(table.columns[c] + " of " + row.cells[model] + ": no value");
     }
   }
 }
@@ -419,9 +462,13 @@ void import_wide(Importer& importer, const CsvTable& table, std::size_t model) {
 void import_csv(Importer& importer, const CsvTable& table) {
   const auto model = find_any(table, {"model", "name"}), benchmark = find_any(table, {"benchmark", "task", "dataset"}),
              value = find_any(table, {"value", "score"});
-  if (!model) importer.refuse("the header", "has no column \"model\"", "long: model, benchmark, value; wide: model, a column a benchmark");
-  if (benchmark && value) import_long(importer, table, *model, *benchmark, *value);
-  else import_wide(importer, table, *model);
+  if (!model)
+    importer.refuse("the header", "has no column \"model\"",
+                    "long: model, benchmark, value; wide: model, a column a benchmark");
+  if (benchmark && value)
+    import_long(importer, table, *model, *benchmark, *value);
+  else
+    import_wide(importer, table, *model);
   const auto largest = std::max_element(importer.result.scores.begin(), importer.result.scores.end(),
                                         [](const Score& a, const Score& b) { return a.value < b.value; });
   if (!importer.options.percent && largest != importer.result.scores.end() && largest->value > 1.0)
@@ -443,9 +490,10 @@ std::string format_of(std::string_view text, const std::string& source) {
   const Json json = Json::parse(without_nan(text), nullptr, /*allow_exceptions=*/false);
   if (json.is_object() && json.contains("config_general")) return "lighteval";
   if (json.is_object() && json.contains("results")) return "lm-eval";
-  throw Error(ErrorKind::kData,
-              source + (json.is_discarded() ? " is neither JSON nor CSV" : " has neither \"results\" nor \"config_general\""),
-              "see lmbits scores import --help for the formats");
+  throw Error(
+      ErrorKind::kData,
+      source + (json.is_discarded() ? " is neither JSON nor CSV" : " has neither \"results\" nor \"config_general\""),
+      "see lmbits scores import --help for the formats");
 }
 
 Json parse_or_refuse(const Importer& importer, std::string_view text) {
@@ -482,8 +530,10 @@ ImportedScores import_scores(std::string_view text, const std::string& source, c
     const CsvTable table = parse_csv(text, source);
     if (format == "opencompass" && !is_opencompass(table))
       importer.refuse("the header", "is not dataset, version, metric, mode, MODEL ...");
-    if (format == "opencompass") import_opencompass(importer, table);
-    else import_csv(importer, table);
+    if (format == "opencompass")
+      import_opencompass(importer, table);
+    else
+      import_csv(importer, table);
   } else {
     throw Error(ErrorKind::kUsage, "unknown format " + format, suggestion(format, import_formats()));
   }

@@ -19,8 +19,8 @@ struct ImportOptions {
 };
 
 struct ImportedScores {
-  std::string format;             // what the file was taken for
-  std::vector<Score> scores;      // in the file's order
+  std::string format;                 // what the file was taken for
+  std::vector<Score> scores;          // in the file's order
   std::vector<std::string> left_out;  // what was not imported, and why: one text a thing
 };
 
@@ -33,10 +33,10 @@ const std::vector<std::string>& import_formats();
 //   helm         stats.json; model and benchmark from the folder's name ("mmlu:subject=law,model=gpt2"), else `options`
 //   opencompass  summary CSV: dataset, version, metric, mode, a column a model; percents
 //   csv          long (model, benchmark or task, value or score, and maybe metric, area, n, stderr), or wide (model, a
-//                column a benchmark; columns "average", "family", "parameters" and bits per something are no benchmarks)
+//                column a benchmark; "average", "family", "parameters" and bits per something are no benchmarks)
 //   jsonl        lmbits' own
-// `source` is the file's path. "N/A", NaN and null are left out and named. Throws Error(kData) that names the key or the
-// line for anything else that is not what the format says, and where a file is of no known format.
+// `source` is the file's path. "N/A", NaN and null are left out and named. Throws Error(kData) that names the key or
+// the line for anything else that is not what the format says, and where a file is of no known format.
 ImportedScores import_scores(std::string_view text, const std::string& source, const ImportOptions& options);
 
 }  // namespace lmbits

@@ -10,7 +10,8 @@ namespace {
 constexpr int kSchema = 1;
 
 [[noreturn]] void refuse(const std::string& where, const std::string& key, const Json& value, const char* wanted) {
-  throw Error(ErrorKind::kData, where + ": \"" + key + "\" is " + (value.is_null() ? "missing" : value.dump()) + ", not " + wanted,
+  throw Error(ErrorKind::kData,
+              where + ": \"" + key + "\" is " + (value.is_null() ? "missing" : value.dump()) + ", not " + wanted,
               "docs/formats.md describes a line of scores");
 }
 
@@ -71,10 +72,13 @@ std::vector<Score> parse_scores(std::string_view jsonl, const std::string& sourc
     if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const std::string where = source + ", line " + std::to_string(number);
     const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!line.is_object()) throw Error(ErrorKind::kData, where + " is not a JSON object", "a line of scores is {\"model\": ...}");
+    if (!line.is_object())
+      throw Error(ErrorKind::kData, where + " is not a JSON object", "a line of scores is {\"model\": ...}");
     if (line.value("schema", Json(kSchema)) != Json(kSchema))
-      throw Error(ErrorKind::kData, where + ": \"schema\" is " + line["schema"].dump() + ", this program reads " + std::to_string(kSchema),
-                  "import the scores again");
+      throw Error(
+          ErrorKind::kData,
+          where + ": \"schema\" is " + line["schema"].dump() + ", this program reads " + std::to_string(kSchema),
+          "import the scores again");
     const Json value = line.value("value", Json());
     if (line.contains("value") && value.is_null()) continue;
     if (!value.is_number() || !std::isfinite(value.get<double>())) refuse(where, "value", value, "a number");

@@ -12,10 +12,10 @@ namespace lmbits {
 
 struct Score {
   std::string model, benchmark;
-  std::string area;    // what the benchmark is about ("code"); empty: not said
-  std::string metric;  // "acc", "acc_norm", "exact_match,strict-match" ...
-  double value = 0.0;  // in the metric's own unit; shares are in [0, 1], never percent
-  std::optional<std::int64_t> n;        // questions
+  std::string area;                      // what the benchmark is about ("code"); empty: not said
+  std::string metric;                    // "acc", "acc_norm", "exact_match,strict-match" ...
+  double value = 0.0;                    // in the metric's own unit; shares are in [0, 1], never percent
+  std::optional<std::int64_t> n;         // questions
   std::optional<double> standard_error;  // of the value, over questions
   std::string source;                    // the file or program it comes from; empty: not said
 };

@@ -21,7 +21,8 @@ std::string refusal(const std::string& text) {
 }
 
 TEST(Csv, ReadsWhatSpreadsheetsWrite) {
-  const CsvTable table = parse_csv("\xEF\xBB\xBFmodel, a ,\"b,c\"\r\n\"x \"\"1\"\"\", 1.5 ,\"two\nlines\"\r\n\r\n y ,,2\r\n", "f.csv");
+  const CsvTable table =
+      parse_csv("\xEF\xBB\xBFmodel, a ,\"b,c\"\r\n\"x \"\"1\"\"\", 1.5 ,\"two\nlines\"\r\n\r\n y ,,2\r\n", "f.csv");
   EXPECT_EQ(table.columns, (std::vector<std::string>{"model", "a", "b,c"}));
   ASSERT_EQ(table.rows.size(), 2u);
   EXPECT_EQ(table.rows[0].cells, (std::vector<std::string>{"x \"1\"", "1.5", "two\nlines"}));

@@ -26,7 +26,8 @@ const ReproducedFit& fit_of(const std::string& what) {
 }
 
 TEST(Huang2024, GetsTheHeadlinesToThePrintedDigits) {
-  for (const char* what : {"overall", "knowledge average", "coding average", "math average", "knowledge average on python", "knowledge mmlu_default_style"})
+  for (const char* what : {"overall", "knowledge average", "coding average", "math average",
+                           "knowledge average on python", "knowledge mmlu_default_style"})
     EXPECT_TRUE(fit_of(what).same_digits()) << what;
   EXPECT_EQ(fit_of("overall").n, 19u);
   EXPECT_EQ(fit_of("coding average").n, 28u);
@@ -93,7 +94,8 @@ TEST(ReferenceLines, HoldsOwnRunsAmongThem) {
   run.summary["n_bytes"] = 1000000;
   run.manifest["model"]["metadata"] = {{"parameters", {{"total", 100000}}}};
   const ReferenceLines report = reference_lines({run});
-  const auto mine = std::find_if(report.lines.begin(), report.lines.end(), [](const RateLine& l) { return !l.published; });
+  const auto mine =
+      std::find_if(report.lines.begin(), report.lines.end(), [](const RateLine& l) { return !l.published; });
   ASSERT_NE(mine, report.lines.end());
   EXPECT_DOUBLE_EQ(mine->rate, 0.2);
   EXPECT_DOUBLE_EQ(*mine->adjusted, 0.4);
@@ -103,7 +105,9 @@ TEST(ReferenceLines, HoldsOwnRunsAmongThem) {
 TEST(RankClaims, CountsPairsInOrderAndJudgesTheOthersByTheirNoise) {
   const CompressionTable table = compression_of_csv(parse_csv("model,ratio_x\na,5\nb,4\nc,3\nd,2\n", "c"));
   std::vector<Score> scores;
-  const auto add = [&](const char* model, double value) { scores.push_back({model, "q", "x", "acc", value, std::nullopt, 0.01, "f"}); };
+  const auto add = [&](const char* model, double value) {
+    scores.push_back({model, "q", "x", "acc", value, std::nullopt, 0.01, "f"});
+  };
   add("a", 0.80);
   add("b", 0.81);  // above a, within noise
   add("c", 0.50);
@@ -118,7 +122,9 @@ TEST(RankClaims, CountsPairsInOrderAndJudgesTheOthersByTheirNoise) {
   EXPECT_FALSE(*claim.disordered[0].within_noise);
   EXPECT_TRUE(*claim.disordered[1].within_noise);
   EXPECT_DOUBLE_EQ(*claim.result.association.kendall.value, 2.0 / 6.0);
-  EXPECT_NE(to_text(report, {.width = 4000}).find("The claim does not hold exactly: 4 of 6 pairs are in the same order; 1 is not"), std::string::npos);
+  EXPECT_NE(to_text(report, {.width = 4000})
+                .find("The claim does not hold exactly: 4 of 6 pairs are in the same order; 1 is not"),
+            std::string::npos);
 }
 
 TEST(SampleSize, MakesACurveForEachCorpus) {
@@ -129,7 +135,8 @@ TEST(SampleSize, MakesACurveForEachCorpus) {
     runs.push_back(run);
   }
   std::vector<Score> scores;
-  for (const auto& [model, value] : {std::pair("m15", 0.9), std::pair("m20", 0.6), std::pair("m25", 0.5)}) scores.push_back({model, "q", "novel", "acc", value, {}, {}, "f"});
+  for (const auto& [model, value] : {std::pair("m15", 0.9), std::pair("m20", 0.6), std::pair("m25", 0.5)})
+    scores.push_back({model, "q", "novel", "acc", value, {}, {}, "f"});
   const SampleSize report = sample_size(runs, "", scores, {}, {.n_orders = 50});
   ASSERT_EQ(report.curves.size(), 1u);
   EXPECT_EQ(report.curves[0].n_models, 3u);

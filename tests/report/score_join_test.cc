@@ -13,7 +13,8 @@ CompressionTable table_of(const std::string& csv) { return compression_of_csv(pa
 
 const char* const kTable = "model,bpb_prose,bpb_code\na,1.0,0.5\nb,2.0,0.7\nc,3.0,0.9\n";
 
-Score score(const std::string& model, const std::string& benchmark, const std::string& area, double value, const std::string& metric = "acc") {
+Score score(const std::string& model, const std::string& benchmark, const std::string& area, double value,
+            const std::string& metric = "acc") {
   return {model, benchmark, area, metric, value, std::nullopt, 0.01, "f"};
 }
 
@@ -27,9 +28,11 @@ std::vector<Score> all_scores() {
   return scores;
 }
 
-const Panel& find(const ScoreJoin& join, PanelKind kind, const std::string& area = "", const std::string& benchmark = "") {
+const Panel& find(const ScoreJoin& join, PanelKind kind, const std::string& area = "",
+                  const std::string& benchmark = "") {
   for (const Panel& panel : join.panels)
-    if (panel.kind == kind && panel.area == area && (kind == PanelKind::kArea || panel.benchmark == benchmark)) return panel;
+    if (panel.kind == kind && panel.area == area && (kind == PanelKind::kArea || panel.benchmark == benchmark))
+      return panel;
   throw std::runtime_error("no such panel");
 }
 
@@ -54,7 +57,8 @@ TEST(ScoreJoin, AveragesBenchmarksThenAreasAndTheirCorpora) {
   EXPECT_DOUBLE_EQ(*prose.points[1].y_error, std::sqrt(2.0) * 0.01 / 2.0);
   const Panel& overall = find(join, PanelKind::kOverall);
   EXPECT_DOUBLE_EQ(overall.points[2].x, (3.0 + 0.9) / 2.0);
-  EXPECT_DOUBLE_EQ(overall.points[2].y, (0.2 + 0.2) / 2.0);  // the areas count the same, however many benchmarks they have
+  EXPECT_DOUBLE_EQ(overall.points[2].y,
+                   (0.2 + 0.2) / 2.0);  // the areas count the same, however many benchmarks they have
   EXPECT_DOUBLE_EQ(find(join, PanelKind::kBenchmark, "prose", "p2").points[0].y, 0.7);
 }
 
@@ -64,7 +68,8 @@ TEST(ScoreJoin, DoesNotDependOnTheOrderOfScores) {
   std::reverse(scores.begin(), scores.end());
   const ScoreJoin other = join_scores(table_of(kTable), scores, {});
   for (std::size_t p = 0; p < one.panels.size(); ++p)
-    for (std::size_t i = 0; i < one.panels[p].points.size(); ++i) EXPECT_EQ(one.panels[p].points[i].y, other.panels[p].points[i].y);
+    for (std::size_t i = 0; i < one.panels[p].points.size(); ++i)
+      EXPECT_EQ(one.panels[p].points[i].y, other.panels[p].points[i].y);
 }
 
 TEST(ScoreJoin, CountsAModelWhereItHasEverything) {
@@ -81,11 +86,13 @@ TEST(ScoreJoin, ListsNamesOfOneSideOnly) {
   std::vector<Score> scores = all_scores();
   scores.push_back(score("A/a", "p1", "prose", 0.4));
   JoinRequest request;
-  const ScoreJoin join = join_scores(table_of("model,bpb_prose,bpb_code\na,1,1\nb,2,2\nc,3,3\nd,4,4\n"), scores, request);
+  const ScoreJoin join =
+      join_scores(table_of("model,bpb_prose,bpb_code\na,1,1\nb,2,2\nc,3,3\nd,4,4\n"), scores, request);
   EXPECT_EQ(join.only_scores, (std::vector<std::string>{"A/a"}));
   EXPECT_EQ(join.only_compression, (std::vector<std::string>{"d"}));
   request.names = {{"A/a", "d"}};
-  const ScoreJoin named = join_scores(table_of("model,bpb_prose,bpb_code\na,1,1\nb,2,2\nc,3,3\nd,4,4\n"), scores, request);
+  const ScoreJoin named =
+      join_scores(table_of("model,bpb_prose,bpb_code\na,1,1\nb,2,2\nc,3,3\nd,4,4\n"), scores, request);
   EXPECT_TRUE(named.only_scores.empty());
   EXPECT_EQ(find(named, PanelKind::kBenchmark, "prose", "p1").points.size(), 4u);
 }
@@ -103,7 +110,8 @@ TEST(ScoreJoin, FindsTheCorpusOfAnArea) {
   EXPECT_DOUBLE_EQ(find(join, PanelKind::kArea, "knowledge").points[0].x, 0.75);
   EXPECT_EQ(join.notes.size(), 2u);
   request.corpus_of_area = {{"knowledge", "code"}};
-  EXPECT_DOUBLE_EQ(find(join_scores(table_of(kTable), scores, request), PanelKind::kArea, "knowledge").points[0].x, 0.5);
+  EXPECT_DOUBLE_EQ(find(join_scores(table_of(kTable), scores, request), PanelKind::kArea, "knowledge").points[0].x,
+                   0.5);
   request.corpus_of_area = {{"knowledge", "cod"}};
   EXPECT_EQ(refusal(table_of(kTable), scores, request), "--area knowledge=cod: no such corpus");
   request.corpus_of_area = {{"knowlege", "code"}};
@@ -116,18 +124,21 @@ TEST(ScoreJoin, RefusesTwoValuesAndNoCommonModel) {
   EXPECT_EQ(refusal(table_of(kTable), scores), "");  // the same value twice is one
   scores.back().value = 0.4;
   EXPECT_EQ(refusal(table_of(kTable), scores), "model a has two scores of p1 acc: 0.9 (f) and 0.4 (f)");
-  EXPECT_NE(refusal(table_of("model,bpb_prose\nx,1\n"), all_scores()).find("no model is on both sides"), std::string::npos);
+  EXPECT_NE(refusal(table_of("model,bpb_prose\nx,1\n"), all_scores()).find("no model is on both sides"),
+            std::string::npos);
 }
 
 TEST(ScoreJoin, TakesTheMetricThatIsThere) {
-  const ScoreJoin join = join_scores(table_of("model,bpc_prose\na,1\nb,2\n"), {score("a", "p", "prose", 0.5), score("b", "p", "prose", 0.4)}, {});
+  const ScoreJoin join = join_scores(table_of("model,bpc_prose\na,1\nb,2\n"),
+                                     {score("a", "p", "prose", 0.5), score("b", "p", "prose", 0.4)}, {});
   EXPECT_EQ(join.by, CompressionMetric::kBitsPerChar);
   EXPECT_EQ(join.notes[0], "there is no bits/byte: x is bits/char");
 }
 
 TEST(ChosenMetric, PrefersNormalisedAccuracy) {
   EXPECT_EQ(chosen_metric({"acc", "acc_norm", "bits"}, ""), "acc_norm");
-  EXPECT_EQ(chosen_metric({"exact_match,flexible-extract", "exact_match,strict-match"}, ""), "exact_match,flexible-extract");
+  EXPECT_EQ(chosen_metric({"exact_match,flexible-extract", "exact_match,strict-match"}, ""),
+            "exact_match,flexible-extract");
   EXPECT_EQ(chosen_metric({"accuracy"}, ""), "accuracy");
   EXPECT_EQ(chosen_metric({"qem"}, ""), "qem");
   EXPECT_EQ(chosen_metric({"margin", "bits"}, ""), "");

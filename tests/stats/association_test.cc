@@ -22,7 +22,8 @@ namespace {
 const Json& fixture() {
   static const Json json = [] {
     const char* source = std::getenv("LMBITS_SOURCE_DIR");
-    return Json::parse(read_file(std::filesystem::path(source == nullptr ? "." : source) / "tests/data/stats/association.json"));
+    return Json::parse(
+        read_file(std::filesystem::path(source == nullptr ? "." : source) / "tests/data/stats/association.json"));
   }();
   return json;
 }
@@ -47,7 +48,8 @@ void expect_near(const std::optional<double>& value, const Json& expected, const
   EXPECT_NEAR(*value, expected.get<double>(), tolerance * std::max(1.0, std::abs(expected.get<double>()))) << what;
 }
 
-void expect_near(const std::optional<Interval>& interval, const Json& expected, const char* what, double tolerance = 1e-10) {
+void expect_near(const std::optional<Interval>& interval, const Json& expected, const char* what,
+                 double tolerance = 1e-10) {
   ASSERT_TRUE(interval) << what;
   expect_near(std::optional(interval->lo), expected[0], what, tolerance);
   expect_near(std::optional(interval->hi), expected[1], what, tolerance);
@@ -71,7 +73,8 @@ TEST(Correlation, IsScipysWithTiesAndWithout) {
     expect_near(partial_correlation(c.x, c.y, c.z), c.expected["partial"], "partial");
     EXPECT_EQ(mid_ranks(c.x), c.expected["ranks"].get<Values>());
     const double r = *correlation(Correlation::kPearson, c.x, c.y);
-    expect_near(fisher_z_interval(Correlation::kPearson, r, c.x.size(), c.level), c.expected["pearson_interval"], "fisher z");
+    expect_near(fisher_z_interval(Correlation::kPearson, r, c.x.size(), c.level), c.expected["pearson_interval"],
+                "fisher z");
     const double p = c.expected["pearson_p"];
     EXPECT_NEAR(*pearson_t_test(r, c.x.size()) / p, 1.0, 1e-8);
   }
@@ -174,7 +177,8 @@ TEST(Regression, IsStatsmodels) {
     expect_near(slope_interval(fit, c.level), c.expected["slope_interval"], "slope's interval");
     expect_near(intercept_interval(fit, c.level), c.expected["intercept_interval"], "intercept's interval");
     expect_near(line_interval(fit, c.expected["x_new"], c.level), c.expected["line_interval"], "confidence band");
-    expect_near(prediction_interval(fit, c.expected["x_new"], c.level), c.expected["prediction_interval"], "prediction band");
+    expect_near(prediction_interval(fit, c.expected["x_new"], c.level), c.expected["prediction_interval"],
+                "prediction band");
     const std::vector<Influence> points = influences(c.x, c.y, c.level);
     for (std::size_t i = 0; i < points.size(); ++i) {
       expect_near(std::optional(points[i].leverage), c.expected["leverage"][i], "leverage");
@@ -218,7 +222,9 @@ TEST(TheilSen, IsScipys) {
 
 // ---- the bootstrap over points ----
 
-AssociationOptions quick(int n_threads = 2) { return {.level = 0.95, .n_resamples = 2000, .n_permutations = 999, .seed = 3, .n_threads = n_threads}; }
+AssociationOptions quick(int n_threads = 2) {
+  return {.level = 0.95, .n_resamples = 2000, .n_permutations = 999, .seed = 3, .n_threads = n_threads};
+}
 
 TEST(Association, HoldsTheNumbersOfItsParts) {
   const Case c = cases()[3];
@@ -233,7 +239,8 @@ TEST(Association, HoldsTheNumbersOfItsParts) {
   EXPECT_DOUBLE_EQ(a.pearson.formula->lo, fisher_z_interval(Correlation::kPearson, *a.pearson.value, 19, 0.95)->lo);
   EXPECT_FALSE(a.rmse.formula);
   EXPECT_FALSE(a.pearson.clusters);  // every point is alone
-  for (const Estimate* e : {&a.pearson, &a.spearman, &a.kendall, &a.slope, &a.intercept, &a.rmse, &a.r_squared, &a.theil_sen_slope, &a.theil_sen_intercept}) {
+  for (const Estimate* e : {&a.pearson, &a.spearman, &a.kendall, &a.slope, &a.intercept, &a.rmse, &a.r_squared,
+                            &a.theil_sen_slope, &a.theil_sen_intercept}) {
     ASSERT_TRUE(e->bca && e->percentile);
     EXPECT_LT(e->percentile->lo, e->percentile->hi);
   }

@@ -12,16 +12,19 @@ namespace {
 
 // Models whose bits a byte are 1, 1 + gap, 1 + 2 gap ..., with noise of their own on each of n units.
 PairedUnits units_of(std::size_t n_units, std::size_t n_models, double gap, double noise) {
-  PairedUnits units{std::vector<double>(n_units, 1000.0), std::vector<std::vector<double>>(n_models, std::vector<double>(n_units))};
+  PairedUnits units{std::vector<double>(n_units, 1000.0),
+                    std::vector<std::vector<double>>(n_models, std::vector<double>(n_units))};
   Random random(4, 0);
   for (std::size_t m = 0; m < n_models; ++m)
-    for (double& bits : units.bits[m]) bits = 1000.0 * (1.0 + gap * static_cast<double>(m) + noise * (random.uniform() - 0.5));
+    for (double& bits : units.bits[m])
+      bits = 1000.0 * (1.0 + gap * static_cast<double>(m) + noise * (random.uniform() - 0.5));
   return units;
 }
 
 std::vector<double> falling_scores(std::size_t n_models) {
   std::vector<double> y;
-  for (std::size_t m = 0; m < n_models; ++m) y.push_back(0.8 - 0.05 * static_cast<double>(m) + (m % 2 == 0 ? 0.01 : -0.01));
+  for (std::size_t m = 0; m < n_models; ++m)
+    y.push_back(0.8 - 0.05 * static_cast<double>(m) + (m % 2 == 0 ? 0.01 : -0.01));
   return y;
 }
 

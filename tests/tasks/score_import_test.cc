@@ -30,9 +30,11 @@ std::string committed(const std::string& name) {
   return read_file(std::filesystem::path(source == nullptr ? "." : source) / "tests/data/scores" / name);
 }
 
-const Score* find(const ImportedScores& imported, const std::string& benchmark, const std::string& metric, const std::string& model = "") {
+const Score* find(const ImportedScores& imported, const std::string& benchmark, const std::string& metric,
+                  const std::string& model = "") {
   for (const Score& score : imported.scores)
-    if (score.benchmark == benchmark && score.metric == metric && (model.empty() || score.model == model)) return &score;
+    if (score.benchmark == benchmark && score.metric == metric && (model.empty() || score.model == model))
+      return &score;
   return nullptr;
 }
 
@@ -187,7 +189,8 @@ TEST(ScoreImport, ReadsOpenCompassSummaries) {
 }
 
 TEST(ScoreImport, ReadsLongAndWideTables) {
-  const ImportedScores long_table = import("Model,Task,metric,Score,n,stderr,area\nm,arc,acc,0.5,100,0.05,knowledge\nm,gsm8k,em,NA,,,\n");
+  const ImportedScores long_table =
+      import("Model,Task,metric,Score,n,stderr,area\nm,arc,acc,0.5,100,0.05,knowledge\nm,gsm8k,em,NA,,,\n");
   ASSERT_EQ(long_table.scores.size(), 1u);
   EXPECT_EQ(long_table.scores[0].metric, "acc");
   EXPECT_EQ(long_table.scores[0].area, "knowledge");
@@ -202,7 +205,8 @@ TEST(ScoreImport, ReadsLongAndWideTables) {
   EXPECT_EQ(find(wide, "arc", "score", "k")->value, 0.4);
   EXPECT_EQ(find(wide, "arc", "score", "k")->area, "knowledge");
   EXPECT_EQ(find(wide, "gsm8k", "score", "m")->area, "other");
-  EXPECT_EQ(wide.left_out, (std::vector<std::string>{"gsm8k of k: no value", "column average: not a benchmark", "column bpc_cc: not a benchmark"}));
+  EXPECT_EQ(wide.left_out, (std::vector<std::string>{"gsm8k of k: no value", "column average: not a benchmark",
+                                                     "column bpc_cc: not a benchmark"}));
 }
 
 TEST(ScoreImport, SaysThatValuesLookLikePercents) {
@@ -212,7 +216,8 @@ TEST(ScoreImport, SaysThatValuesLookLikePercents) {
 }
 
 TEST(ScoreImport, ReadsItsOwnFormat) {
-  const ImportedScores imported = import(R"({"schema":1,"model":"m","benchmark":"b","area":null,"metric":"acc","value":0.5,"n":null,"stderr":null,"source":"elsewhere"})");
+  const ImportedScores imported = import(
+      R"({"schema":1,"model":"m","benchmark":"b","area":null,"metric":"acc","value":0.5,"n":null,"stderr":null,"source":"elsewhere"})");
   EXPECT_EQ(imported.format, "jsonl");
   EXPECT_EQ(imported.scores[0].source, "elsewhere");
 }
@@ -220,12 +225,15 @@ TEST(ScoreImport, ReadsItsOwnFormat) {
 // ---- malformed ----
 
 TEST(ScoreImport, RefusesMalformedFilesWithTheKeyNamed) {
-  EXPECT_EQ(refusal(R"({"results": {"a": {"acc,none": "half"}}, "model_name": "m"})"), "f: results.a.acc,none is \"half\", not a number");
-  EXPECT_EQ(refusal(R"({"results": {"a": {"acc,none": 0.5, "acc_stderr,none": [1]}}, "model_name": "m"})"), "f: results.a.acc_stderr,none is [1], not a number");
+  EXPECT_EQ(refusal(R"({"results": {"a": {"acc,none": "half"}}, "model_name": "m"})"),
+            "f: results.a.acc,none is \"half\", not a number");
+  EXPECT_EQ(refusal(R"({"results": {"a": {"acc,none": 0.5, "acc_stderr,none": [1]}}, "model_name": "m"})"),
+            "f: results.a.acc_stderr,none is [1], not a number");
   EXPECT_EQ(refusal(R"({"results": {"a": 0.5}, "model_name": "m"})"), "f: results.a is 0.5, not an object");
   EXPECT_EQ(refusal(R"({"results": [1], "model_name": "m"})"), "f: \"results\" is [1], not an object");
   EXPECT_EQ(refusal(R"({"config_general": {"model_name": "m"}})"), "f: \"results\" is missing");
-  EXPECT_EQ(refusal(R"({"config_general": {"model_name": "m"}, "results": {"t|0": {"acc": {}}}})"), "f: results.t|0.acc is {}, not a number");
+  EXPECT_EQ(refusal(R"({"config_general": {"model_name": "m"}, "results": {"t|0": {"acc": {}}}})"),
+            "f: results.t|0.acc is {}, not a number");
   EXPECT_EQ(refusal(R"({"something": 1})"), "f has neither \"results\" nor \"config_general\"");
   EXPECT_EQ(refusal(R"({"results": {"a": {"acc,none": 0.5)"), "f is neither JSON nor CSV");
   EXPECT_EQ(refusal(""), "f is empty");
@@ -252,7 +260,8 @@ TEST(ScoreImport, SurvivesDamagedFiles) {
     }
   };
   for (std::size_t i = 0; i < text.size(); i += 7) try_import(text.substr(0, i));
-  const std::string whole = R"({"results":{"a":{"acc,none":0.5,"acc_stderr,none":"N/A"}},"groups":{"g":{"acc,none":1}},"group_subtasks":{"g":["a"]},"model_name":"m"})";
+  const std::string whole =
+      R"({"results":{"a":{"acc,none":0.5,"acc_stderr,none":"N/A"}},"groups":{"g":{"acc,none":1}},"group_subtasks":{"g":["a"]},"model_name":"m"})";
   for (std::size_t i = 0; i < whole.size(); ++i) {
     for (const char c : {'"', '{', '}', ',', '1', 'N'}) {
       std::string damaged = whole;
