@@ -17,7 +17,11 @@ constexpr double kRounding = 1e-9;    // relative: a tick at the very end of the
 double round_step(double step) {
   const double power = std::pow(10.0, std::floor(std::log10(step)));
   const double share = step / power;
-  return (share <= 1.0 + kRounding ? 1.0 : share <= 2.0 + kRounding ? 2.0 : share <= 5.0 + kRounding ? 5.0 : 10.0) * power;
+  return (share <= 1.0 + kRounding   ? 1.0
+          : share <= 2.0 + kRounding ? 2.0
+          : share <= 5.0 + kRounding ? 5.0
+                                     : 10.0) *
+         power;
 }
 
 std::string superscript(int exponent) {
@@ -28,9 +32,7 @@ std::string superscript(int exponent) {
 }
 
 // As many decimals as a multiple of `unit` needs.
-int decimals_for(double unit) {
-  return std::max(0, static_cast<int>(std::ceil(-std::log10(unit) - kRounding)));
-}
+int decimals_for(double unit) { return std::max(0, static_cast<int>(std::ceil(-std::log10(unit) - kRounding))); }
 
 std::string minus_sign(std::string text) {
   if (text.starts_with('-')) text.replace(0, 1, "−");
@@ -83,7 +85,8 @@ std::vector<Tick> linear_ticks(double lo, double hi, int count, Notation notatio
 std::vector<Tick> log_ticks(double lo, double hi, int count, Notation notation) {
   const double decades = std::log10(hi / lo);
   const int every = std::max(1, static_cast<int>(std::ceil(decades / std::max(1, count))));
-  const bool few = decades * 3.0 <= count + 1, very_few = decades * 9.0 <= count;  // then 2 and 5, or all, are named too
+  const bool few = decades * 3.0 <= count + 1,
+             very_few = decades * 9.0 <= count;  // then 2 and 5, or all, are named too
   std::vector<Tick> all;
   const int last = static_cast<int>(std::ceil(std::log10(hi)));
   for (int exponent = static_cast<int>(std::floor(std::log10(lo))); exponent <= last; ++exponent) {
@@ -92,8 +95,10 @@ std::vector<Tick> log_ticks(double lo, double hi, int count, Notation notation) 
       const double value = digit * power;
       if (value < lo * (1 - kRounding) || value > hi * (1 + kRounding)) continue;
       const bool named = digit == 1 ? exponent % every == 0 : very_few || (few && (digit == 2 || digit == 5));
-      if (named) all.push_back({value, tick_text(value, power, notation, std::max(hi, 1.0 / lo))});
-      else if (digit == 1 || every == 1) all.push_back({value, ""});
+      if (named)
+        all.push_back({value, tick_text(value, power, notation, std::max(hi, 1.0 / lo))});
+      else if (digit == 1 || every == 1)
+        all.push_back({value, ""});
     }
   }
   return all;
@@ -120,7 +125,8 @@ bool AxisScale::defined(double value) const {
 }
 
 double AxisScale::pixel(double value) const {
-  const double share = scale_ == Scale::kLinear ? (value - lo_) / (hi_ - lo_) : std::log(value / lo_) / std::log(hi_ / lo_);
+  const double share =
+      scale_ == Scale::kLinear ? (value - lo_) / (hi_ - lo_) : std::log(value / lo_) / std::log(hi_ / lo_);
   return from_ + share * (to_ - from_);
 }
 

@@ -10,10 +10,12 @@ namespace {
 
 constexpr int kDirections = 16, kPasses = 3;
 constexpr double kGaps[] = {2.0, 7.0, 13.0, 20.0, 29.0, 40.0, 54.0, 72.0, 96.0, 124.0};  // px between mark and label
-constexpr double kBeside = 5.0;    // up to this gap no leader is needed
-constexpr double kMargin = 1.0;    // px around a label
-constexpr double kNear = 70.0;     // px: points within it crowd each other
-constexpr double kStrokeCost = 14.0, kLeaderCost = 8.0, kSideCost = 4.0;
+constexpr double kBeside = 5.0;  // up to this gap no leader is needed
+constexpr double kMargin = 1.0;  // px around a label
+constexpr double kNear = 70.0;   // px: points within it crowd each other
+constexpr double kStrokeCost = 5.0, kLeaderCost = 8.0, kSideCost = 4.0, kStrangerCost = 20.0;
+constexpr std::size_t kMany = 60;  // labels: then the arranging would take seconds
+constexpr double kPoorCost = 28.0, kUnplacedCost = 300.0;
 
 using Segment = std::pair<Xy, Xy>;
 
@@ -48,42 +50,53 @@ PlacedLabel candidate(const LabelRequest& r, int turn, double gap) {
 class Placement {
  public:
   Placement(const Box& area, const std::vector<LabelRequest>& requests, const LabelObstacles& obstacles)
-      : area_(area), requests_(requests), obstacles_(obstacles), placed_(requests.size()) {
+      : area_(area),
+        requests_(requests),
+        obstacles_(obstacles),
+        placed_(requests.size()),
+        costs_(requests.size(), kUnplacedCost) {
     for (const LabelRequest& r : requests) marks_.push_back(mark_of(r));
   }
 
   void place(std::size_t i) {
     placed_[i].reset();
-    double best = 0.0;
-    std::optional<PlacedLabel> found;
+    costs_[i] = kUnplacedCost;
     for (const double gap : kGaps) {
-      if (found && gap > best) break;  // the gap alone costs more
+      if (gap > costs_[i]) break;  // the gap alone costs more
       for (int turn = 0; turn < kDirections; ++turn) {
         const PlacedLabel label = candidate(requests_[i], turn, gap);
         const double cost = cost_of(i, label, turn, gap);
-        if ((found && cost >= best) || !is_clear(i, label) || !conflicts(label).empty()) continue;
-        best = cost;
-        found = label;
+        if (cost >= costs_[i] || !is_clear(i, label) || !conflicts(label).empty()) continue;
+        costs_[i] = cost;
+        placed_[i] = label;
       }
     }
-    placed_[i] = found;
   }
 
-  // Takes the place of one or two others, where these find new ones.
+  // A label without a place, or with a poor one, takes that of one or two others, where all together are better off then.
   void make_room(std::size_t i) {
-    if (placed_[i]) return;
-    const auto before = placed_;
+    if (costs_[i] <= kPoorCost) return;
+    const auto placed = placed_;
+    const auto costs = costs_;
     for (const double gap : kGaps) {
       for (int turn = 0; turn < kDirections; ++turn) {
         const PlacedLabel label = candidate(requests_[i], turn, gap);
-        if (!is_clear(i, label)) continue;
-        const std::vector<std::size_t> others = conflicts(label);
+        const double cost = cost_of(i, label, turn, gap);
+        if (cost >= costs_[i] || !is_clear(i, label)) continue;
+        std::vector<std::size_t> others = conflicts(label);
+        std::erase(others, i);
         if (others.size() > 2) continue;
+        double change = cost - costs_[i];
         for (const std::size_t k : others) placed_[k].reset();
         placed_[i] = label;
-        for (const std::size_t k : others) place(k);
-        if (std::all_of(others.begin(), others.end(), [&](std::size_t k) { return placed_[k].has_value(); })) return;
-        placed_ = before;
+        costs_[i] = cost;
+        for (const std::size_t k : others) {
+          place(k);
+          change += costs_[k] - costs[k];
+        }
+        if (change < 0.0) return;
+        placed_ = placed;
+        costs_ = costs;
       }
     }
   }
@@ -134,15 +147,17 @@ class Placement {
   // should not be nearer to another point than to its own.
   double cost_of(std::size_t i, const PlacedLabel& label, int turn, double gap) const {
     double cost = gap + (label.leader ? kLeaderCost : 0.0);
-    if (turn == kDirections / 2) cost += 1.0;
-    else if (turn != 0) cost += kSideCost * (turn % (kDirections / 4) == 0 ? 1.0 : 0.6);
+    if (turn == kDirections / 2)
+      cost += 1.0;
+    else if (turn != 0)
+      cost += kSideCost * (turn % (kDirections / 4) == 0 ? 1.0 : 0.6);
     for (const Segment& stroke : obstacles_.strokes) {
       if (meets(stroke, label.box)) cost += kStrokeCost;
     }
     const double own = distance(requests_[i].point, nearest_in(label.box, requests_[i].point));
     for (std::size_t k = 0; k < requests_.size(); ++k) {
       const double other = distance(requests_[k].point, nearest_in(label.box, requests_[k].point));
-      if (k != i && other < own) cost += kLeaderCost;
+      if (k != i && other < own + 2.0) cost += kStrangerCost;
     }
     return cost;
   }
@@ -152,6 +167,7 @@ class Placement {
   const LabelObstacles& obstacles_;
   std::vector<Box> marks_;
   std::vector<std::optional<PlacedLabel>> placed_;
+  std::vector<double> costs_;
 };
 
 double side(Xy a, Xy b, Xy c) { return (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x); }
@@ -171,8 +187,10 @@ bool meets(const Segment& segment, const Box& box) {
   double first = 0.0, last = 1.0;
   const auto keep = [&](double step, double room) {  // step * t <= room
     if (step == 0.0) return room >= 0.0;
-    if (step < 0.0) first = std::max(first, room / step);
-    else last = std::min(last, room / step);
+    if (step < 0.0)
+      first = std::max(first, room / step);
+    else
+      last = std::min(last, room / step);
     return first <= last;
   };
   return keep(-dx, from.x - box.left) && keep(dx, box.right - from.x) && keep(-dy, from.y - box.top) &&
@@ -186,7 +204,9 @@ std::vector<std::optional<PlacedLabel>> place_labels(const Box& area, const std:
   for (int pass = 0; pass < kPasses; ++pass) {
     for (const std::size_t i : order) placement.place(i);
   }
-  for (const std::size_t i : order) placement.make_room(i);
+  for (int pass = 0; pass < (requests.size() <= kMany ? kPasses : 1); ++pass) {
+    for (const std::size_t i : order) placement.make_room(i);
+  }
   return placement.placed();
 }
 

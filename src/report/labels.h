@@ -21,8 +21,8 @@ struct PlacedLabel {
 };
 
 struct LabelObstacles {
-  std::vector<Box> boxes = {};                       // never covered
-  std::vector<std::pair<Xy, Xy>> strokes = {};       // covered only where nothing else is free
+  std::vector<Box> boxes = {};                  // never covered
+  std::vector<std::pair<Xy, Xy>> strokes = {};  // covered only where nothing else is free
 };
 
 // A place for each label inside `area`, or nullopt where none is free. What is placed covers no other label, no mark of

@@ -11,17 +11,19 @@
 namespace lmbits {
 namespace {
 
-constexpr double kTick = 4.0, kGap = 6.0;       // px
+constexpr double kTick = 4.0, kGap = 6.0;  // px
 constexpr double kLegendInset = 8.0, kSwatch = 22.0;
-constexpr double kLineHeight = 1.45;            // of the font size
-constexpr double kSmall = 0.88;                 // of the font size: ticks, labels, legend
-constexpr double kTickSpacingX = 80.0, kTickSpacingY = 46.0;
+constexpr double kLineHeight = 1.45;  // of the font size
+constexpr double kSmall = 0.88;       // of the font size: ticks, labels, legend
+constexpr double kTickSpacingX = 80.0, kTickSpacingY = 40.0;
 
 std::string coloured(const char* kind, int colour) {
   return std::string(kind) + std::to_string(colour % kSeriesColours);
 }
 
-std::string fill_of(int colour) { return colour == kInk ? "ink" : colour == kMuted ? "muted" : coloured("fill-", colour); }
+std::string fill_of(int colour) {
+  return colour == kInk ? "ink" : colour == kMuted ? "muted" : coloured("fill-", colour);
+}
 std::string line_of(int colour) {
   return colour == kInk ? "ink-line" : colour == kMuted ? "muted-line" : coloured("line-", colour);
 }
@@ -30,7 +32,10 @@ std::string band_of(const BandSeries& band) {
 }
 
 std::string line_classes(const LineSeries& line) {
-  return line_of(line.colour) + (line.dash == Dash::kDashed ? " dashed" : line.dash == Dash::kDotted ? " dotted" : "") +
+  return line_of(line.colour) +
+         (line.dash == Dash::kDashed   ? " dashed"
+          : line.dash == Dash::kDotted ? " dotted"
+                                       : "") +
          (line.thin ? " thin" : "");
 }
 
@@ -46,14 +51,29 @@ std::string shape_path(int colour, Xy c, double r) {
     return path + "Z";
   };
   switch (shape_of(colour)) {
-    case 1: return through({{-0.88, -0.88}, {0.88, -0.88}, {0.88, 0.88}, {-0.88, 0.88}});
-    case 2: return through({{0, -1.2}, {1.15, 0.8}, {-1.15, 0.8}});
-    case 3: return through({{0, -1.25}, {1.25, 0}, {0, 1.25}, {-1.25, 0}});
-    case 4: return through({{0, 1.2}, {1.15, -0.8}, {-1.15, -0.8}});
+    case 1:
+      return through({{-0.88, -0.88}, {0.88, -0.88}, {0.88, 0.88}, {-0.88, 0.88}});
+    case 2:
+      return through({{0, -1.2}, {1.15, 0.8}, {-1.15, 0.8}});
+    case 3:
+      return through({{0, -1.25}, {1.25, 0}, {0, 1.25}, {-1.25, 0}});
+    case 4:
+      return through({{0, 1.2}, {1.15, -0.8}, {-1.15, -0.8}});
     case 5:
-      return through({{-0.4, -1.15}, {0.4, -1.15}, {0.4, -0.4}, {1.15, -0.4}, {1.15, 0.4}, {0.4, 0.4},
-                      {0.4, 1.15}, {-0.4, 1.15}, {-0.4, 0.4}, {-1.15, 0.4}, {-1.15, -0.4}, {-0.4, -0.4}});
-    default: break;
+      return through({{-0.4, -1.15},
+                      {0.4, -1.15},
+                      {0.4, -0.4},
+                      {1.15, -0.4},
+                      {1.15, 0.4},
+                      {0.4, 0.4},
+                      {0.4, 1.15},
+                      {-0.4, 1.15},
+                      {-0.4, 0.4},
+                      {-1.15, 0.4},
+                      {-1.15, -0.4},
+                      {-0.4, -0.4}});
+    default:
+      break;
   }
   const std::string radius = coordinate(r), arc = "A" + radius + " " + radius + " 0 1 1 ";
   return "M" + coordinate(c.x - r) + " " + coordinate(c.y) + arc + coordinate(c.x + r) + " " + coordinate(c.y) + arc +
@@ -173,15 +193,20 @@ class Painter {
     for (const std::string& note : plot_.notes) legend_.push_back({note, {}});
     for (const PointSeries& s : plot_.points) {
       if (!s.name.empty())
-        legend_.push_back({s.name, [this, &s](Drawing& d, Xy c) { d.path(shape_path(s.colour, c, plot_.mark), fill_of(s.colour)); }});
+        legend_.push_back(
+            {s.name, [this, &s](Drawing& d, Xy c) { d.path(shape_path(s.colour, c, plot_.mark), fill_of(s.colour)); }});
     }
     for (const LineSeries& s : plot_.lines) {
       if (!s.name.empty())
-        legend_.push_back({s.name, [&s](Drawing& d, Xy c) { d.line({c.x - 9, c.y}, {c.x + 9, c.y}, line_classes(s)); }});
+        legend_.push_back({s.name, [&s](Drawing& d, Xy c) {
+                             d.line({c.x - 9, c.y}, {c.x + 9, c.y}, line_classes(s));
+                           }});
     }
     for (const BandSeries& s : plot_.bands) {
       if (!s.name.empty())
-        legend_.push_back({s.name, [&s](Drawing& d, Xy c) { d.rectangle({c.x - 9, c.y - 5, c.x + 9, c.y + 5}, band_of(s)); }});
+        legend_.push_back({s.name, [&s](Drawing& d, Xy c) {
+                             d.rectangle({c.x - 9, c.y - 5, c.x + 9, c.y + 5}, band_of(s));
+                           }});
     }
   }
 
@@ -194,9 +219,7 @@ class Painter {
     return legend_.empty() ? 0.0 : width + 2 * kGap;
   }
 
-  double legend_height() const {
-    return static_cast<double>(legend_.size()) * small_ * kLineHeight + 1.5 * kGap;
-  }
+  double legend_height() const { return static_cast<double>(legend_.size()) * small_ * kLineHeight + 1.5 * kGap; }
 
   bool place_legend(bool outside) {
     layout_.legend.reset();
@@ -303,7 +326,8 @@ class Painter {
     if (!plot_.x.title.empty())
       write({f.centre().x, area_.bottom - kGap}, plot_.x.title, {plot_.font, Anchor::kMiddle});
     if (!plot_.y.title.empty())
-      write({area_.left + plot_.font + 2, f.centre().y}, plot_.y.title, {plot_.font, Anchor::kMiddle, false, "ink", true});
+      write({area_.left + plot_.font + 2, f.centre().y}, plot_.y.title,
+            {plot_.font, Anchor::kMiddle, false, "ink", true});
   }
 
   std::vector<Xy> placed(const std::vector<Xy>& values) const {
@@ -344,10 +368,13 @@ class Painter {
         wanted.push_back((vertical ? x_ : y_).pixel(r->value));
         sizes.push_back(vertical ? text_extent(r->label, small_) + kGap : small_ * 1.25);
       }
-      const std::vector<double> at = spread(wanted, sizes, vertical ? area_.left : f.top - small_ / 2, vertical ? area_.right : f.bottom + small_);
+      const std::vector<double> at =
+          spread(wanted, sizes, vertical ? area_.left : f.top - small_ / 2, vertical ? area_.right : f.bottom + small_);
       for (std::size_t i = 0; i < lines.size(); ++i) {
-        if (vertical) draw_vertical(*lines[i], wanted[i], at[i]);
-        else draw_horizontal(*lines[i], wanted[i], at[i]);
+        if (vertical)
+          draw_vertical(*lines[i], wanted[i], at[i]);
+        else
+          draw_horizontal(*lines[i], wanted[i], at[i]);
       }
     }
   }
@@ -390,6 +417,13 @@ class Painter {
     LabelObstacles obstacles;
     if (layout_.legend) obstacles.boxes.push_back(*layout_.legend);
     obstacles.strokes = strokes_of_lines();
+    for (const ReferenceLine& r : plot_.references) {
+      const Box& f = layout_.frame;
+      if (r.vertical && x_.shows(r.value))
+        obstacles.strokes.push_back({{x_.pixel(r.value), f.top}, {x_.pixel(r.value), f.bottom}});
+      if (!r.vertical && y_.shows(r.value))
+        obstacles.strokes.push_back({{f.left, y_.pixel(r.value)}, {f.right, y_.pixel(r.value)}});
+    }
     for (const PointSeries& series : plot_.points) {
       for (const PlotPoint& p : series.points) {
         if (!shows(p.at)) continue;
@@ -417,9 +451,11 @@ class Painter {
       }
       // The measured width is an upper bound: a label left of its point keeps to its point.
       const bool left_of_point = box.right < requests[i].point.x;
-      const Anchor anchor = left_of_point ? Anchor::kEnd : box.left > requests[i].point.x ? Anchor::kStart : Anchor::kMiddle;
+      const Anchor anchor = left_of_point                    ? Anchor::kEnd
+                            : box.left > requests[i].point.x ? Anchor::kStart
+                                                             : Anchor::kMiddle;
       const double x = left_of_point ? box.right : anchor == Anchor::kStart ? box.left : box.centre().x;
-      drawing_.text({x, box.bottom - small_ * 0.26}, names[i], small(anchor, "ink point-label"));
+      drawing_.text({x, box.bottom - small_ * 0.26}, names[i], small(anchor, "ink outlined point-label"));
     }
   }
 
@@ -436,6 +472,8 @@ class Painter {
 
 }  // namespace
 
-PlotLayout draw_plot(Drawing& drawing, const Box& area, const Plot& plot) { return Painter(drawing, area, plot).draw(); }
+PlotLayout draw_plot(Drawing& drawing, const Box& area, const Plot& plot) {
+  return Painter(drawing, area, plot).draw();
+}
 
 }  // namespace lmbits

@@ -47,9 +47,9 @@ inline constexpr int kInk = -1, kMuted = -2;
 enum class Dash { kSolid, kDashed, kDotted };
 
 struct PlotPoint {
-  Xy at;                                      // in the axes' units; a point where either is not finite is left out
-  std::optional<Interval> x = {}, y = {};     // bars through the point
-  std::string label = {};                     // beside it, with a leader line where there is no room; empty: none
+  Xy at;                                   // in the axes' units; a point where either is not finite is left out
+  std::optional<Interval> x = {}, y = {};  // bars through the point
+  std::string label = {};                  // beside it, with a leader line where there is no room; empty: none
   std::string tooltip = {};
   bool hollow = false;
 };
@@ -96,12 +96,12 @@ struct Plot {
 
 // Where things came to lie, for tests and for drawing on top.
 struct PlotLayout {
-  Box frame;                                       // between the axes
+  Box frame;  // between the axes
   std::optional<Box> legend;
-  std::vector<Box> labels, marks;                  // labels of points; marks of all points
+  std::vector<Box> labels, marks;  // labels of points; marks of all points
   std::vector<std::pair<Xy, Xy>> leaders;
-  std::vector<Box> texts;                          // of the axes, the title and the reference lines
-  int n_unlabelled = 0;                            // labels without a free place: their points have the tooltip only
+  std::vector<Box> texts;  // of the axes, the title and the reference lines
+  int n_unlabelled = 0;    // labels without a free place: their points have the tooltip only
 };
 
 // Draws within `area`. The legend lies in a corner of the frame without points, right of the frame where there is none.

@@ -13,14 +13,14 @@ namespace {
 
 // Advance widths of DejaVu Sans 2.37 (table hmtx) from U+0020 to U+007E, in thousandths of the font size.
 constexpr std::array<int, 95> kAdvance = {
-    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636,
+    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361,  318, 337, 636, 636, 636,
     636, 636, 636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632,
-    575, 775, 752, 295, 295, 656, 557, 863, 748, 787, 603, 787, 695, 635, 611, 732, 684, 989, 685,
-    611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579,
-    278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838};
-constexpr double kOther = 0.84;         // of a mathematical sign; letters are narrower
-constexpr double kWide = 1.0;           // of an East Asian character
-constexpr double kBold = 1.12;          // the bold face's, relative
+    575, 775, 752, 295, 295, 656, 557, 863, 748, 787, 603, 787, 695, 635,  611, 732, 684, 989, 685,
+    611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352,  635, 634, 278, 278, 579,
+    278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592,  525, 636, 337, 636, 838};
+constexpr double kOther = 0.84;  // of a mathematical sign; letters are narrower
+constexpr double kWide = 1.0;    // of an East Asian character
+constexpr double kBold = 1.12;   // the bold face's, relative
 constexpr double kAscent = 0.93, kDescent = 0.24;
 
 struct Colour {
@@ -32,16 +32,16 @@ struct Colour {
 // The series: Okabe and Ito's colours (jfly.uni-koeln.de/color, 2008) without the yellow, which white paper swallows;
 // on dark, the same hues lighter. Neighbours differ in lightness too, and points in shape, for prints without colour.
 constexpr Colour kPalette[] = {
-    {"surface", "#ffffff", "#14171b"}, {"ink", "#1b1b1b", "#e9eaec"},       {"muted", "#5a5e63", "#a6acb4"},
-    {"faint", "#f4f5f6", "#1d2126"},   {"axis", "#8b9096", "#6b727b"},      {"grid", "#e4e6e8", "#2a2f36"},
+    {"surface", "#ffffff", "#14171b"},  {"ink", "#1b1b1b", "#e9eaec"},      {"muted", "#5a5e63", "#a6acb4"},
+    {"faint", "#f4f5f6", "#1d2126"},    {"axis", "#8b9096", "#6b727b"},     {"grid", "#e4e6e8", "#2a2f36"},
     {"series-0", "#0072b2", "#4aa8e8"}, {"series-1", "#d55e00", "#ff8a4a"}, {"series-2", "#009e73", "#35c79b"},
     {"series-3", "#b85a94", "#e59ccb"}, {"series-4", "#c48500", "#f0b840"}, {"series-5", "#3f8fb8", "#9bd6f5"},
-    {"heat-0", "#ffffff", "#14171b"},  {"heat-1", "#fff3df", "#2b2113"},    {"heat-2", "#ffe5bd", "#422f14"},
-    {"heat-3", "#ffd494", "#593c14"},  {"heat-4", "#ffbf6b", "#714713"},    {"heat-5", "#fca64f", "#884f12"},
-    {"heat-6", "#f58d3f", "#955017"},  {"heat-7", "#e97537", "#a14d19"},    {"heat-8", "#dc6034", "#a9481e"},
-    {"diff-0", "#4d9ccb", "#1f6f9f"},  {"diff-1", "#7db7da", "#1d587c"},    {"diff-2", "#add1e8", "#1b435c"},
-    {"diff-3", "#d9e9f4", "#182d3d"},  {"diff-4", "#ffffff", "#14171b"},    {"diff-5", "#fde6d3", "#3a2717"},
-    {"diff-6", "#fbcba4", "#5e3a1b"},  {"diff-7", "#f5aa71", "#84491c"},    {"diff-8", "#e98646", "#9c521c"},
+    {"heat-0", "#ffffff", "#14171b"},   {"heat-1", "#fff3df", "#2b2113"},   {"heat-2", "#ffe5bd", "#422f14"},
+    {"heat-3", "#ffd494", "#593c14"},   {"heat-4", "#ffbf6b", "#714713"},   {"heat-5", "#fca64f", "#884f12"},
+    {"heat-6", "#f58d3f", "#955017"},   {"heat-7", "#e97537", "#a14d19"},   {"heat-8", "#dc6034", "#a9481e"},
+    {"diff-0", "#4d9ccb", "#1f6f9f"},   {"diff-1", "#7db7da", "#1d587c"},   {"diff-2", "#add1e8", "#1b435c"},
+    {"diff-3", "#d9e9f4", "#182d3d"},   {"diff-4", "#ffffff", "#14171b"},   {"diff-5", "#fde6d3", "#3a2717"},
+    {"diff-6", "#fbcba4", "#5e3a1b"},   {"diff-7", "#f5aa71", "#84491c"},   {"diff-8", "#e98646", "#9c521c"},
 };
 
 bool is_series(const Colour& colour) { return std::string_view(colour.name).starts_with("series-"); }
@@ -60,7 +60,7 @@ std::string rule(const std::string& name, const std::string& declarations) {
 std::string rules_of(const Colour& colour, Look look) {
   const std::string name = colour.name, fill = declared("fill", colour, look),
                     stroke = declared("stroke", colour, look) + ";fill:none";
-  if (name == "axis" || name == "grid") return rule(name, stroke);
+  if (name == "axis" || name == "grid") return rule(name, stroke) + rule(name + "-fill", fill);
   if (is_series(colour)) {
     const std::string i = name.substr(name.size() - 1);
     return rule("fill-" + i, fill) + rule("line-" + i, stroke + ";stroke-width:2") +
@@ -77,8 +77,12 @@ std::string css_for(Look look) {
   std::string css =
       ".drawing{font-family:\"Helvetica Neue\",Helvetica,Arial,\"Liberation Sans\",\"DejaVu Sans\",sans-serif}\n";
   for (const Colour& colour : kPalette) css += rules_of(colour, look);
-  return css + rule("dashed", "stroke-dasharray:6 4") + rule("dotted", "stroke-dasharray:1.5 3.5;stroke-linecap:round") +
-         rule("thin", "stroke-width:.8") + rule("thick", "stroke-width:2.4") + rule("bold", "font-weight:bold") + rule("deep", "fill-opacity:.26") +
+  return css + rule("dashed", "stroke-dasharray:6 4") +
+         rule("dotted", "stroke-dasharray:1.5 3.5;stroke-linecap:round") + rule("thin", "stroke-width:.8") +
+         rule("thick", "stroke-width:2.4") + rule("bold", "font-weight:bold") + rule("deep", "fill-opacity:.26") +
+         rule("untouchable", "pointer-events:none") +
+         rule("outlined",
+              declared("stroke", kPalette[0], look) + ";stroke-width:3;stroke-linejoin:round;paint-order:stroke") +
          rule("fixed", "font-family:\"DejaVu Sans Mono\",\"Liberation Mono\",Menlo,Consolas,monospace;white-space:pre");
 }
 
@@ -133,11 +137,20 @@ std::string escape_xml(std::string_view text) {
   std::string escaped;
   for (const char c : printable(text)) {
     switch (c) {
-      case '&': escaped += "&amp;"; break;
-      case '<': escaped += "&lt;"; break;
-      case '>': escaped += "&gt;"; break;
-      case '"': escaped += "&quot;"; break;
-      default: escaped += c;
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      default:
+        escaped += c;
     }
   }
   return escaped;
@@ -154,8 +167,10 @@ std::string coordinate(double value) {
 std::string palette_css() {
   const std::string light = ":root{color-scheme:light dark;" + properties(false) + "}\n";
   const std::string dark = "@media (prefers-color-scheme:dark){:root{" + properties(true) + "}}\n";
-  const std::string print = "@media print{:root{color-scheme:light;print-color-adjust:exact;"
-                            "-webkit-print-color-adjust:exact;" + properties(false) + "}}\n";
+  const std::string print =
+      "@media print{:root{color-scheme:light;print-color-adjust:exact;"
+      "-webkit-print-color-adjust:exact;" +
+      properties(false) + "}}\n";
   return light + dark + print;
 }
 
@@ -165,8 +180,8 @@ Drawing::Drawing(double width, double height, std::string title)
     : width_(width), height_(height), title_(std::move(title)) {}
 
 void Drawing::line(Xy from, Xy to, std::string_view classes) {
-  body_ += "<line" + attribute("x1", from.x) + attribute("y1", from.y) + attribute("x2", to.x) +
-           attribute("y2", to.y) + attribute("class", classes) + "/>\n";
+  body_ += "<line" + attribute("x1", from.x) + attribute("y1", from.y) + attribute("x2", to.x) + attribute("y2", to.y) +
+           attribute("class", classes) + "/>\n";
 }
 
 void Drawing::polyline(const std::vector<Xy>& points, std::string_view classes) {
@@ -189,8 +204,7 @@ void Drawing::path(std::string_view commands, std::string_view classes) {
 
 void Drawing::text(Xy baseline, std::string_view text, const Lettering& lettering) {
   const std::string at = attribute("x", baseline.x) + attribute("y", baseline.y);
-  const std::string turn =
-      "rotate(-90 " + coordinate(baseline.x) + " " + coordinate(baseline.y) + ")";
+  const std::string turn = "rotate(-90 " + coordinate(baseline.x) + " " + coordinate(baseline.y) + ")";
   body_ += "<text" + at + attribute("font-size", lettering.size) +
            (lettering.anchor == Anchor::kStart
                 ? ""

@@ -6,12 +6,14 @@
 // Classes, each with a light and a dark colour:
 //   surface ink muted faint     fill: the background; text; secondary text; a very light area
 //   ink-line muted-line axis grid   stroke: the first for data without a group, the last two for frames
+//   axis-fill grid-fill         fill, in the frames' colours
 //   fill-0 ... fill-5           fill of a series; kSeriesColours of them, from Okabe and Ito's colour-blind-safe set
 //   line-0 ... line-5           stroke of a series, no fill
 //   band-0 ... band-5           a translucent fill of a series; band-ink for data without a group
 //   heat-0 ... heat-8           fill, from cheap to dear; text in `ink` stays readable on each
 //   diff-0 ... diff-8           fill, diverging: 0 the first side's, 4 neutral, 8 the second side's
-//   dashed dotted thin thick bold deep    modify the others (deep: a less translucent band)
+//   dashed dotted thin thick bold deep outlined untouchable    modify the others: deep is a less translucent band,
+//                               outlined a text readable across lines, untouchable lets the tooltip below through
 #pragma once
 #include <string>
 #include <string_view>
@@ -30,9 +32,7 @@ struct Box {
   Xy centre() const { return {(left + right) / 2, (top + bottom) / 2}; }
   Box grown(double by) const { return {left - by, top - by, right + by, bottom + by}; }
   bool overlaps(const Box& b) const { return left < b.right && b.left < right && top < b.bottom && b.top < bottom; }
-  bool contains(const Box& b) const {
-    return left <= b.left && b.right <= right && top <= b.top && b.bottom <= bottom;
-  }
+  bool contains(const Box& b) const { return left <= b.left && b.right <= right && top <= b.top && b.bottom <= bottom; }
   bool contains(Xy p) const { return left <= p.x && p.x <= right && top <= p.y && p.y <= bottom; }
 };
 

@@ -78,7 +78,8 @@ Plot crowded_plot(int n, unsigned seed) {
   for (int i = 0; i < n; ++i) {
     const double x = 0.6 + 0.05 * normal(random), y = 50.0 - 200.0 * (x - 0.6) + 3.0 * normal(random);
     plot.points[static_cast<std::size_t>(i % 3)].colour = i % 3;
-    plot.points[static_cast<std::size_t>(i % 3)].points.push_back({.at = {x, y}, .label = "model-" + std::to_string(i) + "b"});
+    plot.points[static_cast<std::size_t>(i % 3)].points.push_back(
+        {.at = {x, y}, .label = "model-" + std::to_string(i) + "b"});
   }
   plot.lines.push_back({.name = "least squares", .points = {{0.45, 80.0}, {0.75, 20.0}}});
   return plot;
@@ -86,7 +87,8 @@ Plot crowded_plot(int n, unsigned seed) {
 
 void expect_disjoint(const std::vector<Box>& a, const std::vector<Box>& b, const char* what) {
   for (std::size_t i = 0; i < a.size(); ++i) {
-    for (std::size_t k = &a == &b ? i + 1 : 0; k < b.size(); ++k) EXPECT_FALSE(a[i].overlaps(b[k])) << what << " " << i << " " << k;
+    for (std::size_t k = &a == &b ? i + 1 : 0; k < b.size(); ++k)
+      EXPECT_FALSE(a[i].overlaps(b[k])) << what << " " << i << " " << k;
   }
 }
 
@@ -141,7 +143,8 @@ TEST(Plot, TextsOfAxesAndReferencesDoNotOverlapAndStayInside) {
     const Box area{0, 0, width, 420};
     const PlotLayout layout = draw_plot(drawing, area, plot);
     expect_disjoint(layout.texts, layout.texts, "texts");
-    for (const Box& text : layout.texts) EXPECT_TRUE(area.contains(text)) << text.left << " " << text.right << " " << text.top << " " << text.bottom;
+    for (const Box& text : layout.texts)
+      EXPECT_TRUE(area.contains(text)) << text.left << " " << text.right << " " << text.top << " " << text.bottom;
   }
 }
 
@@ -149,7 +152,8 @@ TEST(Plot, ALegendThatWouldHidePointsLiesBesideTheFrame) {
   Plot plot;
   plot.points.push_back({.name = "everywhere"});
   for (int i = 0; i <= 20; ++i)
-    for (int k = 0; k <= 20; ++k) plot.points[0].points.push_back({.at = {static_cast<double>(i), static_cast<double>(k)}});
+    for (int k = 0; k <= 20; ++k)
+      plot.points[0].points.push_back({.at = {static_cast<double>(i), static_cast<double>(k)}});
   Drawing drawing(600, 400, "test");
   const PlotLayout layout = draw_plot(drawing, {0, 0, 600, 400}, plot);
   ASSERT_TRUE(layout.legend);
@@ -160,7 +164,8 @@ TEST(Plot, ALegendThatWouldHidePointsLiesBesideTheFrame) {
 TEST(Plot, UndefinedPointsAreLeftOut) {
   Plot plot;
   plot.x.scale = Scale::kLog;
-  plot.points.push_back({.points = {{.at = {1.0, 1.0}}, {.at = {0.0, 1.0}}, {.at = {10.0, std::nan("")}}, {.at = {100.0, 2.0}}}});
+  plot.points.push_back(
+      {.points = {{.at = {1.0, 1.0}}, {.at = {0.0, 1.0}}, {.at = {10.0, std::nan("")}}, {.at = {100.0, 2.0}}}});
   Drawing drawing(600, 400, "test");
   EXPECT_EQ(draw_plot(drawing, {0, 0, 600, 400}, plot).marks.size(), 2u);
 }
