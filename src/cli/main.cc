@@ -24,7 +24,7 @@ struct CommandGroup {
 const std::vector<CommandGroup>& command_groups() {
   static const std::vector<CommandGroup> groups = {
       {"Measure", {add_eval, add_baseline}},
-      {"Judge", {add_rank, add_compare}},
+      {"Judge", {add_rank, add_compare, add_report}},
       {"Relate", {add_scores, add_correlate, add_reproduce}},
       {"Look", {add_inspect, add_doctor}},
   };

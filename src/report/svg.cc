@@ -249,10 +249,13 @@ std::string Drawing::svg(Look look) const {
   if (look == Look::kAdaptive) style = "<style>\n" + palette_css() + css_for(look) + "</style>\n";
   if (look == Look::kLight || look == Look::kDark) style = "<style>\n" + css_for(look) + "</style>\n";
   const std::string size = coordinate(width_) + " " + coordinate(height_);
+  const std::string background =
+      look == Look::kInline
+          ? ""
+          : "<rect" + attribute("width", width_) + attribute("height", height_) + " class=\"surface\"/>\n";
   return "<svg xmlns=\"http://www.w3.org/2000/svg\"" + attribute("width", width_) + attribute("height", height_) +
          attribute("viewBox", "0 0 " + size) + attribute("role", "img") + attribute("aria-label", title_) +
-         attribute("class", "drawing") + ">\n" + style + "<rect" + attribute("width", width_) +
-         attribute("height", height_) + " class=\"surface\"/>\n" + body_ + "</svg>\n";
+         attribute("class", "drawing") + ">\n" + style + background + body_ + "</svg>\n";
 }
 
 }  // namespace lmbits

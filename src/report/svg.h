@@ -63,7 +63,7 @@ enum class Look {
   kAdaptive,  // a file that follows the reader's light or dark setting, and prints light; light where that is unknown
   kLight,
   kDark,    // for renderers without media queries
-  kInline,  // a part of a page that has palette_css and drawing_css
+  kInline,  // a part of a page that has palette_css and drawing_css, on its background
 };
 
 // The colours as custom properties of `:root` (`--ink`, `--series-0`, ...), for screens light and dark, and print.

@@ -58,6 +58,10 @@ std::string to_markdown(const Table& table);  // GitHub's tables
 std::string to_csv(const Table& table);       // RFC 4180, lines end in \n; an interval is two fields, KEY_lo and KEY_hi
 Json to_json(const Table& table);             // an array of objects; an interval is [lo, hi]
 
+// A cell as text and markdown show it.
+std::string cell_text(const Cell& cell, const TableColumn& column);
+bool is_for(Audience audience, const TableColumn& column);  // does this audience see the column?
+
 // The width of the widest row as `to_text` would draw it without a limit, in terminal cells.
 std::size_t text_width(const Table& table);
 
