@@ -36,9 +36,12 @@ constexpr const char* kReportHelp =
     "  lmbits report runs -o report.html --figures figures --figure-format png\n"
     "  lmbits report runs -o report.html --text page.txt --text-model a.pt --text-model b.pt\n"
     "\n"
-    "The page needs no network, and scripts only for sorting and filtering; it follows the reader's light or dark setting.\n"
-    "Leaderboard with ranks and their uncertainty, each corpus with bars and learning curves, documents by category (the\n"
-    "folder their ids begin with), warnings, and where every number comes from. --text colours a text by what each token\n"
+    "The page needs no network, and scripts only for sorting and filtering; it follows the reader's light or dark "
+    "setting.\n"
+    "Leaderboard with ranks and their uncertainty, each corpus with bars and learning curves, documents by category "
+    "(the\n"
+    "folder their ids begin with), warnings, and where every number comes from. --text colours a text by what each "
+    "token\n"
     "costs one model, or two side by side. The ending of -o chooses the format: .html, .md, .csv, .json.";
 
 std::string format_of(const ReportOptions& options) {
@@ -62,34 +65,42 @@ RankRequest request_of(const ReportOptions& options) {
 ScoredText scored_text(const std::string& model, const std::string& text, const ConventionOptions& convention) {
   const std::size_t equals = model.find('=');
   const std::string path = equals == std::string::npos ? model : model.substr(equals + 1);
-  ScoredText scored{equals == std::string::npos ? std::filesystem::path(path).stem().string() : model.substr(0, equals), {}};
-  for (const TokenCost& cost : eval_library().inspect_text(path, text, convention)) scored.tokens.push_back({cost.bytes, cost.bits});
+  ScoredText scored{equals == std::string::npos ? std::filesystem::path(path).stem().string() : model.substr(0, equals),
+                    {}};
+  for (const TokenCost& cost : eval_library().inspect_text(path, text, convention))
+    scored.tokens.push_back({cost.bytes, cost.bits});
   return scored;
 }
 
 ReportSection text_section(const ReportOptions& options) {
   if (options.text_models.empty() || options.text_models.size() > 2)
-    throw Error(ErrorKind::kUsage, "--text is scored with one or two models, not " + std::to_string(options.text_models.size()),
+    throw Error(ErrorKind::kUsage,
+                "--text is scored with one or two models, not " + std::to_string(options.text_models.size()),
                 "name them with --text-model");
   const std::string text = read_file(options.text_file);
   std::vector<ScoredText> sides;
-  for (const std::string& model : options.text_models) sides.push_back(scored_text(model, text, options.text_convention));
+  for (const std::string& model : options.text_models)
+    sides.push_back(scored_text(model, text, options.text_convention));
   const std::string name = std::filesystem::path(options.text_file).filename().string();
   std::string caption = "What each token of " + name + " costs, in bits a byte of the token.";
   if (sides.size() == 2)
     caption += " Right: the pieces that both models' tokens can be compared on; warm where " + sides[1].model +
                " needs more bits than " + sides[0].model + ", cool where it needs fewer.";
-  if (text.size() > kShownTextBytes) caption += " The first " + with_thousands(kShownTextBytes) + " bytes of " + counted(static_cast<std::int64_t>(text.size()), "byte") + "; the heads are about all of it.";
+  if (text.size() > kShownTextBytes)
+    caption += " The first " + with_thousands(kShownTextBytes) + " bytes of " +
+               counted(static_cast<std::int64_t>(text.size()), "byte") + "; the heads are about all of it.";
   const std::string title = "Which text costs the bits?";
   return {title, {}, {}, {{"tokens_" + file_stem(name), title, caption, draw_token_map(sides, kShownTextBytes)}}, {}};
 }
 
-std::string rendered(const RunReport& report, const std::vector<ReportSection>& sections, const ReportOptions& options) {
+std::string rendered(const RunReport& report, const std::vector<ReportSection>& sections,
+                     const ReportOptions& options) {
   const std::string format = format_of(options);
   if (format == "markdown") return to_markdown(report);
   if (format == "csv") return to_csv(report);
   if (format == "json") return to_json(report).dump(2) + "\n";
-  return to_html(report, sections, {options.title, std::string("Made by lmbits ") + LMBITS_VERSION + " from " + options.directory + "."});
+  return to_html(report, sections,
+                 {options.title, std::string("Made by lmbits ") + LMBITS_VERSION + " from " + options.directory + "."});
 }
 
 void run_report(const ReportOptions& options) {
@@ -106,7 +117,8 @@ void run_report(const ReportOptions& options) {
   }
   if (options.figures.empty()) return;
   std::vector<Figure> figures = run_figures(report.ranking, report.training);
-  for (const ReportSection& section : sections) figures.insert(figures.end(), section.figures.begin(), section.figures.end());
+  for (const ReportSection& section : sections)
+    figures.insert(figures.end(), section.figures.begin(), section.figures.end());
   const auto written = write_figures(figures, options.figures, options.figure_formats);
   print(counted(static_cast<std::int64_t>(written.size()), "figure") + ": " + options.figures + "\n");
 }
@@ -115,25 +127,35 @@ void run_report(const ReportOptions& options) {
 
 void add_report(CLI::App& app, int& /*exit_code*/) {
   const auto options = std::make_shared<ReportOptions>();
-  CLI::App* command = app.add_subcommand("report", "One self-contained HTML page of ranked runs, with figures; or md, csv, json");
+  CLI::App* command =
+      app.add_subcommand("report", "One self-contained HTML page of ranked runs, with figures; or md, csv, json");
   command->add_option("DIR", options->directory, "The folder that `lmbits eval -o` wrote")->required();
   command->add_option("-o,--output", options->output, "The file to write; -: standard output")->required();
-  command->add_option("--format", options->format, "html, markdown, csv or json (default: by the ending of -o, else html)")
+  command
+      ->add_option("--format", options->format, "html, markdown, csv or json (default: by the ending of -o, else html)")
       ->check(CLI::IsMember({"html", "markdown", "csv", "json"}));
   command->add_option("--title", options->title, "The page's title");
   command->add_option("--by", options->by, "bits_per_byte (default), bits_per_char or ratio")
       ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "ratio"}));
-  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--method", options->method, "Bootstrap interval: bca (default) or percentile")->check(CLI::IsMember({"bca", "percentile"}));
-  command->add_option("--resamples", options->request.n_resamples, "Bootstrap resamples (default 10000, fewer for very many models or documents)")
+  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")
+      ->check(CLI::Range(0.5, 0.9999));
+  command->add_option("--method", options->method, "Bootstrap interval: bca (default) or percentile")
+      ->check(CLI::IsMember({"bca", "percentile"}));
+  command
+      ->add_option("--resamples", options->request.n_resamples,
+                   "Bootstrap resamples (default 10000, fewer for very many models or documents)")
       ->check(CLI::Range(100, 10000000));
   command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
   command->add_option("--corpus", options->request.corpora, "Only these corpora (default all)");
   command->add_option("--figures", options->figures, "A folder for the figures as files");
-  command->add_option("--figure-format", options->figure_formats, "svg (default, always written), png, pdf; several allowed")
-      ->check(CLI::IsMember({"svg", "png", "pdf"}))->needs("--figures");
+  command
+      ->add_option("--figure-format", options->figure_formats,
+                   "svg (default, always written), png, pdf; several allowed")
+      ->check(CLI::IsMember({"svg", "png", "pdf"}))
+      ->needs("--figures");
   auto* text = command->add_option("--text", options->text_file, "Colour this text by what its tokens cost");
-  command->add_option("--text-model", options->text_models, "PATH or NAME=PATH of a model for --text; one or two")->needs(text);
+  command->add_option("--text-model", options->text_models, "PATH or NAME=PATH of a model for --text; one or two")
+      ->needs(text);
   add_convention_flags(*command, options->text_convention);
   command->footer(kReportHelp);
   command->callback([options] { run_report(*options); });

@@ -11,7 +11,8 @@ namespace lmbits::cli {
 // Writes each figure below `folder` (created where it is not there) in each of the formats "svg", "png" (twice the size
 // in pixels, light) and "pdf". Returns the paths. Throws Error(kUnsupported) where rsvg-convert is needed and not
 // installed, Error(kData) where a file cannot be written.
-std::vector<std::filesystem::path> write_figures(const std::vector<Figure>& figures, const std::filesystem::path& folder,
+std::vector<std::filesystem::path> write_figures(const std::vector<Figure>& figures,
+                                                 const std::filesystem::path& folder,
                                                  const std::vector<std::string>& formats);
 
 }  // namespace lmbits::cli

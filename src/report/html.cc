@@ -40,6 +40,7 @@ button:focus-visible,input:focus-visible,summary:focus-visible{outline:2px solid
 figure{margin:18px 0 26px}
 figcaption{max-width:95ch;margin-top:6px}
 .drawing{max-width:100%;height:auto}
+td .drawing{display:block}
 .filter{display:flex;flex-wrap:wrap;gap:8px 18px;align-items:center;margin:12px 0;font-size:14px}
 .filter input[type=search]{font:inherit;color:inherit;background:var(--surface);border:1px solid var(--axis);border-radius:4px;padding:4px 8px;width:22ch}
 details{margin:6px 0}
@@ -118,7 +119,8 @@ std::vector<CellView> views_of(const Table& table) {
       continue;
     }
     for (const TableRow& row : table.rows)
-      views.back().joined_width = std::max(views.back().joined_width, display_width(cell_text(row.cells[c], table.columns[c])));
+      views.back().joined_width =
+          std::max(views.back().joined_width, display_width(cell_text(row.cells[c], table.columns[c])));
   }
   return views;
 }
@@ -151,7 +153,8 @@ std::string classes_of(const TableColumn& column, const std::string& text) {
   return is_long ? " class=\"left long\"" : " class=\"left\"";
 }
 
-std::string header_html(const Table& table, const std::vector<CellView>& views, bool pictures, std::string_view pictures_title) {
+std::string header_html(const Table& table, const std::vector<CellView>& views, bool pictures,
+                        std::string_view pictures_title) {
   std::string html = "<thead><tr>";
   for (const CellView& view : views) {
     const TableColumn& column = table.columns[view.column];
@@ -163,7 +166,8 @@ std::string header_html(const Table& table, const std::vector<CellView>& views, 
   return html + "</tr></thead>\n";
 }
 
-std::string row_html(const Table& table, const TableRow& row, const std::vector<CellView>& views, const std::string* picture) {
+std::string row_html(const Table& table, const TableRow& row, const std::vector<CellView>& views,
+                     const std::string* picture) {
   std::string cells, name;
   for (const CellView& view : views) {
     const TableColumn& column = table.columns[view.column];
@@ -229,7 +233,8 @@ void HtmlPage::list(const std::vector<std::string>& items, std::string_view clas
 
 void HtmlPage::table(const Table& table, const std::vector<std::string>& pictures, std::string_view pictures_title) {
   const std::vector<CellView> views = views_of(table);
-  body_ += "<div class=\"wide\"><table class=\"data\">\n" + header_html(table, views, !pictures.empty(), pictures_title) + "<tbody>\n";
+  body_ += "<div class=\"wide\"><table class=\"data\">\n" +
+           header_html(table, views, !pictures.empty(), pictures_title) + "<tbody>\n";
   for (std::size_t r = 0; r < table.rows.size(); ++r)
     body_ += row_html(table, table.rows[r], views, pictures.empty() ? nullptr : &pictures.at(r));
   body_ += "</tbody></table></div>\n";
@@ -242,13 +247,15 @@ void HtmlPage::figure(const Drawing& drawing, std::string_view caption) {
 }
 
 void HtmlPage::details(std::string_view summary, std::string_view preformatted) {
-  body_ += "<details><summary>" + escape_xml(summary) + "</summary><pre>" + escape_lines(preformatted) + "</pre></details>\n";
+  body_ += "<details><summary>" + escape_xml(summary) + "</summary><pre>" + escape_lines(preformatted) +
+           "</pre></details>\n";
 }
 
 void HtmlPage::filter(std::string_view label) {
-  body_ += "<form class=\"filter\" hidden><label>" + escape_xml(label) +
-           " <input type=\"search\" name=\"name\" placeholder=\"part of a name\"></label>"
-           "<label><input type=\"checkbox\" name=\"compressors\" checked> compressors</label><output></output></form>\n";
+  body_ +=
+      "<form class=\"filter\" hidden><label>" + escape_xml(label) +
+      " <input type=\"search\" name=\"name\" placeholder=\"part of a name\"></label>"
+      "<label><input type=\"checkbox\" name=\"compressors\" checked> compressors</label><output></output></form>\n";
 }
 
 std::string HtmlPage::html() const {
@@ -257,11 +264,14 @@ std::string HtmlPage::html() const {
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
          "script-src 'unsafe-inline'; img-src data:\">\n"
-         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" + title + "</title>\n"
-         "<link rel=\"icon\" href=\"data:,\">\n<style>\n" + palette_css() + drawing_css() + std::string(kStyle) +
-         "</style>\n</head>\n<body>\n<header><h1>" + title + "</h1></header>\n<nav aria-label=\"contents\"><ul>\n" + contents_ +
-         "</ul></nav>\n<main>\n" + body_ + (n_sections_ > 0 ? "</section>\n" : "") + "</main>\n<script>" +
-         std::string(kScript) + "</script>\n</body>\n</html>\n";
+         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
+         title +
+         "</title>\n"
+         "<link rel=\"icon\" href=\"data:,\">\n<style>\n" +
+         palette_css() + drawing_css() + std::string(kStyle) + "</style>\n</head>\n<body>\n<header><h1>" + title +
+         "</h1></header>\n<nav aria-label=\"contents\"><ul>\n" + contents_ + "</ul></nav>\n<main>\n" + body_ +
+         (n_sections_ > 0 ? "</section>\n" : "") + "</main>\n<script>" + std::string(kScript) +
+         "</script>\n</body>\n</html>\n";
 }
 
 }  // namespace lmbits

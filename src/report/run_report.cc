@@ -136,24 +136,20 @@ std::optional<std::int64_t> count_at(const Json& json, const char* key) {
 
 Table runs_table(const std::vector<Run>& runs) {
   Table table;
-  table.columns = {left("model", "model"),
-                   left("corpus", "corpus"),
-                   left("convention", "convention"),
-                   left("state", "state"),
-                   right("n_documents", "documents"),
-                   right("n_failed", "failed"),
-                   right("n_bytes", "bytes"),
-                   right("n_tokens", "tokens"),
-                   right("n_scored", "scored")};
+  table.columns = {left("model", "model"),    left("corpus", "corpus"),          left("convention", "convention"),
+                   left("state", "state"),    right("n_documents", "documents"), right("n_failed", "failed"),
+                   right("n_bytes", "bytes"), right("n_tokens", "tokens"),       right("n_scored", "scored")};
   struct Fingerprinted {
     const char *key, *title;
   };
-  constexpr Fingerprinted kFingerprints[] = {{"model", "model's hash"}, {"tokenizer", "tokenizer's"}, {"corpus", "corpus'"}};
+  constexpr Fingerprinted kFingerprints[] = {
+      {"model", "model's hash"}, {"tokenizer", "tokenizer's"}, {"corpus", "corpus'"}};
   for (const auto& [key, title] : kFingerprints) {
     table.columns.push_back(left("", title, Audience::kPeople));
     table.columns.push_back(left(std::string(key) + "_fingerprint", title, Audience::kMachines));
   }
-  for (const auto& [key, title] : {std::pair{"dtype", "dtype"}, {"device", "device"}, {"libtorch", "libtorch"}, {"started", "started"}})
+  for (const auto& [key, title] :
+       {std::pair{"dtype", "dtype"}, {"device", "device"}, {"libtorch", "libtorch"}, {"started", "started"}})
     table.columns.push_back(left(key, title));
   for (const Run& run : runs) {
     const Json& m = run.manifest;
@@ -182,13 +178,16 @@ std::vector<std::string> run_warnings(const std::vector<Run>& runs) {
     const Json* warnings = find(run.summary, {"warnings"});
     if (warnings == nullptr || !warnings->is_array()) continue;
     for (const Json& warning : *warnings)
-      if (warning.is_string()) holders[warning.get<std::string>()].push_back(model_name(run) + " on " + corpus_name(run));
+      if (warning.is_string())
+        holders[warning.get<std::string>()].push_back(model_name(run) + " on " + corpus_name(run));
   }
   std::vector<std::string> texts;
   for (const auto& [warning, names] : holders) {
     const auto n = static_cast<std::int64_t>(names.size());
-    texts.push_back(warning + " (" + (n <= 3 ? names[0] + (n > 1 ? ", " + names[1] : "") + (n > 2 ? ", " + names[2] : "")
-                                              : counted(n, "run")) + ")");
+    texts.push_back(
+        warning + " (" +
+        (n <= 3 ? names[0] + (n > 1 ? ", " + names[1] : "") + (n > 2 ? ", " + names[2] : "") : counted(n, "run")) +
+        ")");
   }
   return texts;
 }
@@ -196,7 +195,8 @@ std::vector<std::string> run_warnings(const std::vector<Run>& runs) {
 // ---- leaderboard ----
 
 void drop_column(Table& table, const std::string& key) {
-  const auto found = std::find_if(table.columns.begin(), table.columns.end(), [&](const TableColumn& c) { return c.key == key; });
+  const auto found =
+      std::find_if(table.columns.begin(), table.columns.end(), [&](const TableColumn& c) { return c.key == key; });
   if (found == table.columns.end()) return;
   const auto at = found - table.columns.begin();
   table.columns.erase(found);
@@ -224,10 +224,12 @@ Table leaderboard(const RankReportTable& from, const RunReport& report) {
   if (from.pooling) {
     for (const RankReportTable& corpus : report.ranking.tables) {
       if (corpus.convention != from.convention) continue;
-      table.columns.push_back({.key = metric_key(request.metric) + "_" + corpus.corpus, .title = corpus.corpus,
+      table.columns.push_back({.key = metric_key(request.metric) + "_" + corpus.corpus,
+                               .title = corpus.corpus,
                                .decimals = request.metric == Metric::kRatio ? 3 : 4});
       for (std::size_t r = 0; r < from.rows.size(); ++r) {
-        const auto same = std::find_if(corpus.rows.begin(), corpus.rows.end(), [&](const RankReportRow& row) { return row.name == from.rows[r].name; });
+        const auto same = std::find_if(corpus.rows.begin(), corpus.rows.end(),
+                                       [&](const RankReportRow& row) { return row.name == from.rows[r].name; });
         table.rows[r].cells.push_back(same == corpus.rows.end() ? Cell{} : Cell{same->ranked.value});
       }
     }
@@ -250,7 +252,9 @@ std::vector<std::string> interval_pictures(const RankReportTable& table) {
     lo = std::min({lo, row.ranked.value, spread.lo});
     hi = std::max({hi, row.ranked.value, spread.hi});
   }
-  const auto pixel = [&](double x) { return hi > lo ? kInset + (x - lo) / (hi - lo) * (kWidth - 2 * kInset) : kWidth / 2; };
+  const auto pixel = [&](double x) {
+    return hi > lo ? kInset + (x - lo) / (hi - lo) * (kWidth - 2 * kInset) : kWidth / 2;
+  };
   std::vector<std::string> pictures;
   for (const RankReportRow& row : table.rows) {
     Drawing drawing(kWidth, kHeight, "");
@@ -259,7 +263,8 @@ std::vector<std::string> interval_pictures(const RankReportTable& table) {
     if (row.ranked.interval && !row.is_baseline)
       drawing.line({pixel(row.ranked.interval->lo), at.y}, {pixel(row.ranked.interval->hi), at.y}, "line-0");
     const double r = row.is_baseline ? 2.5 : 3.5;
-    drawing.rectangle({at.x - r, at.y - r, at.x + r, at.y + r}, row.is_baseline ? "muted" : "fill-0", row.is_baseline ? 0 : r);
+    drawing.rectangle({at.x - r, at.y - r, at.x + r, at.y + r}, row.is_baseline ? "muted" : "fill-0",
+                      row.is_baseline ? 0 : r);
     pictures.push_back(drawing.svg(Look::kInline));
   }
   return pictures;
@@ -268,7 +273,9 @@ std::vector<std::string> interval_pictures(const RankReportTable& table) {
 // ---- the page ----
 
 std::string metric_words(const RankRequest& request) {
-  return request.metric == Metric::kBitsPerByte ? "bits/byte" : request.metric == Metric::kBitsPerChar ? "bits/char" : "the ratio";
+  return request.metric == Metric::kBitsPerByte   ? "bits/byte"
+         : request.metric == Metric::kBitsPerChar ? "bits/char"
+                                                  : "the ratio";
 }
 
 std::string lead_text(const RunReport& report) {
@@ -279,7 +286,9 @@ std::string lead_text(const RunReport& report) {
     for (const RankReportRow& row : table.rows)
       if (!row.is_baseline) models.insert(row.name);
   }
-  return counted(static_cast<std::int64_t>(models.size()), "model") + " on " + std::to_string(corpora.size()) + (corpora.size() == 1 ? " corpus, " : " corpora, ") + counted(n_bytes, "byte") + " of text. How many bits does each model need to store a byte of it?";
+  return counted(static_cast<std::int64_t>(models.size()), "model") + " on " + std::to_string(corpora.size()) +
+         (corpora.size() == 1 ? " corpus, " : " corpora, ") + counted(n_bytes, "byte") +
+         " of text. How many bits does each model need to store a byte of it?";
 }
 
 std::vector<std::string> all_warnings(const RunReport& report) {
@@ -346,8 +355,9 @@ void add_corpus(HtmlPage& page, const RankReportTable& table, const RunReport& r
 void add_categories(HtmlPage& page, const RunReport& report) {
   if (!report.categories) return;
   page.section("By category");
-  page.paragraph("The documents of a corpus by the folder that their ids begin with; compressors on each document by itself.",
-                 "note");
+  page.paragraph(
+      "The documents of a corpus by the folder that their ids begin with; compressors on each document by itself.",
+      "note");
   for (const RankReportTable& table : report.categories->tables) {
     page.subsection(heading(table));
     add_ranked(page, table, report.categories->request);
@@ -367,10 +377,12 @@ void add_provenance(HtmlPage& page, const RunReport& report) {
   page.section("Models");
   page.table(report.models);
   page.section("Runs");
-  page.paragraph("Equal hashes mean equal weights, tokenizers and texts (first digits; the manifests have all of them).", "note");
+  page.paragraph(
+      "Equal hashes mean equal weights, tokenizers and texts (first digits; the manifests have all of them).", "note");
   page.table(report.runs);
   for (const Json& manifest : report.manifests) {
-    const std::string name = text_at(manifest, {"model", "name"}).value_or("?") + " on " + text_at(manifest, {"corpus", "name"}).value_or("?");
+    const std::string name = text_at(manifest, {"model", "name"}).value_or("?") + " on " +
+                             text_at(manifest, {"corpus", "name"}).value_or("?");
     page.details("manifest of " + name, manifest.dump(2, ' ', false, Json::error_handler_t::replace));
   }
 }

@@ -253,7 +253,8 @@ std::string Drawing::svg(Look look) const {
       look == Look::kInline
           ? ""
           : "<rect" + attribute("width", width_) + attribute("height", height_) + " class=\"surface\"/>\n";
-  return "<svg xmlns=\"http://www.w3.org/2000/svg\"" + attribute("width", width_) + attribute("height", height_) +
+  const std::string space = look == Look::kInline ? "" : " xmlns=\"http://www.w3.org/2000/svg\"";  // HTML knows
+  return "<svg" + space + attribute("width", width_) + attribute("height", height_) +
          attribute("viewBox", "0 0 " + size) + attribute("role", "img") + attribute("aria-label", title_) +
          attribute("class", "drawing") + ">\n" + style + background + body_ + "</svg>\n";
 }
