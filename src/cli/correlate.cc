@@ -3,9 +3,12 @@
 #include <memory>
 
 #include "src/cli/commands.h"
+#include "src/cli/figure_files.h"
 #include "src/cli/join_flags.h"
 #include "src/cli/stdout_style.h"
+#include "src/core/error.h"
 #include "src/core/thread_pool.h"
+#include "src/report/correlate_figures.h"
 #include "src/report/correlate_report.h"
 
 namespace lmbits::cli {
@@ -14,6 +17,8 @@ namespace {
 struct CorrelateOptions {
   JoinFlags join;
   std::string detail, format = "table", by = "bits_per_byte";
+  std::string figures;
+  std::vector<std::string> figure_formats = {"svg"};
   bool json = false;
   CorrelateRequest request;
 };
@@ -31,6 +36,7 @@ constexpr const char* kCorrelateHelp =
     "for all areas together; then one of them in full (--detail). An area goes with the corpus of its name, or "
     "--area.\n"
     "Without --scores: the models' ratios against gzip's, per corpus and per document.\n"
+    "--figures draws the overview (all areas large, three of them small), each area and its residuals.\n"
     "\n"
     "Read the whole-family interval first where models come in families or are checkpoints of one training run: they "
     "are\n"
@@ -59,6 +65,9 @@ void run_correlate(const CorrelateOptions& options) {
     print(to_markdown(report));
   else
     print(to_text(report, options.detail, stdout_style()));
+  if (options.figures.empty()) return;
+  if (!report.join) throw Error(ErrorKind::kUsage, "--figures needs --scores", "without them there is nothing to draw");
+  write_figures(correlate_figures(report), options.figures, options.figure_formats);
 }
 
 }  // namespace
@@ -86,6 +95,7 @@ void add_correlate(CLI::App& app, int& /*exit_code*/) {
   command->add_option("--format", options->format, "table (default), markdown, csv or json")
       ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
   command->add_flag("--json", options->json, "The same as --format json");
+  add_figure_flags(*command, options->figures, options->figure_formats);
   command->footer(kCorrelateHelp);
   command->callback([options] { run_correlate(*options); });
 }

@@ -4,13 +4,15 @@
 #include <memory>
 
 #include "src/cli/commands.h"
-#include "src/cli/convention_flags.h"
 #include "src/cli/eval_library.h"
-#include "src/cli/rsvg.h"
+#include "src/cli/figure_files.h"
+#include "src/cli/join_flags.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/thread_pool.h"
+#include "src/report/correlate_figures.h"
+#include "src/report/pairing.h"
 #include "src/report/run_report.h"
 #include "src/report/token_map.h"
 #include "src/report/wording.h"
@@ -25,8 +27,8 @@ struct ReportOptions {
   std::string directory, output, format, title = "How many bits?";
   std::string by = "bits_per_byte", method = "bca";
   std::string figures, text_file;
+  JoinFlags join;
   std::vector<std::string> figure_formats = {"svg"}, text_models;
-  ConventionOptions text_convention;
   RankRequest request;
 };
 
@@ -34,13 +36,15 @@ constexpr const char* kReportHelp =
     "Example:\n"
     "  lmbits report runs -o report.html\n"
     "  lmbits report runs -o report.html --figures figures --figure-format png\n"
+    "  lmbits report runs -o report.html --scores scores.jsonl\n"
     "  lmbits report runs -o report.html --text page.txt --text-model a.pt --text-model b.pt\n"
     "\n"
     "The page needs no network, and scripts only for sorting and filtering; it follows the reader's light or dark "
     "setting.\n"
     "Leaderboard with ranks and their uncertainty, each corpus with bars and learning curves, documents by category "
     "(the\n"
-    "folder their ids begin with), warnings, and where every number comes from. --text colours a text by what each "
+    "folder their ids begin with), warnings, and where every number comes from. --scores adds what `lmbits correlate` says\n"
+    "of compression and benchmark scores, with its pictures. --text colours a text by what each "
     "token\n"
     "costs one model, or two side by side. The ending of -o chooses the format: .html, .md, .csv, .json.";
 
@@ -62,12 +66,12 @@ RankRequest request_of(const ReportOptions& options) {
 }
 
 // "NAME=PATH" or a path, whose stem is the name then.
-ScoredText scored_text(const std::string& model, const std::string& text, const ConventionOptions& convention) {
+ScoredText scored_text(const std::string& model, const std::string& text) {
   const std::size_t equals = model.find('=');
   const std::string path = equals == std::string::npos ? model : model.substr(equals + 1);
   ScoredText scored{equals == std::string::npos ? std::filesystem::path(path).stem().string() : model.substr(0, equals),
                     {}};
-  for (const TokenCost& cost : eval_library().inspect_text(path, text, convention))
+  for (const TokenCost& cost : eval_library().inspect_text(path, text, ConventionOptions{}))
     scored.tokens.push_back({cost.bytes, cost.bits});
   return scored;
 }
@@ -80,7 +84,7 @@ ReportSection text_section(const ReportOptions& options) {
   const std::string text = read_file(options.text_file);
   std::vector<ScoredText> sides;
   for (const std::string& model : options.text_models)
-    sides.push_back(scored_text(model, text, options.text_convention));
+    sides.push_back(scored_text(model, text));
   const std::string name = std::filesystem::path(options.text_file).filename().string();
   std::string caption = "What each token of " + name + " costs, in bits a byte of the token.";
   if (sides.size() == 2)
@@ -93,6 +97,25 @@ ReportSection text_section(const ReportOptions& options) {
   return {title, {}, {}, {{"tokens_" + file_stem(name), title, caption, draw_token_map(sides, kShownTextBytes)}}, {}};
 }
 
+CompressionMetric compression_metric(Metric metric) {
+  return metric == Metric::kRatio         ? CompressionMetric::kRatio
+         : metric == Metric::kBitsPerChar ? CompressionMetric::kBitsPerChar
+                                          : CompressionMetric::kBitsPerByte;
+}
+
+ReportSection scores_section(const ReportOptions& options) {
+  JoinFlags flags = options.join;
+  flags.compression = options.directory;
+  const JoinInput input = read_join(flags);
+  CorrelateRequest request;
+  request.level = options.request.level;
+  request.seed = options.request.seed;
+  request.n_threads = available_threads();
+  request.join = input.request;
+  request.join.by = compression_metric(request_of(options).metric);
+  return correlate_section(correlate(input.table, input.runs, input.scores, request));
+}
+
 std::string rendered(const RunReport& report, const std::vector<ReportSection>& sections,
                      const ReportOptions& options) {
   const std::string format = format_of(options);
@@ -103,10 +126,18 @@ std::string rendered(const RunReport& report, const std::vector<ReportSection>& 
                  {options.title, std::string("Made by lmbits ") + LMBITS_VERSION + " from " + options.directory + "."});
 }
 
+std::vector<Run> runs_of(const ReportOptions& options) {
+  std::vector<Run> runs = read_runs(options.directory);
+  if (!options.join.convention.empty()) std::erase_if(runs, [&](const Run& run) { return convention_name(run) != options.join.convention; });
+  return runs;
+}
+
 void run_report(const ReportOptions& options) {
-  RunReport report = report_runs(read_runs(options.directory), request_of(options));
+  const std::vector<Run> runs = runs_of(options);
+  RunReport report = report_runs(runs, request_of(options));
   report.ranking.warnings = read_failures(options.directory);
   std::vector<ReportSection> sections;
+  if (!options.join.scores.empty()) sections.push_back(scores_section(options));
   if (!options.text_file.empty()) sections.push_back(text_section(options));
   const std::string page = rendered(report, sections, options);
   if (options.output == "-") {
@@ -147,16 +178,11 @@ void add_report(CLI::App& app, int& /*exit_code*/) {
       ->check(CLI::Range(100, 10000000));
   command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
   command->add_option("--corpus", options->request.corpora, "Only these corpora (default all)");
-  command->add_option("--figures", options->figures, "A folder for the figures as files");
-  command
-      ->add_option("--figure-format", options->figure_formats,
-                   "svg (default, always written), png, pdf; several allowed")
-      ->check(CLI::IsMember({"svg", "png", "pdf"}))
-      ->needs("--figures");
+  add_figure_flags(*command, options->figures, options->figure_formats);
+  add_join_flags(*command, options->join);
   auto* text = command->add_option("--text", options->text_file, "Colour this text by what its tokens cost");
   command->add_option("--text-model", options->text_models, "PATH or NAME=PATH of a model for --text; one or two")
       ->needs(text);
-  add_convention_flags(*command, options->text_convention);
   command->footer(kReportHelp);
   command->callback([options] { run_report(*options); });
 }

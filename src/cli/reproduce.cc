@@ -5,11 +5,13 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/eval_library.h"
+#include "src/cli/figure_files.h"
 #include "src/cli/join_flags.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/thread_pool.h"
+#include "src/report/huang2024_figures.h"
 #include "src/report/min_k_report.h"
 #include "src/report/rank_claims.h"
 #include "src/report/reference_lines.h"
@@ -23,6 +25,8 @@ struct ReproduceOptions {
   std::string format = "table";
   bool json = false;
   double level = 0.95;
+  std::string figures;
+  std::vector<std::string> figure_formats = {"svg"};
   JoinFlags join;
   SettlingOptions settling;
   MinKReport min_k;
@@ -32,7 +36,7 @@ struct ReproduceOptions {
 
 constexpr const char* kReproduceHelp =
     "Example:\n"
-    "  lmbits reproduce huang2024\n"
+    "  lmbits reproduce huang2024 --figures figures\n"
     "  lmbits reproduce guo2024 runs --scores scores.jsonl\n"
     "  lmbits reproduce deletang2023 runs\n"
     "  lmbits reproduce sample-size runs --scores scores.jsonl\n"
@@ -56,6 +60,7 @@ void run_huang(const ReproduceOptions& options) {
     print(to_csv(report));
   else
     print_as(report, options);
+  if (!options.figures.empty()) write_figures(huang2024_figures(options.level), options.figures, options.figure_formats);
 }
 
 void run_guo(const ReproduceOptions& options) {
@@ -128,6 +133,7 @@ void add_reproduce(CLI::App& app, int& /*exit_code*/) {
   const auto options = std::make_shared<ReproduceOptions>();
   add_study(*command, "huang2024", "Every correlation of Huang et al. 2024 that its tables allow, printed and computed",
             options, run_huang);
+  add_figure_flags(*command->get_subcommand("huang2024"), options->figures, options->figure_formats);
 
   CLI::App* guo = add_study(*command, "guo2024", "Is the order by compression ratio the order by score, pair by pair?",
                             options, run_guo);

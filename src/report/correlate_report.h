@@ -94,6 +94,11 @@ Json to_json(const CorrelateReport& report);
 Json to_json(const Association& association);
 Json to_json(const std::optional<Interval>& interval);  // [lo, hi] or null
 
+// The parts, for other pages: a row a panel; one panel in a few sentences; what was left out and why.
+Table panels_table(const CorrelateReport& report);
+std::string panel_words(const PanelResult& result, CompressionMetric by, double level);
+std::vector<std::string> all_notes(const CorrelateReport& report);
+
 std::string panel_name(const Panel& panel);  // "overall", the area, or the benchmark
 std::string p_shown(double p);               // "0.0123", "<0.0001"
 std::string p_text(const std::optional<PermutationTest>& test);

@@ -407,21 +407,6 @@ std::string unmatched(const std::vector<std::string>& names, const std::string& 
   return what + ": " + list;
 }
 
-std::vector<std::string> all_notes(const CorrelateReport& report) {
-  std::vector<std::string> notes = report.notes;
-  if (!report.join) return notes;
-  for (const std::string& note :
-       {unmatched(report.join->only_scores, "scores without compression (--names maps names)"),
-        unmatched(report.join->only_compression, "compression without scores")})
-    if (!note.empty()) notes.push_back(note);
-  for (const PanelResult& result : report.panels) {
-    const std::string note =
-        unmatched(result.panel.left_out, panel_name(result.panel) + " leaves out models that lack a part of it");
-    if (!note.empty()) notes.push_back(note);
-  }
-  return notes;
-}
-
 // Warnings of the panels that are not shown in detail.
 std::string other_warnings(const CorrelateReport& report, const std::string& detail, const TextStyle& style) {
   if (report.panels.empty()) return {};
@@ -454,6 +439,29 @@ std::string legend(const CorrelateReport& report, const TextStyle& style) {
 }
 
 }  // namespace
+
+Table panels_table(const CorrelateReport& report) { return overview(report, true); }
+
+std::string panel_words(const PanelResult& result, CompressionMetric by, double level) {
+  std::string text = in_words(result, by, level, {.width = 100000});
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+std::vector<std::string> all_notes(const CorrelateReport& report) {
+  std::vector<std::string> notes = report.notes;
+  if (!report.join) return notes;
+  for (const std::string& note :
+       {unmatched(report.join->only_scores, "scores without compression (--names maps names)"),
+        unmatched(report.join->only_compression, "compression without scores")})
+    if (!note.empty()) notes.push_back(note);
+  for (const PanelResult& result : report.panels) {
+    const std::string note =
+        unmatched(result.panel.left_out, panel_name(result.panel) + " leaves out models that lack a part of it");
+    if (!note.empty()) notes.push_back(note);
+  }
+  return notes;
+}
 
 std::string p_shown(double p) { return p < 0.0001 ? "<0.0001" : fixed(p, 4); }
 

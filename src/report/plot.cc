@@ -159,7 +159,7 @@ class Painter {
   // Fewer ticks, until their labels do not touch.
   template <typename Size>
   std::vector<Tick> fitting_ticks(const Axis& axis, const AxisScale& scale, double most, const Size& size) const {
-    for (int count = std::max(2, static_cast<int>(most));; --count) {
+    for (int count = std::max(2, static_cast<int>(std::lround(most)));; --count) {
       const std::vector<Tick> all = ticks(scale.lo(), scale.hi(), axis.scale, count, axis.notation);
       const Tick* before = nullptr;
       bool fits = true;

@@ -1,4 +1,4 @@
-#include "src/cli/rsvg.h"
+#include "src/cli/figure_files.h"
 
 #include <spawn.h>
 #include <sys/wait.h>
@@ -65,6 +65,13 @@ std::vector<std::filesystem::path> write_figures(const std::vector<Figure>& figu
     }
   }
   return written;
+}
+
+void add_figure_flags(CLI::App& command, std::string& folder, std::vector<std::string>& formats) {
+  auto* figures = command.add_option("--figures", folder, "A folder for the figures as files");
+  command.add_option("--figure-format", formats, "svg (default, always written), png, pdf; several allowed")
+      ->check(CLI::IsMember({"svg", "png", "pdf"}))
+      ->needs(figures);
 }
 
 }  // namespace lmbits::cli

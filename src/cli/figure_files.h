@@ -1,5 +1,6 @@
 // Figures as files: SVG, and what librsvg's program makes of it.
 #pragma once
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -14,5 +15,8 @@ namespace lmbits::cli {
 std::vector<std::filesystem::path> write_figures(const std::vector<Figure>& figures,
                                                  const std::filesystem::path& folder,
                                                  const std::vector<std::string>& formats);
+
+// --figures and --figure-format, the same for every command that draws.
+void add_figure_flags(CLI::App& command, std::string& folder, std::vector<std::string>& formats);
 
 }  // namespace lmbits::cli
