@@ -11,6 +11,7 @@ namespace lmbits {
 namespace {
 
 constexpr double kAxisMargin = 0.05;  // of the range, on both sides
+constexpr double kMostTicks = 1.5;    // times the number asked for
 constexpr double kRounding = 1e-9;    // relative: a tick at the very end of the range belongs to it
 
 // 1, 2 or 5 times a power of ten, the nearest from above.
@@ -72,7 +73,7 @@ std::string tick_text(double value, double unit, Notation notation, double large
 }
 
 std::vector<Tick> linear_ticks(double lo, double hi, int count, Notation notation) {
-  const double step = round_step((hi - lo) / std::max(1, count));
+  const double step = round_step((hi - lo) / (kMostTicks * std::max(1, count)));
   const double first = std::ceil(lo / step - kRounding);
   std::vector<Tick> all;
   for (double i = first; i * step <= hi + kRounding * step; ++i) {

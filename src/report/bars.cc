@@ -89,7 +89,7 @@ class BarPainter {
   void draw_axis() {
     const Box& f = layout_.frame;
     for (const Tick& tick :
-         ticks(0.0, hi_, Scale::kLinear, std::max(2, static_cast<int>(f.width() / 90)), Notation::kPlain)) {
+         ticks(0.0, hi_, Scale::kLinear, std::max(2, static_cast<int>(f.width() / 120)), Notation::kPlain)) {
       const double x = pixel(tick.value);
       drawing_.line({x, f.top}, {x, f.bottom}, tick.value == 0.0 ? "axis" : "grid");
       write({x, f.bottom + small_ * 1.3}, tick.label, {small_, Anchor::kMiddle, false, "muted"});

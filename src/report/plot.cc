@@ -15,7 +15,7 @@ constexpr double kTick = 4.0, kGap = 6.0;  // px
 constexpr double kLegendInset = 8.0, kSwatch = 22.0;
 constexpr double kLineHeight = 1.45;  // of the font size
 constexpr double kSmall = 0.88;       // of the font size: ticks, labels, legend
-constexpr double kTickSpacingX = 80.0, kTickSpacingY = 40.0;
+constexpr double kTickSpacingX = 120.0, kTickSpacingY = 60.0;
 
 std::string coloured(const char* kind, int colour) {
   return std::string(kind) + std::to_string(colour % kSeriesColours);
@@ -159,7 +159,7 @@ class Painter {
   // Fewer ticks, until their labels do not touch.
   template <typename Size>
   std::vector<Tick> fitting_ticks(const Axis& axis, const AxisScale& scale, double most, const Size& size) const {
-    for (int count = std::max(2, static_cast<int>(std::lround(most)));; --count) {
+    for (int count = std::max(3, static_cast<int>(std::lround(most)));; --count) {
       const std::vector<Tick> all = ticks(scale.lo(), scale.hi(), axis.scale, count, axis.notation);
       const Tick* before = nullptr;
       bool fits = true;

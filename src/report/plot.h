@@ -36,7 +36,7 @@ struct Tick {
   std::string label;  // empty: a minor tick
 };
 
-// Round values in [lo, hi], about `count` of them: multiples of 1, 2 or 5 times a power of ten; on a logarithmic scale
+// Round values in [lo, hi], about `count` of them, half as many or half more: multiples of 1, 2 or 5 times a power of ten; on a logarithmic scale
 // powers of ten (every second, third ... where there are many; also 2 and 5 times, or all, where there are few), with the
 // multiples between them as minor ticks. Throws std::logic_error unless lo < hi, and 0 < lo on a logarithmic scale.
 std::vector<Tick> ticks(double lo, double hi, Scale scale, int count, Notation notation);
