@@ -51,7 +51,7 @@ seen.controls = !document.querySelector(".filter").hidden;
 const meet = (a, b) => a.left + 0.5 < b.right && b.left + 0.5 < a.right && a.top + 1.5 < b.bottom && b.top + 1.5 < a.bottom;
 seen.overlaps = [];
 seen.outside = [];
-seen.nTexts = 0;
+seen.nTexts = seen.nLabels = 0;
 for (const svg of document.querySelectorAll("figure .drawing")) {
   const frame = svg.getBoundingClientRect();
   const texts = [...svg.querySelectorAll("text")].map(t => [t.textContent, t.getBoundingClientRect()]);
@@ -62,6 +62,7 @@ for (const svg of document.querySelectorAll("figure .drawing")) {
   });
   for (const label of svg.querySelectorAll(".point-label")) {
     const a = label.getBoundingClientRect();
+    ++seen.nLabels;
     for (const mark of svg.querySelectorAll("[data-name] > path:last-child")) {
       if (meet(a, mark.getBoundingClientRect())) seen.overlaps.push(label.textContent + " | mark of " + mark.parentNode.dataset.name);
     }
@@ -100,6 +101,16 @@ def write_run(folder, model, corpus, level, training=None, n=24):
                "n_tokens": n_bytes, "n_scored": n_bytes, "bits": bits, "bits_per_byte": bits / n_bytes, "baselines": baselines,
                "warnings": ["a warning of the run <b>"]}
     (path / "summary.json").write_text(json.dumps(summary))
+
+
+def write_scores(path, names):
+    """Scores of every model on a benchmark a corpus, better for the later checkpoints."""
+    draw = random.Random(7)
+    rows = ["model,benchmark,area,metric,value,stderr"]
+    for i, name in enumerate(names):
+        for area in ("novel", "code"):
+            rows.append(f"{name},cloze_{area},{area},acc,{0.3 + 0.1 * (i % 4) + draw.uniform(-0.02, 0.02):.4f},0.02")
+    path.write_text("\n".join(rows) + "\n")
 
 
 def write_runs(folder):
@@ -183,8 +194,12 @@ class Report(harness.ProgramTest):
         self.assertEqual(seen["sections"], ["Leaderboard", "Overall", "code", "novel", "By category", "Warnings", "Models", "Runs"])
 
     def test_no_texts_overlap_in_any_figure(self):
-        seen = self.probe(self.write_page())
-        self.assertGreater(seen["nTexts"], 100)
+        scores = self.folder / "scores.csv"
+        write_scores(scores, self.names)
+        seen = self.probe(self.write_page("--scores", scores))
+        self.assertIn("Compression and scores", seen["sections"])
+        self.assertGreater(seen["nTexts"], 300)
+        self.assertGreater(seen["nLabels"], 60)
         self.assertEqual(seen["overlaps"], [])
         self.assertEqual(seen["outside"], [])
         self.assertEqual(seen["wide"], 0, "the page itself scrolls sideways")
@@ -229,6 +244,20 @@ class Report(harness.ProgramTest):
         self.write_page("--figures", figures, "--figure-format", "png", "--figure-format", "pdf", "--corpus", "code")
         self.assertEqual((figures / "bars_code.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
         self.assertEqual((figures / "bars_code.pdf").read_bytes()[:4], b"%PDF")
+
+    def test_correlations_are_drawn(self):
+        scores, figures = self.folder / "scores.csv", self.folder / "figures"
+        write_scores(scores, self.names)
+        wanted = ["overview.svg"] + [f"{kind}_{area}.svg" for kind in ("residuals", "scatter") for area in ("code", "novel", "overall")]
+        outcome = run(["correlate", self.runs, "--scores", scores, "--resamples", 100, "--permutations", 99, "--figures", figures])
+        self.assertEqual(outcome.code, 0, outcome.err)
+        self.assertEqual(sorted(path.name for path in figures.iterdir()), sorted(wanted))
+        overview = (figures / "overview.svg").read_text()
+        self.assertEqual(len(re.findall(r"ρ = −0\.\d{3}<", overview)), 3)
+        self.assertEqual(len(re.findall(r"RMSE = 0\.\d{3}<", overview)), 3)
+        outcome = run(["reproduce", "huang2024", "--figures", figures])
+        self.assertEqual(outcome.code, 0, outcome.err)
+        self.assertTrue((figures / "huang2024_overview.svg").exists())
 
     def test_without_rsvg_convert_it_says_so(self):
         outcome = run(["report", self.runs, "-o", self.page, "--resamples", 100, "--figures", self.folder / "f", "--figure-format", "png"],
