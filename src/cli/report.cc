@@ -43,7 +43,8 @@ constexpr const char* kReportHelp =
     "setting.\n"
     "Leaderboard with ranks and their uncertainty, each corpus with bars and learning curves, documents by category "
     "(the\n"
-    "folder their ids begin with), warnings, and where every number comes from. --scores adds what `lmbits correlate` says\n"
+    "folder their ids begin with), warnings, and where every number comes from. --scores adds what `lmbits correlate` "
+    "says\n"
     "of compression and benchmark scores, with its pictures. --text colours a text by what each "
     "token\n"
     "costs one model, or two side by side. The ending of -o chooses the format: .html, .md, .csv, .json.";
@@ -83,8 +84,7 @@ ReportSection text_section(const ReportOptions& options) {
                 "name them with --text-model");
   const std::string text = read_file(options.text_file);
   std::vector<ScoredText> sides;
-  for (const std::string& model : options.text_models)
-    sides.push_back(scored_text(model, text));
+  for (const std::string& model : options.text_models) sides.push_back(scored_text(model, text));
   const std::string name = std::filesystem::path(options.text_file).filename().string();
   std::string caption = "What each token of " + name + " costs, in bits a byte of the token.";
   if (sides.size() == 2)
@@ -128,7 +128,8 @@ std::string rendered(const RunReport& report, const std::vector<ReportSection>& 
 
 std::vector<Run> runs_of(const ReportOptions& options) {
   std::vector<Run> runs = read_runs(options.directory);
-  if (!options.join.convention.empty()) std::erase_if(runs, [&](const Run& run) { return convention_name(run) != options.join.convention; });
+  if (!options.join.convention.empty())
+    std::erase_if(runs, [&](const Run& run) { return convention_name(run) != options.join.convention; });
   return runs;
 }
 

@@ -27,7 +27,8 @@ std::vector<Figure> huang2024_figures(double level) {
     return scatter_with_unfitted(result, panel_of(all, kind, area), all.by, level);
   };
   const Scatter overall = scatter(PanelKind::kOverall, "", all);
-  const std::vector<Scatter> areas = {scatter(PanelKind::kArea, "knowledge", all), scatter(PanelKind::kArea, "coding", all),
+  const std::vector<Scatter> areas = {scatter(PanelKind::kArea, "knowledge", all),
+                                      scatter(PanelKind::kArea, "coding", all),
                                       scatter(PanelKind::kArea, "math", without_qwen)};
   const std::string source = "Data: Huang et al. 2024 (arXiv:2404.09937v2), tables 4, 6 and 8.";
   std::vector<Figure> figures = {{"huang2024_overview", "overview", source, draw_overview(overall, areas)},

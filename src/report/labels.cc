@@ -157,7 +157,7 @@ class Placement {
     const double own = distance(requests_[i].point, nearest_in(label.box, requests_[i].point));
     for (std::size_t k = 0; k < requests_.size(); ++k) {
       const double other = distance(requests_[k].point, nearest_in(label.box, requests_[k].point));
-      if (k != i && other < own + 2.0) cost += kStrangerCost;
+      if (k != i && other < own + 8.0) cost += kStrangerCost;
     }
     return cost;
   }

@@ -29,13 +29,14 @@ struct Colour {
   const char* dark;
 };
 
-// The series: Okabe and Ito's colours (jfly.uni-koeln.de/color, 2008) without the yellow, which white paper swallows;
-// on dark, the same hues lighter. Neighbours differ in lightness too, and points in shape, for prints without colour.
+// The series: hues in the order of Okabe and Ito's (jfly.uni-koeln.de/color, 2008), lightness and saturation searched for
+// the largest least difference between two of them, to people who see all colours and to those who lack one kind of
+// cones, at a contrast of 3 to the background. Points differ in shape as well, for prints without colour.
 constexpr Colour kPalette[] = {
     {"surface", "#ffffff", "#14171b"},  {"ink", "#1b1b1b", "#e9eaec"},      {"muted", "#5a5e63", "#a6acb4"},
     {"faint", "#f4f5f6", "#1d2126"},    {"axis", "#8b9096", "#6b727b"},     {"grid", "#e4e6e8", "#2a2f36"},
-    {"series-0", "#0072b2", "#4aa8e8"}, {"series-1", "#d55e00", "#ff8a4a"}, {"series-2", "#009e73", "#35c79b"},
-    {"series-3", "#b85a94", "#e59ccb"}, {"series-4", "#c48500", "#f0b840"}, {"series-5", "#3f8fb8", "#9bd6f5"},
+    {"series-0", "#085ed1", "#1570ed"}, {"series-1", "#e77503", "#ec4c22"}, {"series-2", "#03986b", "#2fd786"},
+    {"series-3", "#d466ac", "#db77c9"}, {"series-4", "#865609", "#fed93a"}, {"series-5", "#231f27", "#e5f4ff"},
     {"heat-0", "#ffffff", "#14171b"},   {"heat-1", "#fff3df", "#2b2113"},   {"heat-2", "#ffe5bd", "#422f14"},
     {"heat-3", "#ffd494", "#593c14"},   {"heat-4", "#ffbf6b", "#714713"},   {"heat-5", "#fca64f", "#884f12"},
     {"heat-6", "#f58d3f", "#955017"},   {"heat-7", "#e97537", "#a14d19"},   {"heat-8", "#dc6034", "#a9481e"},
@@ -249,10 +250,9 @@ std::string Drawing::svg(Look look) const {
   if (look == Look::kAdaptive) style = "<style>\n" + palette_css() + css_for(look) + "</style>\n";
   if (look == Look::kLight || look == Look::kDark) style = "<style>\n" + css_for(look) + "</style>\n";
   const std::string size = coordinate(width_) + " " + coordinate(height_);
-  const std::string background =
-      look == Look::kInline
-          ? ""
-          : "<rect" + attribute("width", width_) + attribute("height", height_) + " class=\"surface\"/>\n";
+  const std::string background = look == Look::kInline ? ""
+                                                       : "<rect" + attribute("width", width_) +
+                                                             attribute("height", height_) + " class=\"surface\"/>\n";
   const std::string space = look == Look::kInline ? "" : " xmlns=\"http://www.w3.org/2000/svg\"";  // HTML knows
   return "<svg" + space + attribute("width", width_) + attribute("height", height_) +
          attribute("viewBox", "0 0 " + size) + attribute("role", "img") + attribute("aria-label", title_) +

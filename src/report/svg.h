@@ -7,7 +7,7 @@
 //   surface ink muted faint     fill: the background; text; secondary text; a very light area
 //   ink-line muted-line axis grid   stroke: the first for data without a group, the last two for frames
 //   axis-fill grid-fill         fill, in the frames' colours
-//   fill-0 ... fill-5           fill of a series; kSeriesColours of them, from Okabe and Ito's colour-blind-safe set
+//   fill-0 ... fill-5           fill of a series; kSeriesColours of them, which colour-blind readers tell apart
 //   line-0 ... line-5           stroke of a series, no fill
 //   band-0 ... band-5           a translucent fill of a series; band-ink for data without a group
 //   heat-0 ... heat-8           fill, from cheap to dear; text in `ink` stays readable on each

@@ -66,7 +66,8 @@ TEST(CorrelateFigures, BandsAreStudentsAroundTheFittedLine) {
 
 TEST(CorrelateFigures, BarsThroughPointsAreTheScoresIntervals) {
   const CorrelateReport report = some_report();
-  const auto area = std::find_if(report.panels.begin(), report.panels.end(), [](const auto& p) { return p.panel.kind == PanelKind::kArea; });
+  const auto area = std::find_if(report.panels.begin(), report.panels.end(),
+                                 [](const auto& p) { return p.panel.kind == PanelKind::kArea; });
   const Scatter scatter = scatter_of(*area, report.join->by, 0.95);
   ASSERT_TRUE(scatter.points[0].y_interval);
   EXPECT_NEAR(scatter.points[0].y_interval->hi - scatter.points[0].y, 1.959964 * 0.04, 1e-6);
@@ -76,8 +77,8 @@ TEST(CorrelateFigures, BarsThroughPointsAreTheScoresIntervals) {
 TEST(CorrelateFigures, AreTheOverviewAndEachAreaWithItsResiduals) {
   std::vector<std::string> names;
   for (const Figure& figure : correlate_figures(some_report())) names.push_back(figure.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"overview", "scatter_overall", "residuals_overall", "scatter_code", "residuals_code",
-                                             "scatter_prose", "residuals_prose"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"overview", "scatter_overall", "residuals_overall", "scatter_code",
+                                             "residuals_code", "scatter_prose", "residuals_prose"}));
 }
 
 TEST(CorrelateFigures, TheSectionSaysEveryPanelAndItsWarnings) {
@@ -100,8 +101,10 @@ TEST(Huang2024Figures, SayWhatThePaperPrints) {
   struct Printed {
     const char *name, *rho, *rmse;
   };
-  for (const auto& [name, rho, rmse] : {Printed{"huang2024_overall", "ρ = −0.931", "RMSE = 0.031"}, {"huang2024_knowledge", "ρ = −0.935", "RMSE = 0.019"},
-                                        {"huang2024_coding", "ρ = −0.937", "RMSE = 0.040"}, {"huang2024_math", "ρ = −0.953", "RMSE = 0.031"}}) {
+  for (const auto& [name, rho, rmse] : {Printed{"huang2024_overall", "ρ = −0.931", "RMSE = 0.031"},
+                                        {"huang2024_knowledge", "ρ = −0.935", "RMSE = 0.019"},
+                                        {"huang2024_coding", "ρ = −0.937", "RMSE = 0.040"},
+                                        {"huang2024_math", "ρ = −0.953", "RMSE = 0.031"}}) {
     for (const std::string& svg : {svg_of(name), svg_of("huang2024_overview")}) {
       EXPECT_NE(svg.find(rho), std::string::npos) << name;
       EXPECT_NE(svg.find(rmse), std::string::npos) << name;

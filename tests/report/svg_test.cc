@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <regex>
 
@@ -91,6 +93,59 @@ TEST(Palette, IsReadableInLightDarkAndPrint) {
     for (int i = 0; i < kHeatSteps; ++i) {
       EXPECT_GE(contrast(ink, colour_of(theme, "heat-" + std::to_string(i))), 4.5) << "heat " << i << theme;
       EXPECT_GE(contrast(ink, colour_of(theme, "diff-" + std::to_string(i))), 4.5) << "diff " << i << theme;
+    }
+  }
+}
+
+using Rgb = std::array<double, 3>;
+
+Rgb linear_rgb(const std::string& hex) {
+  Rgb rgb{};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double c = std::stoi(hex.substr(1 + 2 * i, 2), nullptr, 16) / 255.0;
+    rgb[i] = c <= 0.04045 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4);
+  }
+  return rgb;
+}
+
+Rgb times(const std::array<Rgb, 3>& matrix, const Rgb& v) {
+  Rgb product{};
+  for (std::size_t i = 0; i < 3; ++i)
+    product[i] = std::clamp(matrix[i][0] * v[0] + matrix[i][1] * v[1] + matrix[i][2] * v[2], 0.0, 1.0);
+  return product;
+}
+
+// CIE 1976 L*a*b* of linear sRGB under D65.
+Rgb lab(const Rgb& rgb) {
+  const auto f = [](double t) { return t > 0.008856 ? std::cbrt(t) : 7.787 * t + 16.0 / 116.0; };
+  const double x = f((0.4124564 * rgb[0] + 0.3575761 * rgb[1] + 0.1804375 * rgb[2]) / 0.95047);
+  const double y = f(0.2126729 * rgb[0] + 0.7151522 * rgb[1] + 0.0721750 * rgb[2]);
+  const double z = f((0.0193339 * rgb[0] + 0.1191920 * rgb[1] + 0.9503041 * rgb[2]) / 1.08883);
+  return {116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)};
+}
+
+double difference(const Rgb& a, const Rgb& b) { return std::hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]); }
+
+TEST(Palette, ColourBlindReadersTellTheSeriesApart) {
+  // Machado, Oliveira & Fernandes 2009 (doi:10.1109/TVCG.2009.113), table 1, severity 1.
+  const std::array<std::array<Rgb, 3>, 4> eyes = {{
+      {{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}},
+      {{{0.152286, 1.052583, -0.204868}, {0.114503, 0.786281, 0.099216}, {-0.003882, -0.048116, 1.051998}}},
+      {{{0.367322, 0.860646, -0.227968}, {0.280085, 0.672501, 0.047413}, {-0.011820, 0.042940, 0.968881}}},
+      {{{1.255528, -0.076749, -0.178779}, {-0.078411, 0.930809, 0.147602}, {0.004733, 0.691367, 0.303900}}},
+  }};
+  const std::string css = palette_css();
+  const std::size_t dark = css.find("prefers-color-scheme:dark"), print = css.find("@media print");
+  for (const std::string& theme : {css.substr(0, dark), css.substr(dark, print - dark)}) {
+    for (const auto& eye : eyes) {
+      for (int i = 0; i < kSeriesColours; ++i) {
+        for (int k = 0; k < i; ++k) {
+          const auto seen = [&](int n) {
+            return lab(times(eye, linear_rgb(colour_of(theme, "series-" + std::to_string(n)))));
+          };
+          EXPECT_GT(difference(seen(i), seen(k)), 20.0) << i << " " << k;  // 2.3 can just be noticed
+        }
+      }
     }
   }
 }
