@@ -29,6 +29,7 @@ struct ReportOptions {
   std::string figures, text_file;
   JoinFlags join;
   std::vector<std::string> figure_formats = {"svg"}, text_models;
+  bool json = false;
   RankRequest request;
 };
 
@@ -50,7 +51,7 @@ constexpr const char* kReportHelp =
     "costs one model, or two side by side. The ending of -o chooses the format: .html, .md, .csv, .json.";
 
 std::string format_of(const ReportOptions& options) {
-  if (!options.format.empty()) return options.format;
+  if (options.json || !options.format.empty()) return options.json ? "json" : options.format;
   const std::string ending = std::filesystem::path(options.output).extension().string();
   if (ending == ".md") return "markdown";
   return ending == ".csv" ? "csv" : ending == ".json" ? "json" : "html";
@@ -119,9 +120,9 @@ ReportSection scores_section(const ReportOptions& options) {
 std::string rendered(const RunReport& report, const std::vector<ReportSection>& sections,
                      const ReportOptions& options) {
   const std::string format = format_of(options);
-  if (format == "markdown") return to_markdown(report);
+  if (format == "markdown") return to_markdown(report, sections);
   if (format == "csv") return to_csv(report);
-  if (format == "json") return to_json(report).dump(2) + "\n";
+  if (format == "json") return to_json(report, sections).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   return to_html(report, sections,
                  {options.title, std::string("Made by lmbits ") + LMBITS_VERSION + " from " + options.directory + "."});
 }
@@ -166,6 +167,7 @@ void add_report(CLI::App& app, int& /*exit_code*/) {
   command
       ->add_option("--format", options->format, "html, markdown, csv or json (default: by the ending of -o, else html)")
       ->check(CLI::IsMember({"html", "markdown", "csv", "json"}));
+  command->add_flag("--json", options->json, "The same as --format json");
   command->add_option("--title", options->title, "The page's title");
   command->add_option("--by", options->by, "bits_per_byte (default), bits_per_char or ratio")
       ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "ratio"}));

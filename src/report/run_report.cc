@@ -387,6 +387,34 @@ void add_provenance(HtmlPage& page, const RunReport& report) {
   }
 }
 
+// ---- other formats ----
+
+std::string markdown_list(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += "- " + printable(item) + "\n";
+  return text;
+}
+
+std::string section_markdown(const ReportSection& section) {
+  std::string text = "\n## " + printable(section.title) + "\n\n";
+  for (const std::string& paragraph : section.paragraphs) text += printable(paragraph) + "\n\n";
+  if (!section.warnings.empty()) text += markdown_list(section.warnings) + "\n";
+  return section.table ? text + to_markdown(*section.table) : text;
+}
+
+Json printable_json(const std::vector<std::string>& texts) {
+  Json json = Json::array();
+  for (const std::string& text : texts) json.push_back(printable(text));
+  return json;
+}
+
+Json section_json(const ReportSection& section) {
+  return {{"title", printable(section.title)},
+          {"paragraphs", printable_json(section.paragraphs)},
+          {"warnings", printable_json(section.warnings)},
+          {"rows", section.table ? to_json(*section.table) : Json(nullptr)}};
+}
+
 }  // namespace
 
 RunReport report_runs(const std::vector<Run>& runs, const RankRequest& request) {
@@ -427,11 +455,11 @@ std::string to_html(const RunReport& report, const std::vector<ReportSection>& s
   return page.html();
 }
 
-std::string to_markdown(const RunReport& report) {
+std::string to_markdown(const RunReport& report, const std::vector<ReportSection>& sections) {
   std::string text = to_markdown(report.ranking);
+  for (const ReportSection& section : sections) text += section_markdown(section);
   if (report.categories) text += "\n## By category\n\n" + to_markdown(*report.categories);
-  if (!report.warnings.empty()) text += "\n## Warnings of the runs\n\n";
-  for (const std::string& warning : report.warnings) text += "- " + printable(warning) + "\n";
+  if (!report.warnings.empty()) text += "\n## Warnings of the runs\n\n" + markdown_list(report.warnings);
   return text + "\n## Models\n\n" + to_markdown(report.models) + "\n## Runs\n\n" + to_markdown(report.runs);
 }
 
@@ -442,15 +470,16 @@ std::string to_csv(const RunReport& report) {
   return ranking + categories.substr(categories.find('\n') + 1);  // the same header
 }
 
-Json to_json(const RunReport& report) {
+Json to_json(const RunReport& report, const std::vector<ReportSection>& sections) {
   Json json{{"schema", 1},
             {"ranking", to_json(report.ranking)},
             {"categories", report.categories ? to_json(*report.categories) : Json(nullptr)},
+            {"sections", Json::array()},
             {"models", to_json(report.models)},
             {"runs", to_json(report.runs)},
             {"manifests", report.manifests},
-            {"warnings", Json::array()}};
-  for (const std::string& warning : all_warnings(report)) json["warnings"].push_back(printable(warning));
+            {"warnings", printable_json(all_warnings(report))}};
+  for (const ReportSection& section : sections) json["sections"].push_back(section_json(section));
   return json;
 }
 

@@ -41,9 +41,9 @@ struct PageOptions {
 };
 
 std::string to_html(const RunReport& report, const std::vector<ReportSection>& sections, const PageOptions& options);
-std::string to_markdown(const RunReport& report);
+std::string to_markdown(const RunReport& report, const std::vector<ReportSection>& sections);  // without figures
 std::string to_csv(const RunReport& report);  // to_csv of the ranking, then the categories' rows
-Json to_json(const RunReport& report);
+Json to_json(const RunReport& report, const std::vector<ReportSection>& sections);
 
 // One row a model: its value overall with interval and rank, and on every corpus; a table a convention.
 std::vector<Table> leaderboards(const RunReport& report);

@@ -232,7 +232,7 @@ class Report(harness.ProgramTest):
         for ending, start in ((".md", "### "), (".csv", "corpus,convention"), (".json", "{")):
             self.page = self.folder / ("report" + ending)
             self.assertTrue(self.write_page().startswith(start), ending)
-        json.loads(self.page.read_text())
+        self.assertEqual(json.loads(self.page.read_text()), json.loads(run(["report", self.runs, "-o", "-", "--json", "--resamples", 200]).out))
 
     def test_figures_are_files(self):
         figures = self.folder / "figures"
@@ -258,6 +258,13 @@ class Report(harness.ProgramTest):
         outcome = run(["reproduce", "huang2024", "--figures", figures])
         self.assertEqual(outcome.code, 0, outcome.err)
         self.assertTrue((figures / "huang2024_overview.svg").exists())
+
+    def test_the_committed_figure_is_what_the_program_draws(self):
+        outcome = run(["reproduce", "huang2024", "--figures", self.folder])
+        self.assertEqual(outcome.code, 0, outcome.err)
+        texts = [re.findall(r"<(?:text|title)[^>]*>([^<]*)", (folder / "huang2024_overview.svg").read_text())  # places may differ by rounding
+                 for folder in (self.folder, harness.SOURCE / "docs" / "figures")]
+        self.assertEqual(*texts)
 
     def test_without_rsvg_convert_it_says_so(self):
         outcome = run(["report", self.runs, "-o", self.page, "--resamples", 100, "--figures", self.folder / "f", "--figure-format", "png"],

@@ -89,6 +89,9 @@ TEST(CorrelateFigures, TheSectionSaysEveryPanelAndItsWarnings) {
   ASSERT_TRUE(section.table);
   EXPECT_EQ(section.table->rows.size(), report.panels.size());
   EXPECT_GE(section.warnings.size(), report.panels[0].warnings.size());
+  const std::string markdown = to_markdown(RunReport{}, {section});
+  EXPECT_NE(markdown.find("## Compression and scores\n\noverall: "), std::string::npos);
+  EXPECT_EQ(to_json(RunReport{}, {section})["sections"][0]["rows"].size(), report.panels.size());
 }
 
 // What the paper prints in its legends (Figures 1 and 2).

@@ -152,7 +152,7 @@ TEST(RunReport, SaysWhereEveryNumberComesFrom) {
   EXPECT_NE(html.find(">01234567<"), std::string::npos);
   EXPECT_NE(html.find("0123456789abcdefa100"), std::string::npos);  // in the manifest
   EXPECT_NE(html.find("manifest of a-100 on novel"), std::string::npos);
-  const Json json = to_json(report_runs(runs, kQuick));
+  const Json json = to_json(report_runs(runs, kQuick), {});
   EXPECT_EQ(json["manifests"].size(), runs.size());
   EXPECT_EQ(json["runs"][0]["model_fingerprint"], "0123456789abcdefa100");
 }
@@ -165,7 +165,7 @@ TEST(RunReport, WarningsOfRunsAreThereOnceWithTheirRuns) {
   EXPECT_EQ(report.warnings,
             (std::vector<std::string>{"something else (b-400 on novel)", "tokens were dropped (5 runs)"}));
   EXPECT_NE(to_html(report, {}, {"t", "o"}).find("tokens were dropped (5 runs)"), std::string::npos);
-  EXPECT_NE(to_markdown(report).find("- something else (b-400 on novel)"), std::string::npos);
+  EXPECT_NE(to_markdown(report, {}).find("- something else (b-400 on novel)"), std::string::npos);
 }
 
 TEST(RunReport, UnfinishedRunsAreNamedAndListed) {
