@@ -12,7 +12,7 @@
 #include "src/core/stop.h"
 #include "src/corpus/reader.h"
 #include "src/corpus/utf8.h"
-#include "src/report/rank_report.h"
+#include "src/report/wording.h"
 
 namespace lmbits::cli {
 namespace {

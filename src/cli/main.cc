@@ -24,7 +24,8 @@ struct CommandGroup {
 const std::vector<CommandGroup>& command_groups() {
   static const std::vector<CommandGroup> groups = {
       {"Measure", {add_eval, add_baseline}},
-      {"Judge", {add_rank, add_compare}},
+      {"Judge", {add_rank, add_compare, add_report}},
+      {"Relate", {add_scores, add_correlate, add_reproduce}},
       {"Look", {add_inspect, add_doctor}},
   };
   return groups;
@@ -59,8 +60,8 @@ struct Leftover {
 
 Leftover first_leftover(const CLI::App& app) {
   Leftover leftover;
-  const auto commands = app.get_subcommands();
-  if (!commands.empty()) leftover.command = commands.front();
+  for (const CLI::App* at = &app; !at->get_subcommands().empty(); at = leftover.command)
+    leftover.command = at->get_subcommands().front();
   const std::vector<std::string> arguments = app.remaining(/*recurse=*/true);
   // A flag first: a mistyped one leaves its value behind, too.
   for (const std::string& argument : arguments)
@@ -70,8 +71,20 @@ Leftover first_leftover(const CLI::App& app) {
   return leftover;
 }
 
+// "scores import": a command with those it is part of.
+std::string full_name(const CLI::App* command) {
+  const CLI::App* parent = command->get_parent();
+  return (parent != nullptr && parent->get_parent() != nullptr ? full_name(parent) + " " : "") + command->get_name();
+}
+
 std::string help_hint(const CLI::App* command) {
-  return std::string("see lmbits ") + (command == nullptr ? "" : command->get_name() + " ") + "--help";
+  return std::string("see lmbits ") + (command == nullptr ? "" : full_name(command) + " ") + "--help";
+}
+
+std::vector<std::string> subcommands_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
 }
 
 Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
@@ -85,11 +98,9 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
     return Error(ErrorKind::kUsage, "unknown flag " + flag,
                  (near.empty() ? "" : "did you mean " + near + "? ") + help_hint(leftover.command));
   }
-  if (!leftover.argument.empty() && leftover.command == nullptr) {
-    std::vector<std::string> known;
-    for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
-    return Error(ErrorKind::kUsage, "unknown command " + leftover.argument, suggestion(leftover.argument, known));
-  }
+  const std::vector<std::string> commands = subcommands_of(leftover.command == nullptr ? app : *leftover.command);
+  if (!leftover.argument.empty() && !commands.empty())
+    return Error(ErrorKind::kUsage, "unknown command " + leftover.argument, suggestion(leftover.argument, commands));
   if (!leftover.argument.empty())
     return Error(ErrorKind::kUsage, "unexpected argument " + leftover.argument, help_hint(leftover.command));
   return Error(ErrorKind::kUsage, error.what(), help_hint(leftover.command));

@@ -1,12 +1,9 @@
 // lmbits rank: which checkpoint compresses best, and how sure are we?
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <filesystem>
 #include <memory>
 
 #include "src/cli/commands.h"
 #include "src/cli/stdout_style.h"
-#include "src/core/file.h"
 #include "src/core/thread_pool.h"
 #include "src/report/rank_report.h"
 #include "src/store/run_directory.h"
@@ -33,23 +30,6 @@ constexpr const char* kRankHelp =
     "between 1 and 3. `≈` marks models tied with the best: the interval of their difference to it includes 0.\n"
     "With several corpora, overall tables follow: micro (all bits over all bytes) and macro (the mean of the corpora).";
 
-// Models and runs that failed as a whole leave a file of their own beside the runs.
-std::vector<std::string> failures_in(const std::filesystem::path& directory) {
-  std::vector<std::string> failures;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(directory / "failures", none)) {
-    if (entry.path().extension() != ".json") continue;
-    const Json failure = Json::parse(read_file(entry.path()), nullptr, /*allow_exceptions=*/false);
-    const bool is_readable = failure.is_object() && failure.contains("name") && failure.contains("error") &&
-                             failure["name"].is_string() && failure["error"].is_string();
-    failures.push_back(is_readable ? failure["name"].get<std::string>() +
-                                         ": failed, not ranked: " + failure["error"].get<std::string>()
-                                   : entry.path().string() + " is not readable");
-  }
-  std::sort(failures.begin(), failures.end());
-  return failures;
-}
-
 void run_rank(const RankOptions& options) {
   RankRequest request = options.request;
   request.metric = options.by == "ratio"           ? Metric::kRatio
@@ -59,7 +39,7 @@ void run_rank(const RankOptions& options) {
   request.baselines = !options.no_baselines;
   request.n_threads = available_threads();
   RankReport report = rank_runs(read_runs(options.directory), request);
-  report.warnings = failures_in(options.directory);
+  report.warnings = read_failures(options.directory);
   const std::string format = options.json ? "json" : options.format;
   if (format == "json") {
     print(to_json(report).dump(2) + "\n");

@@ -7,7 +7,7 @@
 
 #include "src/core/error.h"
 #include "src/report/pairing.h"
-#include "src/report/rank_report.h"
+#include "src/report/wording.h"
 #include "src/stats/paired_tests.h"
 
 namespace lmbits {

@@ -1,69 +1,25 @@
-// `lmbits rank`: the runs of a folder as ranked tables, per corpus and overall.
+// `lmbits rank`: ranked runs as text, markdown, CSV and JSON.
 #pragma once
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "src/core/json.h"
+#include "src/report/rank_runs.h"
 #include "src/report/table.h"
-#include "src/stats/ranking.h"
-#include "src/store/run_directory.h"
+#include "src/report/wording.h"
 
 namespace lmbits {
-
-struct RankRequest {
-  Metric metric = Metric::kBitsPerByte;
-  double level = 0.95;
-  IntervalMethod method = IntervalMethod::kBca;
-  std::int64_t n_resamples = 0;  // 0: as many as default_resamples says for the largest corpus
-  std::uint64_t seed = 1;
-  std::vector<std::string> corpora = {};  // none: all
-  bool baselines = true;                  // the corpus as one stream
-  bool document_baselines = false;        // also each document by itself
-  int n_threads = 1;
-};
-
-struct RankReportRow {
-  std::string name;
-  bool is_baseline = false;  // then only name, value and difference of `ranked` count
-  RankedModel ranked;
-  std::optional<double> bits_per_byte, bits_per_char, ratio;  // on the documents compared; pooled like the value
-  std::optional<std::int64_t> n_scored, n_failed;  // of the run, compared or not; null for a baseline and overall
-};
-
-struct RankReportTable {
-  std::string corpus;  // overall: empty
-  std::string convention;
-  std::optional<Pooling> pooling;                          // overall only
-  std::vector<std::string> pooled;                         // overall only: the corpora
-  std::string unit = "document";                           // or "block"
-  std::int64_t n_documents = 0, n_units = 0, n_bytes = 0;  // compared
-  std::vector<RankReportRow> rows;                         // best first
-  std::vector<std::string> warnings;
-};
-
-struct RankReport {
-  RankRequest request;  // with the number of resamples that was used
-  std::vector<RankReportTable> tables, overall;
-  std::vector<std::string> warnings = {};  // of the folder as a whole, such as models that could not be run
-};
-
-// A table for each corpus and convention, and the two overall tables of each convention with at least two corpora.
-// Models are compared on the documents that all of them scored. Runs that are unfinished, have scored nothing, or failed
-// on more than half of the documents are named in a warning and not ranked. Throws Error(kData) as check_names and
-// pair_runs do, and where there is no run.
-RankReport rank_runs(const std::vector<Run>& runs, const RankRequest& request);
 
 std::string to_text(const RankReport& report, const TextStyle& style);
 std::string to_markdown(const RankReport& report);
 std::string to_csv(const RankReport& report);  // all tables in one, `pooling` tells overall rows apart
 Json to_json(const RankReport& report);
 
-std::string metric_key(Metric metric);                         // "bits_per_byte"
-std::string metric_title(Metric metric);                       // "bits/byte ↓"
-std::string percent_as_given(double share);                    // as many decimals as it needs: "0.2 %", "95 %"
-std::string with_thousands(std::int64_t n);                    // "12,345"
-std::string counted(std::int64_t n, const std::string& noun);  // "1 document", "12,345 documents"
+// The parts, for other pages: every table of the report, those of the corpora first; one as cells; its heading; and what
+// the signs and intervals mean.
+std::vector<const RankReportTable*> all_tables(const RankReport& report);
+Table table_of(const RankReportTable& from, const RankRequest& request);
+std::string heading(const RankReportTable& table);
+std::string legend(const RankReport& report);
 
 }  // namespace lmbits

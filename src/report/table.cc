@@ -62,18 +62,6 @@ bool is_unsafe(char32_t code) {
 
 bool is_finite(const Interval& x) { return std::isfinite(x.lo) && std::isfinite(x.hi); }
 
-std::string cell_text(const Cell& cell, const TableColumn& column) {
-  if (const auto* text = std::get_if<std::string>(&cell)) return printable(*text);
-  if (const auto* flag = std::get_if<bool>(&cell)) return *flag ? "yes" : "no";
-  if (const auto* integer = std::get_if<std::int64_t>(&cell)) return std::to_string(*integer);
-  if (const auto* number = std::get_if<double>(&cell)) return format_fixed(*number, column.decimals, column.sign);
-  if (const auto* interval = std::get_if<Interval>(&cell); interval != nullptr && is_finite(*interval)) {
-    return "[" + format_fixed(interval->lo, column.decimals, column.sign) + ", " +
-           format_fixed(interval->hi, column.decimals, column.sign) + "]";
-  }
-  return std::string(kUndefined);
-}
-
 Json cell_json(const Cell& cell) {
   if (const auto* text = std::get_if<std::string>(&cell)) return printable(*text);  // JSON must be UTF-8
   if (const auto* flag = std::get_if<bool>(&cell)) return *flag;
@@ -83,10 +71,6 @@ Json cell_json(const Cell& cell) {
     return Json::array({interval->lo, interval->hi});
   }
   return nullptr;
-}
-
-bool is_for(Audience audience, const TableColumn& column) {
-  return column.audience == audience || column.audience == Audience::kAll;
 }
 
 // What people see, as strings: the header, then the rows.
@@ -203,6 +187,22 @@ std::string csv_scalar(const Json& value) {
 
 }  // namespace
 
+std::string cell_text(const Cell& cell, const TableColumn& column) {
+  if (const auto* text = std::get_if<std::string>(&cell)) return printable(*text);
+  if (const auto* flag = std::get_if<bool>(&cell)) return *flag ? "yes" : "no";
+  if (const auto* integer = std::get_if<std::int64_t>(&cell)) return std::to_string(*integer);
+  if (const auto* number = std::get_if<double>(&cell)) return format_fixed(*number, column.decimals, column.sign);
+  if (const auto* interval = std::get_if<Interval>(&cell); interval != nullptr && is_finite(*interval)) {
+    return "[" + format_fixed(interval->lo, column.decimals, column.sign) + ", " +
+           format_fixed(interval->hi, column.decimals, column.sign) + "]";
+  }
+  return std::string(kUndefined);
+}
+
+bool is_for(Audience audience, const TableColumn& column) {
+  return column.audience == audience || column.audience == Audience::kAll;
+}
+
 std::string format_fixed(double value, int decimals, bool sign) {
   if (!std::isfinite(value)) return std::string(kUndefined);
   char buffer[512];  // the largest double has 309 digits
@@ -227,6 +227,25 @@ std::size_t display_width(std::string_view text) {
   std::size_t width = 0;
   while (!text.empty()) width += width_of(take_code_point(text));
   return width;
+}
+
+std::string wrapped(std::string_view text, std::size_t width, std::size_t indent) {
+  std::string lines;
+  std::size_t used = 0;  // terminal cells of the last line
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin + 1), text.size());  // a word and the space before it
+    std::string_view word = text.substr(begin, end - begin);
+    const std::size_t cells = display_width(word);
+    if (used + cells > width && used > indent) {
+      lines += "\n" + std::string(indent, ' ');
+      used = indent;
+      if (word.starts_with(' ')) word.remove_prefix(1);
+    }
+    lines += word;
+    used += display_width(word);
+    begin = end;
+  }
+  return lines + "\n";
 }
 
 std::size_t text_width(const Table& table) {

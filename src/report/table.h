@@ -58,6 +58,10 @@ std::string to_markdown(const Table& table);  // GitHub's tables
 std::string to_csv(const Table& table);       // RFC 4180, lines end in \n; an interval is two fields, KEY_lo and KEY_hi
 Json to_json(const Table& table);             // an array of objects; an interval is [lo, hi]
 
+// A cell as text and markdown show it.
+std::string cell_text(const Cell& cell, const TableColumn& column);
+bool is_for(Audience audience, const TableColumn& column);  // does this audience see the column?
+
 // The width of the widest row as `to_text` would draw it without a limit, in terminal cells.
 std::size_t text_width(const Table& table);
 
@@ -66,6 +70,9 @@ std::size_t text_width(const Table& table);
 std::size_t display_width(std::string_view text);
 
 std::string format_fixed(double value, int decimals, bool sign = false);
+
+// `text` cut into lines of at most `width` terminal cells at its spaces, later lines indented; each ends in a newline.
+std::string wrapped(std::string_view text, std::size_t width, std::size_t indent);
 
 // An error message or label that is safe to print on a terminal: see to_text.
 std::string printable(std::string_view text);

@@ -252,6 +252,22 @@ std::vector<Run> read_runs(const fs::path& dir) {
   return runs;
 }
 
+std::vector<std::string> read_failures(const fs::path& dir) {
+  std::vector<std::string> failures;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(dir / "failures", none)) {
+    if (entry.path().extension() != ".json") continue;
+    const Json failure = Json::parse(read_file(entry.path()), nullptr, /*allow_exceptions=*/false);
+    const bool is_readable = failure.is_object() && failure.contains("name") && failure.contains("error") &&
+                             failure["name"].is_string() && failure["error"].is_string();
+    failures.push_back(is_readable ? failure["name"].get<std::string>() +
+                                         ": failed, not ranked: " + failure["error"].get<std::string>()
+                                   : entry.path().string() + " is not readable");
+  }
+  std::sort(failures.begin(), failures.end());
+  return failures;
+}
+
 struct RunWriter::State {
   State(const fs::path& run, const Json& manifest) : path(create_folder(run)), lock(path) {
     remove_temporary_files(path);

@@ -28,6 +28,10 @@ Run read_run(const std::filesystem::path& path);
 // Every run directly below `dir` (or `dir` itself), sorted by name.
 std::vector<Run> read_runs(const std::filesystem::path& dir);
 
+// Models and runs that failed as a whole, which leave a file of their own in DIR/failures: "NAME: failed, not ranked:
+// why", sorted.
+std::vector<std::string> read_failures(const std::filesystem::path& dir);
+
 // A run being written: holds the folder's lock until destroyed.
 class RunWriter {
  public:

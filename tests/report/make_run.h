@@ -47,4 +47,9 @@ inline void fail_document(ScoredRun& run, std::size_t i) {
   run.records[i].bits = 0.0;
 }
 
+inline std::vector<ScoredRun> two_models_two_corpora() {
+  return {make_run("good", "novel", some_bits(40, 1.0)), make_run("bad", "novel", some_bits(40, 3.0)),
+          make_run("good", "code", some_bits(20, 0.5)), make_run("bad", "code", some_bits(20, 0.9))};
+}
+
 }  // namespace lmbits

@@ -1,0 +1,38 @@
+#include "src/report/training.h"
+
+#include <cstdint>
+
+#include "src/report/pairing.h"
+
+namespace lmbits {
+namespace {
+
+// The number at a path of keys, where it is there.
+std::optional<double> number_at(const Json& json, std::initializer_list<const char*> path) {
+  const Json* at = &json;
+  for (const char* key : path) {
+    if (!at->is_object() || !at->contains(key)) return std::nullopt;
+    at = &(*at)[key];
+  }
+  return at->is_number() ? std::optional(at->get<double>()) : std::nullopt;
+}
+
+}  // namespace
+
+Training training_of(const Run& run) {
+  const auto number = [&](std::initializer_list<const char*> path) { return number_at(run.manifest, path); };
+  Training training;
+  training.run = model_name(run);
+  training.step = number({"model", "metadata", "training", "step"});
+  training.tokens = number({"model", "metadata", "training", "tokens"});
+  training.flops = number({"model", "metadata", "training", "flops"});
+  training.parameters = number({"model", "metadata", "parameters", "total"});
+  training.non_embedding = number({"model", "metadata", "parameters", "non_embedding"});
+  if (!training.step) return training;
+  const std::string ending = "-" + std::to_string(static_cast<std::int64_t>(*training.step));
+  if (training.run.ends_with(ending) && training.run.size() > ending.size())
+    training.run.resize(training.run.size() - ending.size());
+  return training;
+}
+
+}  // namespace lmbits

@@ -1,0 +1,225 @@
+#include "src/stats/association.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "src/core/error.h"
+#include "src/core/thread_pool.h"
+#include "src/stats/random.h"
+
+namespace lmbits {
+namespace {
+
+constexpr std::size_t kFewestPoints = 5, kFewestClusters = 4;
+constexpr std::size_t kNumbers = 9;
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+struct Sample {
+  std::vector<double> x, y;
+};
+
+// The estimates of an Association in one order, so that replicates and estimates are matched by it.
+using Numbers = std::array<double, kNumbers>;
+
+std::array<Estimate Association::*, kNumbers> members() {
+  return {&Association::pearson,   &Association::spearman,        &Association::kendall,
+          &Association::slope,     &Association::intercept,       &Association::rmse,
+          &Association::r_squared, &Association::theil_sen_slope, &Association::theil_sen_intercept};
+}
+
+Numbers numbers_of(const Sample& sample) {
+  Numbers numbers;
+  numbers.fill(kNaN);
+  const std::array kinds = {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall};
+  for (std::size_t k = 0; k < kinds.size(); ++k) numbers[k] = correlation(kinds[k], sample.x, sample.y).value_or(kNaN);
+  if (const std::optional<LinearFit> fit = fit_line(sample.x, sample.y)) {
+    numbers[3] = fit->slope;
+    numbers[4] = fit->intercept;
+    numbers[5] = fit->rmse;
+    numbers[6] = fit->r_squared;
+  }
+  if (const std::optional<TheilSen> line = theil_sen(sample.x, sample.y)) {
+    numbers[7] = line->slope;
+    numbers[8] = line->intercept;
+  }
+  return numbers;
+}
+
+// The standard error of Fisher's z of a sample from the influence function of r, zx zy - r (zx^2 + zy^2) / 2, over
+// 1 - r^2: a jackknife without the leaving out.
+double z_error(const Sample& sample) {
+  const double r = correlation(Correlation::kPearson, sample.x, sample.y).value_or(kNaN);
+  const auto n = static_cast<double>(sample.x.size());
+  double x_mean = 0.0, y_mean = 0.0, x_ss = 0.0, y_ss = 0.0;
+  for (std::size_t i = 0; i < sample.x.size(); ++i) {
+    x_mean += sample.x[i] / n;
+    y_mean += sample.y[i] / n;
+  }
+  for (std::size_t i = 0; i < sample.x.size(); ++i) {
+    x_ss += (sample.x[i] - x_mean) * (sample.x[i] - x_mean) / n;
+    y_ss += (sample.y[i] - y_mean) * (sample.y[i] - y_mean) / n;
+  }
+  double squares = 0.0;
+  for (std::size_t i = 0; i < sample.x.size(); ++i) {
+    const double zx = (sample.x[i] - x_mean) / std::sqrt(x_ss), zy = (sample.y[i] - y_mean) / std::sqrt(y_ss);
+    const double influence = (zx * zy - 0.5 * r * (zx * zx + zy * zy)) / (1.0 - r * r);
+    squares += influence * influence;
+  }
+  return std::sqrt(squares) / n;
+}
+
+// The members of each cluster, in the order of their numbers.
+std::vector<std::vector<std::size_t>> groups_of(std::span<const std::size_t> clusters, std::size_t n) {
+  std::map<std::size_t, std::vector<std::size_t>> by_number;
+  for (std::size_t i = 0; i < n; ++i) by_number[clusters.empty() ? i : clusters[i]].push_back(i);
+  std::vector<std::vector<std::size_t>> groups;
+  for (const auto& entry : by_number) groups.push_back(entry.second);
+  return groups;
+}
+
+// Draws as many groups as there are, with replacement; again until three different points are among them.
+Sample resampled(const Sample& sample, const std::vector<std::vector<std::size_t>>& groups, Random& random) {
+  Sample drawn;
+  std::vector<char> seen;
+  std::size_t n_different = 0;
+  while (n_different < 3) {
+    drawn = {};
+    seen.assign(sample.x.size(), 0);
+    n_different = 0;
+    for (std::size_t k = 0; k < groups.size(); ++k) {
+      for (const std::size_t i : groups[random.below(static_cast<std::uint32_t>(groups.size()))]) {
+        drawn.x.push_back(sample.x[i]);
+        drawn.y.push_back(sample.y[i]);
+        n_different += seen[i] == 0;
+        seen[i] = 1;
+      }
+    }
+  }
+  return drawn;
+}
+
+struct Replicates {
+  std::array<std::vector<double>, kNumbers> numbers;
+  std::vector<double> t;  // (z* - z) / its error
+};
+
+Replicates replicate(const Sample& sample, const std::vector<std::vector<std::size_t>>& groups, double pearson,
+                     const AssociationOptions& options, std::uint64_t stream) {
+  constexpr std::int64_t kChunk = 250;
+  Replicates replicates;
+  const auto n = static_cast<std::size_t>(options.n_resamples);
+  for (auto& values : replicates.numbers) values.resize(n);
+  replicates.t.resize(n);
+  parallel_for((options.n_resamples + kChunk - 1) / kChunk, options.n_threads, [&](std::int64_t chunk) {
+    const auto end = static_cast<std::size_t>(std::min(options.n_resamples, (chunk + 1) * kChunk));
+    for (auto b = static_cast<std::size_t>(chunk * kChunk); b < end; ++b) {
+      Random random(options.seed, (stream << 32) + b);
+      const Sample drawn = resampled(sample, groups, random);
+      const Numbers numbers = numbers_of(drawn);
+      for (std::size_t k = 0; k < kNumbers; ++k) replicates.numbers[k][b] = numbers[k];
+      replicates.t[b] = (std::atanh(numbers[0]) - std::atanh(pearson)) / z_error(drawn);
+    }
+  });
+  return replicates;
+}
+
+// Leave-one-out influences on each number, for BCa's acceleration.
+std::array<std::vector<double>, kNumbers> jackknife(const Sample& sample) {
+  std::array<std::vector<double>, kNumbers> values;
+  for (std::size_t i = 0; i < sample.x.size(); ++i) {
+    Sample rest = sample;
+    rest.x.erase(rest.x.begin() + static_cast<std::ptrdiff_t>(i));
+    rest.y.erase(rest.y.begin() + static_cast<std::ptrdiff_t>(i));
+    const Numbers numbers = numbers_of(rest);
+    for (std::size_t k = 0; k < kNumbers; ++k) values[k].push_back(numbers[k]);
+  }
+  for (auto& v : values) centre_jackknife(v);
+  return values;
+}
+
+std::optional<Interval> bootstrap_t(std::vector<double> t, double pearson, double error, double level) {
+  const auto q = bootstrap_interval(std::move(t), 0.0, 0.0, level, IntervalMethod::kPercentile);
+  if (!q || !std::isfinite(error)) return std::nullopt;
+  const double z = std::atanh(pearson);
+  return Interval{std::tanh(z - q->hi * error), std::tanh(z - q->lo * error)};
+}
+
+void add_bootstrap(const Sample& sample, const std::vector<std::vector<std::size_t>>& clusters,
+                   const AssociationOptions& options, Association& result) {
+  if (result.n < kFewestPoints || !result.pearson.value) return;
+  const double pearson = *result.pearson.value;
+  const Replicates points = replicate(sample, groups_of({}, result.n), pearson, options, 1);
+  const auto influences = jackknife(sample);
+  const auto fields = members();
+  for (std::size_t k = 0; k < kNumbers; ++k) {
+    Estimate& estimate = result.*fields[k];
+    if (!estimate.value) continue;
+    const double a = acceleration(influences[k]);
+    estimate.bca = bootstrap_interval(points.numbers[k], *estimate.value, a, options.level, IntervalMethod::kBca);
+    estimate.percentile =
+        bootstrap_interval(points.numbers[k], *estimate.value, a, options.level, IntervalMethod::kPercentile);
+  }
+  result.pearson_bootstrap_t = bootstrap_t(points.t, pearson, z_error(sample), options.level);
+  if (clusters.size() < kFewestClusters || clusters.size() == result.n) return;
+  const Replicates whole = replicate(sample, clusters, pearson, options, 2);
+  for (std::size_t k = 0; k < kNumbers; ++k) {
+    Estimate& estimate = result.*fields[k];
+    if (estimate.value)
+      estimate.clusters =
+          bootstrap_interval(whole.numbers[k], *estimate.value, 0.0, options.level, IntervalMethod::kPercentile);
+  }
+}
+
+void add_formulas(const Sample& sample, const AssociationOptions& options, Association& result) {
+  const auto interval = [&](Correlation kind, const Estimate& estimate) -> std::optional<Interval> {
+    if (!estimate.value) return std::nullopt;
+    return fisher_z_interval(kind, *estimate.value, result.n, options.level);
+  };
+  result.pearson.formula = interval(Correlation::kPearson, result.pearson);
+  result.spearman.formula = interval(Correlation::kSpearman, result.spearman);
+  result.kendall.formula = interval(Correlation::kKendall, result.kendall);
+  if (result.fit) {
+    result.slope.formula = slope_interval(*result.fit, options.level);
+    result.intercept.formula = intercept_interval(*result.fit, options.level);
+  }
+  result.theil_sen_slope.formula = theil_sen_interval(sample.x, sample.y, options.level);
+}
+
+}  // namespace
+
+Association associate(std::span<const double> x, std::span<const double> y, std::span<const std::size_t> clusters,
+                      const AssociationOptions& options) {
+  LMBITS_CHECK(x.size() == y.size() && (clusters.empty() || clusters.size() == x.size()));
+  const Sample sample{{x.begin(), x.end()}, {y.begin(), y.end()}};
+  const auto groups = groups_of(clusters, x.size());
+  Association result;
+  result.n = x.size();
+  result.n_clusters = groups.size();
+  for (const auto& group : groups) result.largest_cluster = std::max(result.largest_cluster, group.size());
+  const Numbers numbers = numbers_of(sample);
+  const auto fields = members();
+  for (std::size_t k = 0; k < kNumbers; ++k)
+    if (std::isfinite(numbers[k])) (result.*fields[k]).value = numbers[k];
+  result.fit = fit_line(x, y);
+  result.influences = influences(x, y, options.level);
+  add_formulas(sample, options, result);
+  add_bootstrap(sample, groups, options, result);
+  const auto test = [&](Correlation kind) {
+    return permutation_test(kind, x, y, options.n_permutations, options.seed);
+  };
+  result.pearson_test = test(Correlation::kPearson);
+  result.spearman_test = test(Correlation::kSpearman);
+  result.kendall_test = test(Correlation::kKendall);
+  if (result.pearson.value) result.pearson_t_p = pearson_t_test(*result.pearson.value, result.n);
+  return result;
+}
+
+std::int64_t default_model_resamples(std::size_t n) {
+  const auto pairs = static_cast<std::int64_t>(n * n / 2 + 1);
+  return std::clamp<std::int64_t>(20'000'000 / pairs, 1000, 10000);
+}
+
+}  // namespace lmbits

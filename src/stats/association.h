@@ -1,0 +1,52 @@
+// All that is said about how y goes with x over a handful of points (models), each number with its intervals.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "src/stats/bootstrap.h"
+#include "src/stats/correlation.h"
+#include "src/stats/regression.h"
+
+namespace lmbits {
+
+struct AssociationOptions {
+  double level = 0.95;
+  std::int64_t n_resamples = 10000;
+  std::int64_t n_permutations = 99999;
+  std::uint64_t seed = 1;
+  int n_threads = 1;
+};
+
+// A number and its intervals at one level. `formula` is Fisher's z for a correlation, Student's t for the line, Sen's
+// for Theil-Sen's slope, and none for the others. The bootstraps draw points, `clusters` whole clusters of points
+// (percentile); none under 5 points or 4 clusters, where a bootstrap interval means nothing.
+struct Estimate {
+  std::optional<double> value;
+  std::optional<Interval> formula, bca, percentile, clusters;
+};
+
+struct Association {
+  std::size_t n = 0;
+  std::size_t n_clusters = 0, largest_cluster = 0;  // n and 1 where every point is alone
+  Estimate pearson, spearman, kendall;
+  Estimate slope, intercept, rmse, r_squared;  // of the least squares line; rmse divides by n
+  Estimate theil_sen_slope, theil_sen_intercept;
+  std::optional<Interval> pearson_bootstrap_t;  // on Fisher's z, with the error of each resample by its influences
+  std::optional<PermutationTest> pearson_test, spearman_test, kendall_test;
+  std::optional<double> pearson_t_p;
+  std::optional<LinearFit> fit;
+  std::vector<Influence> influences;  // of each point
+};
+
+// `clusters` numbers the points' clusters (training runs, families); empty: every point is alone. Resamples with fewer
+// than three different points are drawn again: r is 1 or undefined there by arithmetic. Values must be finite; what is
+// undefined (a constant side, too few points) is null.
+Association associate(std::span<const double> x, std::span<const double> y, std::span<const std::size_t> clusters,
+                      const AssociationOptions& options);
+
+// As many resamples as take a fraction of a second with n points: 10,000 down to 1,000.
+std::int64_t default_model_resamples(std::size_t n);
+
+}  // namespace lmbits

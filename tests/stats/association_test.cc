@@ -1,0 +1,326 @@
+// Correlation, regression, and what is made of them, against scipy and statsmodels (scripts/make_stats_fixtures.py).
+#include "src/stats/association.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <numeric>
+
+#include "src/core/file.h"
+#include "src/core/json.h"
+#include "src/stats/correlation.h"
+#include "src/stats/normal.h"
+#include "src/stats/random.h"
+#include "src/stats/regression.h"
+#include "src/stats/student_t.h"
+
+namespace lmbits {
+namespace {
+
+const Json& fixture() {
+  static const Json json = [] {
+    const char* source = std::getenv("LMBITS_SOURCE_DIR");
+    return Json::parse(
+        read_file(std::filesystem::path(source == nullptr ? "." : source) / "tests/data/stats/association.json"));
+  }();
+  return json;
+}
+
+using Values = std::vector<double>;
+
+struct Case {
+  Values x, y, z;
+  double level;
+  Json expected;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const Json& c : fixture()["cases"])
+    all.push_back({c["x"].get<Values>(), c["y"].get<Values>(), c["z"].get<Values>(), c["level"].get<double>(), c});
+  return all;
+}
+
+void expect_near(const std::optional<double>& value, const Json& expected, const char* what, double tolerance = 1e-10) {
+  ASSERT_TRUE(value) << what;
+  EXPECT_NEAR(*value, expected.get<double>(), tolerance * std::max(1.0, std::abs(expected.get<double>()))) << what;
+}
+
+void expect_near(const std::optional<Interval>& interval, const Json& expected, const char* what,
+                 double tolerance = 1e-10) {
+  ASSERT_TRUE(interval) << what;
+  expect_near(std::optional(interval->lo), expected[0], what, tolerance);
+  expect_near(std::optional(interval->hi), expected[1], what, tolerance);
+}
+
+TEST(StudentT, IsScipys) {
+  for (const Json& c : fixture()["student_t"]) {
+    const double df = c["df"], t = c["t"], two_sided = c["two_sided"];
+    EXPECT_NEAR(student_t_two_sided(t, df), two_sided, 1e-11 * two_sided + 1e-300) << t << " " << df;
+    EXPECT_NEAR(student_t_quantile(c["p"], df) / c["quantile"].get<double>(), 1.0, 1e-10) << c["p"] << " " << df;
+  }
+  EXPECT_EQ(student_t_quantile(0.5, 3.0), 0.0);
+  EXPECT_DOUBLE_EQ(student_t_quantile(0.1, 3.0), -student_t_quantile(0.9, 3.0));
+}
+
+TEST(Correlation, IsScipysWithTiesAndWithout) {
+  for (const Case& c : cases()) {
+    expect_near(correlation(Correlation::kPearson, c.x, c.y), c.expected["pearson"], "pearson");
+    expect_near(correlation(Correlation::kSpearman, c.x, c.y), c.expected["spearman"], "spearman");
+    expect_near(correlation(Correlation::kKendall, c.x, c.y), c.expected["kendall"], "kendall");
+    expect_near(partial_correlation(c.x, c.y, c.z), c.expected["partial"], "partial");
+    EXPECT_EQ(mid_ranks(c.x), c.expected["ranks"].get<Values>());
+    const double r = *correlation(Correlation::kPearson, c.x, c.y);
+    expect_near(fisher_z_interval(Correlation::kPearson, r, c.x.size(), c.level), c.expected["pearson_interval"],
+                "fisher z");
+    const double p = c.expected["pearson_p"];
+    EXPECT_NEAR(*pearson_t_test(r, c.x.size()) / p, 1.0, 1e-8);
+  }
+}
+
+TEST(Correlation, IsUndefinedForAConstantSideAndUnderTwoPairs) {
+  for (const Correlation kind : {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall}) {
+    EXPECT_FALSE(correlation(kind, Values{0.1, 0.1, 0.1}, Values{1.0, 2.0, 3.0}));
+    EXPECT_FALSE(correlation(kind, Values{1.0, 2.0, 3.0}, Values{0.3, 0.3, 0.3}));
+    EXPECT_FALSE(correlation(kind, Values{1.0}, Values{2.0}));
+    EXPECT_FALSE(correlation(kind, Values{}, Values{}));
+    EXPECT_FALSE(permutation_test(kind, Values{1.0, 2.0, 3.0}, Values{0.3, 0.3, 0.3}, 99, 1));
+    EXPECT_FALSE(fisher_z_interval(kind, 0.5, 3, 0.95));
+    EXPECT_FALSE(fisher_z_interval(kind, 1.0, 30, 0.95));
+  }
+}
+
+TEST(Correlation, OfRanksIgnoresScaleAndOfValuesIgnoresUnits) {
+  const Case c = cases()[3];
+  Values bent = c.x, scaled = c.x;
+  for (double& x : bent) x = std::exp(20.0 * x);
+  for (double& x : scaled) x = 5.0 - 0.25 * x;
+  for (const Correlation kind : {Correlation::kSpearman, Correlation::kKendall})
+    EXPECT_NEAR(*correlation(kind, bent, c.y), *correlation(kind, c.x, c.y), 1e-12);
+  for (const Correlation kind : {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall})
+    EXPECT_NEAR(*correlation(kind, scaled, c.y), -*correlation(kind, c.x, c.y), 1e-12);
+}
+
+TEST(PermutationTest, CountsAllPairingsOfAFewPairs) {
+  for (const Case& c : cases()) {
+    if (!c.expected.contains("pearson_permutation_p")) continue;
+    const auto test = [&](Correlation kind) { return permutation_test(kind, c.x, c.y, 99, 1); };
+    EXPECT_TRUE(test(Correlation::kPearson)->exact);
+    EXPECT_NEAR(test(Correlation::kPearson)->p, c.expected["pearson_permutation_p"].get<double>(), 1e-12);
+    EXPECT_NEAR(test(Correlation::kSpearman)->p, c.expected["spearman_permutation_p"].get<double>(), 1e-12);
+    EXPECT_NEAR(test(Correlation::kKendall)->p, c.expected["kendall_permutation_p"].get<double>(), 1e-12);
+  }
+}
+
+TEST(PermutationTest, OfKendallsIsExactWithoutTies) {
+  int n_checked = 0;
+  for (const Case& c : cases()) {
+    if (!c.expected.contains("kendall_exact_p") || c.x.size() > 100) continue;
+    const auto test = permutation_test(Correlation::kKendall, c.x, c.y, 99, 1);
+    EXPECT_TRUE(test->exact);
+    EXPECT_NEAR(test->p, c.expected["kendall_exact_p"].get<double>(), 1e-10);
+    ++n_checked;
+  }
+  EXPECT_GE(n_checked, 4);
+}
+
+TEST(PermutationTest, DrawnIsNearTheExactOne) {
+  const Case c = cases()[2];  // 8 pairs: counted; the same twice over is drawn
+  const double exact = permutation_test(Correlation::kPearson, c.x, c.y, 99, 1)->p;
+  Values x = c.x, y = c.y;
+  x.push_back(x[0]);
+  x.push_back(x[1]);
+  y.push_back(y[0]);
+  y.push_back(y[1]);
+  const auto drawn = permutation_test(Correlation::kPearson, x, y, 9999, 1);
+  EXPECT_FALSE(drawn->exact);
+  EXPECT_EQ(drawn->n_permutations, 9999);
+  EXPECT_NEAR(drawn->p, exact, 0.25);  // another sample, of the same kind
+  EXPECT_GE(drawn->p, 1.0 / 10000.0);
+  const double t_test = *pearson_t_test(*correlation(Correlation::kPearson, x, y), x.size());
+  EXPECT_NEAR(drawn->p, t_test, 0.05);
+}
+
+// Under the null a p-value falls below q in q of all samples; an exact one never more often.
+TEST(PermutationTest, IsUniformUnderTheNull) {
+  for (const Correlation kind : {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall}) {
+    constexpr int kSamples = 1000;
+    Values p;
+    for (int s = 0; s < kSamples; ++s) {
+      Random random(5, static_cast<std::uint64_t>(s));
+      Values x, y;
+      for (int i = 0; i < 12; ++i) {
+        x.push_back(normal_quantile(random.uniform()));
+        y.push_back(std::exp(2.0 * normal_quantile(random.uniform())));  // far from normal
+      }
+      p.push_back(permutation_test(kind, x, y, 199, static_cast<std::uint64_t>(s))->p);
+    }
+    std::sort(p.begin(), p.end());
+    double distance = 0.0;  // Kolmogorov's; 1.63 / sqrt(1000) at 1 %
+    for (int s = 0; s < kSamples; ++s)
+      distance = std::max(distance, std::abs(p[static_cast<std::size_t>(s)] - (s + 0.5) / kSamples));
+    EXPECT_LT(distance, kind == Correlation::kKendall ? 0.16 : 0.052);  // Kendall's has few values at n = 12
+    const auto below = [&](double q) { return std::lower_bound(p.begin(), p.end(), q + 1e-12) - p.begin(); };
+    EXPECT_NEAR(static_cast<double>(below(0.05)) / kSamples, 0.05, 0.021);
+  }
+}
+
+TEST(Regression, IsStatsmodels) {
+  for (const Case& c : cases()) {
+    const LinearFit fit = *fit_line(c.x, c.y);
+    expect_near(std::optional(fit.slope), c.expected["slope"], "slope");
+    expect_near(std::optional(fit.intercept), c.expected["intercept"], "intercept");
+    expect_near(std::optional(fit.r_squared), c.expected["r_squared"], "R2");
+    expect_near(std::optional(fit.rmse), c.expected["rmse"], "rmse");
+    expect_near(slope_interval(fit, c.level), c.expected["slope_interval"], "slope's interval");
+    expect_near(intercept_interval(fit, c.level), c.expected["intercept_interval"], "intercept's interval");
+    expect_near(line_interval(fit, c.expected["x_new"], c.level), c.expected["line_interval"], "confidence band");
+    expect_near(prediction_interval(fit, c.expected["x_new"], c.level), c.expected["prediction_interval"],
+                "prediction band");
+    const std::vector<Influence> points = influences(c.x, c.y, c.level);
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      expect_near(std::optional(points[i].leverage), c.expected["leverage"][i], "leverage");
+      expect_near(points[i].cooks_distance, c.expected["cooks_distance"][i], "Cook's distance", 1e-9);
+      expect_near(c.y[i] - *points[i].predicted, c.expected["left_out_residual"][i], "left-out residual");
+    }
+  }
+}
+
+TEST(Regression, LeavesOutByLeavingOut) {
+  const Case c = cases()[3];
+  const std::vector<Influence> points = influences(c.x, c.y, 0.9);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    Values x = c.x, y = c.y;
+    x.erase(x.begin() + static_cast<std::ptrdiff_t>(i));
+    y.erase(y.begin() + static_cast<std::ptrdiff_t>(i));
+    const LinearFit others = *fit_line(x, y);
+    EXPECT_DOUBLE_EQ(*points[i].predicted, others.at(c.x[i]));
+    EXPECT_DOUBLE_EQ(points[i].prediction->hi, prediction_interval(others, c.x[i], 0.9)->hi);
+    EXPECT_DOUBLE_EQ(*points[i].pearson_without, *correlation(Correlation::kPearson, x, y));
+  }
+}
+
+TEST(Regression, IsUndefinedWithoutSpread) {
+  EXPECT_FALSE(fit_line(Values{1.0}, Values{2.0}));
+  EXPECT_FALSE(fit_line(Values{0.1, 0.1, 0.1}, Values{1.0, 2.0, 3.0}));
+  EXPECT_FALSE(theil_sen(Values{2.0, 2.0}, Values{1.0, 3.0}));
+  EXPECT_FALSE(slope_interval(*fit_line(Values{1.0, 2.0}, Values{1.0, 3.0}), 0.95));
+  EXPECT_TRUE(influences(Values{0.1, 0.1}, Values{1.0, 2.0}, 0.95).empty());
+}
+
+TEST(TheilSen, IsScipys) {
+  for (const Case& c : cases()) {
+    const TheilSen line = *theil_sen(c.x, c.y);
+    expect_near(std::optional(line.slope), c.expected["theil_sen"][0], "slope");
+    expect_near(std::optional(line.intercept), c.expected["theil_sen"][1], "intercept");
+    const auto interval = theil_sen_interval(c.x, c.y, c.level);
+    expect_near(interval, Json::array({c.expected["theil_sen"][2], c.expected["theil_sen"][3]}), "interval");
+  }
+}
+
+// ---- the bootstrap over points ----
+
+AssociationOptions quick(int n_threads = 2) {
+  return {.level = 0.95, .n_resamples = 2000, .n_permutations = 999, .seed = 3, .n_threads = n_threads};
+}
+
+TEST(Association, HoldsTheNumbersOfItsParts) {
+  const Case c = cases()[3];
+  const Association a = associate(c.x, c.y, {}, quick());
+  EXPECT_EQ(a.n, 19u);
+  EXPECT_EQ(a.n_clusters, 19u);
+  EXPECT_DOUBLE_EQ(*a.pearson.value, *correlation(Correlation::kPearson, c.x, c.y));
+  EXPECT_DOUBLE_EQ(*a.kendall.value, *correlation(Correlation::kKendall, c.x, c.y));
+  EXPECT_DOUBLE_EQ(*a.slope.value, fit_line(c.x, c.y)->slope);
+  EXPECT_DOUBLE_EQ(*a.rmse.value, fit_line(c.x, c.y)->rmse);
+  EXPECT_DOUBLE_EQ(*a.theil_sen_slope.value, theil_sen(c.x, c.y)->slope);
+  EXPECT_DOUBLE_EQ(a.pearson.formula->lo, fisher_z_interval(Correlation::kPearson, *a.pearson.value, 19, 0.95)->lo);
+  EXPECT_FALSE(a.rmse.formula);
+  EXPECT_FALSE(a.pearson.clusters);  // every point is alone
+  for (const Estimate* e : {&a.pearson, &a.spearman, &a.kendall, &a.slope, &a.intercept, &a.rmse, &a.r_squared,
+                            &a.theil_sen_slope, &a.theil_sen_intercept}) {
+    ASSERT_TRUE(e->bca && e->percentile);
+    EXPECT_LT(e->percentile->lo, e->percentile->hi);
+  }
+}
+
+// The bootstrap written out: the same draws, one number.
+TEST(Association, DrawsPointsWithReplacement) {
+  const Case c = cases()[3];
+  const AssociationOptions options = quick();
+  Values replicates;
+  for (std::int64_t b = 0; b < options.n_resamples; ++b) {
+    Random random(options.seed, (std::uint64_t{1} << 32) + static_cast<std::uint64_t>(b));
+    Values x, y;
+    for (std::size_t i = 0; i < c.x.size(); ++i) {
+      const std::uint32_t k = random.below(static_cast<std::uint32_t>(c.x.size()));
+      x.push_back(c.x[k]);
+      y.push_back(c.y[k]);
+    }
+    replicates.push_back(fit_line(x, y)->slope);
+  }
+  const Association a = associate(c.x, c.y, {}, options);
+  const auto expected = bootstrap_interval(replicates, *a.slope.value, 0.0, options.level, IntervalMethod::kPercentile);
+  EXPECT_DOUBLE_EQ(a.slope.percentile->lo, expected->lo);
+  EXPECT_DOUBLE_EQ(a.slope.percentile->hi, expected->hi);
+}
+
+TEST(Association, IsTheSameAtAnyThreadCount) {
+  const Case c = cases()[4];
+  const Association one = associate(c.x, c.y, {}, quick(1)), three = associate(c.x, c.y, {}, quick(3));
+  EXPECT_EQ(one.pearson.bca->lo, three.pearson.bca->lo);
+  EXPECT_EQ(one.theil_sen_slope.percentile->hi, three.theil_sen_slope.percentile->hi);
+  EXPECT_EQ(one.pearson_bootstrap_t->lo, three.pearson_bootstrap_t->lo);
+}
+
+TEST(Association, OfEqualPointsInAClusterIsAsUncertainAsTheClusters) {
+  // 8 different points, each there five times: 40 points look sure, 8 clusters are not.
+  Values x, y;
+  std::vector<std::size_t> clusters;
+  Random random(8, 0);
+  for (std::size_t k = 0; k < 8; ++k) {
+    const double at = normal_quantile(random.uniform()), off = normal_quantile(random.uniform());
+    for (int copy = 0; copy < 5; ++copy) {
+      x.push_back(at);
+      y.push_back(0.7 * at + 0.7 * off);
+      clusters.push_back(k);
+    }
+  }
+  const Association a = associate(x, y, clusters, quick());
+  EXPECT_EQ(a.n_clusters, 8u);
+  EXPECT_EQ(a.largest_cluster, 5u);
+  ASSERT_TRUE(a.slope.clusters);
+  EXPECT_GT(a.slope.clusters->hi - a.slope.clusters->lo, 1.5 * (a.slope.percentile->hi - a.slope.percentile->lo));
+}
+
+TEST(Association, OfTooFewOrEqualPointsHasNoIntervals) {
+  const Association three = associate(Values{1.0, 2.0, 4.0}, Values{1.0, 3.0, 2.0}, {}, quick());
+  EXPECT_TRUE(three.pearson.value);
+  EXPECT_FALSE(three.pearson.bca);
+  EXPECT_FALSE(three.pearson.formula);
+  const Association constant = associate(Values(7, 0.3), Values{1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0}, {}, quick());
+  EXPECT_FALSE(constant.pearson.value);
+  EXPECT_FALSE(constant.pearson_test);
+  EXPECT_FALSE(constant.slope.value);
+  const Association none = associate(Values{}, Values{}, {}, quick());
+  EXPECT_EQ(none.n, 0u);
+  EXPECT_FALSE(none.pearson.value);
+}
+
+TEST(Association, OnALineIsOne) {
+  Values x, y;
+  for (int i = 0; i < 12; ++i) {
+    x.push_back(i);
+    y.push_back(3.0 - 0.5 * i);
+  }
+  const Association a = associate(x, y, {}, quick());
+  EXPECT_NEAR(*a.pearson.value, -1.0, 1e-12);
+  EXPECT_EQ(*a.kendall.value, -1.0);
+  EXPECT_NEAR(*a.slope.value, -0.5, 1e-12);
+  EXPECT_NEAR(*a.rmse.value, 0.0, 1e-12);
+}
+
+}  // namespace
+}  // namespace lmbits
