@@ -10,13 +10,20 @@ namespace lmbits::cli {
 
 void add_baseline(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
+void add_corpus(CLI::App& app, int& exit_code);
 void add_correlate(CLI::App& app, int& exit_code);
 void add_doctor(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);
+void add_gzip_complexity(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
+void add_pcfg(CLI::App& app, int& exit_code);
 void add_rank(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_reproduce(CLI::App& app, int& exit_code);
+void add_scaling(CLI::App& app, int& exit_code);
 void add_scores(CLI::App& app, int& exit_code);
+
+// Part of `reproduce`.
+void add_reproduce_chinchilla(CLI::App& reproduce, int& exit_code);
 
 }  // namespace lmbits::cli

@@ -26,7 +26,8 @@ const std::vector<CommandGroup>& command_groups() {
       {"Measure", {add_eval, add_baseline}},
       {"Judge", {add_rank, add_compare, add_report}},
       {"Relate", {add_scores, add_correlate, add_reproduce}},
-      {"Look", {add_inspect, add_doctor}},
+      {"Scaling laws", {add_scaling, add_pcfg, add_gzip_complexity}},
+      {"Look", {add_inspect, add_corpus, add_doctor}},
   };
   return groups;
 }

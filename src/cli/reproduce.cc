@@ -37,6 +37,7 @@ struct ReproduceOptions {
 constexpr const char* kReproduceHelp =
     "Example:\n"
     "  lmbits reproduce huang2024 --figures figures\n"
+    "  lmbits reproduce chinchilla --data DIR\n"
     "  lmbits reproduce guo2024 runs --scores scores.jsonl\n"
     "  lmbits reproduce deletang2023 runs\n"
     "  lmbits reproduce sample-size runs --scores scores.jsonl\n"
@@ -125,7 +126,7 @@ CLI::App* add_study(CLI::App& parent, const std::string& name, const std::string
 
 }  // namespace
 
-void add_reproduce(CLI::App& app, int& /*exit_code*/) {
+void add_reproduce(CLI::App& app, int& exit_code) {
   CLI::App* command =
       app.add_subcommand("reproduce", "Get published numbers from published tables, and claims from own runs");
   command->require_subcommand(1);
@@ -170,6 +171,8 @@ void add_reproduce(CLI::App& app, int& /*exit_code*/) {
   min_k->add_option("--example-bytes", options->min_k.example_bytes, "Length of an example (default 2048)")
       ->check(CLI::Range(64, 1 << 24));
   min_k->add_option("--seed", options->min_k.seed, "Seed of the resamples (default 1)");
+
+  add_reproduce_chinchilla(*command, exit_code);
 }
 
 }  // namespace lmbits::cli

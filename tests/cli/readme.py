@@ -59,7 +59,7 @@ class Readme(unittest.TestCase):
         self.assertEqual(README.count("```console"), len(refresh_readme().BLOCK.findall(README)))
 
     def test_every_subcommand_named_exists(self):
-        names = set(re.findall(r"`lmbits ([a-z]+)", README))
+        names = set(re.findall(r"`lmbits ([a-z-]+)", README))
         self.assertGreater(len(names), 2)
         for name in names:
             with self.subTest(name=name):
@@ -68,7 +68,7 @@ class Readme(unittest.TestCase):
 
     def test_every_flag_named_exists(self):
         known = "".join(subprocess.run([PROGRAM, name, "--help"], timeout=PATIENCE_S, capture_output=True, text=True).stdout
-                        for name in set(re.findall(r"`lmbits ([a-z]+)", README)))
+                        for name in set(re.findall(r"`lmbits ([a-z-]+)", README)))
         known += "".join((SOURCE / "scripts" / name).read_text() for name in ("setup", "demo", "test"))
         for flag in set(re.findall(r"`(--[a-z][a-z-]*)", README)):
             with self.subTest(flag=flag):

@@ -1,0 +1,71 @@
+#include "src/cli/scaling_flags.h"
+
+#include <charconv>
+#include <memory>
+
+#include "src/core/error.h"
+#include "src/core/file.h"
+
+namespace lmbits::cli {
+
+std::map<std::string, std::string> parse_pairs(const std::vector<std::string>& pairs, const std::string& flag) {
+  std::map<std::string, std::string> all;
+  for (const std::string& pair : pairs) {
+    const std::size_t equals = pair.find('=');
+    if (equals == 0 || equals >= pair.size() - 1)
+      throw Error(ErrorKind::kUsage, flag + " " + pair + " is no NAME=VALUE", "write it as " + flag + " NAME=VALUE");
+    if (!all.emplace(pair.substr(0, equals), pair.substr(equals + 1)).second)
+      throw Error(ErrorKind::kUsage, flag + " gives " + pair.substr(0, equals) + " twice");
+  }
+  return all;
+}
+
+double parse_number(const std::string& text, const std::string& flag) {
+  std::string digits = text;
+  double factor = 1.0, value = 0.0;
+  const std::string suffixes = "KMBT";
+  if (const auto at = digits.empty() ? std::string::npos : suffixes.find(digits.back()); at != std::string::npos) {
+    constexpr double kFactors[] = {1e3, 1e6, 1e9, 1e12};
+    factor = kFactors[at];
+    digits.pop_back();
+  }
+  const auto [stop, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (failure != std::errc() || stop != digits.data() + digits.size())
+    throw Error(ErrorKind::kUsage, flag + " is \"" + text + "\", not a number", "write it as 7e10 or 70B");
+  return factor * value;
+}
+
+void add_points_flags(CLI::App& command, PointsFlags& flags) {
+  command.add_option("DATA", flags.file, "CSV with columns N and D (or C) and loss; usual aliases are understood")->required();
+  command.add_option("--column", flags.columns, "N=NAME: which column holds N (D, C, U, H, S, loss, weight, run, set)");
+  command.add_option("--scale", flags.scale, "N=1e6: what 1 in the file stands for");
+  command.add_option("--exclude", flags.request.exclude, "COLUMN<VALUE (also <= > >= = !=): rows to leave out");
+  command.add_option("--loss-unit", flags.unit, "nats/token (default), bits/token or bits/byte")
+      ->check(CLI::IsMember({"nats/token", "bits/token", "bits/byte"}));
+  command.add_option("--bytes-per-token", flags.request.bytes_per_token, "Turns bits/byte into nats/token")->check(CLI::PositiveNumber);
+}
+
+Points read_points(const PointsFlags& flags) {
+  PointsRequest request = flags.request;
+  for (const LossUnit unit : {LossUnit::kNatsPerToken, LossUnit::kBitsPerToken, LossUnit::kBitsPerByte}) {
+    if (flags.unit == name_of(unit)) request.unit = unit;
+  }
+  request.columns = parse_pairs(flags.columns, "--column");
+  for (const auto& [key, value] : parse_pairs(flags.scale, "--scale")) request.scale[key] = parse_number(value, "--scale");
+  return lmbits::read_points(read_file(flags.file), flags.file, request);
+}
+
+void add_law_flags(CLI::App& command, LawFlags& flags) {
+  command.add_option("LAW", flags.law, "A fit's file, a published law, or NAME=VALUE,...")->required();
+  command.add_option("--complexity", flags.complexity, "Gzip laws: the data's H")->check(CLI::PositiveNumber);
+  command.add_option("--blend", flags.blend, "Take this share of LAW and the rest of --with, parameter by parameter (default 1)")->check(CLI::Range(0.0, 1.0));
+  command.add_option("--with", flags.blend_with, "The law to blend with (default hoffmann2022)");
+}
+
+KnownLaw find_law(const LawFlags& flags) {
+  KnownLaw law = lmbits::find_law(flags.law);
+  if (flags.complexity > 0.0) law = at_complexity(law, flags.complexity);
+  return flags.blend < 1.0 ? blended(lmbits::find_law(flags.blend_with), law, flags.blend) : law;
+}
+
+}  // namespace lmbits::cli

@@ -1,0 +1,143 @@
+#include "src/scaling/isoflop.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "src/core/error.h"
+#include "src/scaling/known_law.h"
+#include "src/scaling/plan.h"
+#include "tests/scaling/designs.h"
+
+namespace lmbits {
+namespace {
+
+// At each budget losses that are exact parabolas in log N around N* = 0.2 C^0.6.
+std::vector<ScalingPoint> parabolas(double shift) {
+  std::vector<ScalingPoint> points;
+  for (const double flops : {1e18, 1e19, 1e20, 1e21}) {
+    const double best = 0.002 * std::pow(flops, 0.6);
+    for (int i = -3; i <= 3; ++i) {
+      const double x = 0.3 * i + shift;
+      points.push_back(make_point(best * std::exp(x), flops / (6.0 * best * std::exp(x)), 3.0 - 0.1 * std::log10(flops / 1e18) + 0.05 * x * x));
+    }
+  }
+  return points;
+}
+
+TEST(IsoFlop, FindsTheMinimaOfParabolasAndTheirPowers) {
+  IsoFlopRequest request;
+  request.n_resamples = 100;
+  const IsoFlops result = isoflop(parabolas(0.2), request);
+  ASSERT_EQ(result.budgets.size(), 4u);
+  EXPECT_EQ(result.n_used, 4u);
+  for (const IsoFlop& b : result.budgets) EXPECT_NEAR(b.n / (0.002 * std::pow(b.flops, 0.6)), 1.0, 1e-9);
+  EXPECT_NEAR(result.n.exponent, 0.6, 1e-10);
+  EXPECT_NEAR(result.d.exponent, 0.4, 1e-10);
+  ASSERT_TRUE(result.n.interval);
+  EXPECT_TRUE(result.n.interval->contains(result.n.exponent));
+}
+
+TEST(IsoFlop, RefusesBudgetsWithoutAnInteriorMinimum) {
+  auto points = parabolas(0.0);
+  for (std::size_t i = 0; i < 7; ++i) points[i].loss = 3.0 - 0.1 * static_cast<double>(i);                   // still falling at the largest
+  for (std::size_t i = 7; i < 14; ++i) points[i].loss = 3.0 - 0.05 * std::pow(static_cast<double>(i) - 10.0, 2);  // a hill
+  IsoFlopRequest request;
+  request.n_resamples = 100;
+  const IsoFlops result = isoflop(points, request);
+  EXPECT_FALSE(result.budgets[0].refused.empty());
+  EXPECT_EQ(result.budgets[1].refused, "opens downwards");
+  EXPECT_EQ(result.n_used, 2u);
+  points.resize(10);
+  EXPECT_THROW(isoflop(points, request), Error);
+}
+
+TEST(IsoFlop, MeasuresItsOwnBias) {
+  // Sizes that lie to one side of the minimum, further so at larger budgets: the parabola is pulled along.
+  const auto law = make_law("chinchilla");
+  std::vector<ScalingPoint> points;
+  for (const double flops : {1e18, 1e19, 1e20, 1e21}) {
+    const Allocation best = compute_optimal(kTruth, flops);
+    const double lean = 0.25 * std::log10(flops / 1e18);
+    for (int i = -4; i <= 6; ++i) {
+      const double n = best.n * std::exp(0.4 * i + lean);
+      points.push_back(make_point(n, flops / (6.0 * n), 1.0));
+      points.back().loss = std::exp(law->log_loss(kTruth, observe(points.back())));
+    }
+  }
+  IsoFlopRequest request;
+  request.n_resamples = 100;
+  const IsoFlops result = isoflop(points, request);
+  ASSERT_TRUE(result.bias);
+  EXPECT_NEAR(result.bias->true_exponent, optimal_exponent(kTruth), 1e-4);
+  EXPECT_NEAR(result.bias->found_exponent, result.n.exponent, 1e-4);  // the data have no noise, so this is all of the error
+  EXPECT_GT(std::abs(result.n.exponent - optimal_exponent(kTruth)), 1e-3);
+}
+
+TEST(IsoFlop, TakesTheBudgetsThatAreGiven) {
+  IsoFlopRequest request;
+  request.n_resamples = 100;
+  request.budgets = {1e18, 1e20};
+  EXPECT_EQ(isoflop(parabolas(0.0), request).budgets.size(), 2u);
+}
+
+TEST(Envelope, FollowsTheBestOfItsCurves) {
+  const auto law = make_law("chinchilla");
+  Points points;
+  for (int i = 0; i < 25; ++i) {
+    const double n = 1e7 * std::pow(1.4, i);
+    for (double d = 2e8; d < 3e11; d *= 1.15) {
+      points.points.push_back(make_point(n, d, 1.0));
+      points.points.back().loss = std::exp(law->log_loss(kTruth, observe(points.points.back())));
+      points.runs.push_back("n" + std::to_string(i));
+      points.sets.push_back("");
+    }
+  }
+  IsoFlopRequest request;
+  request.n_resamples = 100;
+  const Envelope result = envelope(points, 300, request);
+  EXPECT_EQ(result.curves.size(), 25u);
+  for (const EnvelopePoint& p : result.points) EXPECT_GE(p.loss, compute_optimal(kTruth, p.flops).loss * (1.0 - 1e-9));
+  EXPECT_NEAR(result.n.exponent, optimal_exponent(kTruth), 0.03);
+  EXPECT_NEAR(result.n.exponent + result.d.exponent, 1.0, 1e-9);
+  Points one;
+  one.points = {points.points.begin(), points.points.begin() + 20};
+  one.runs = {points.runs.begin(), points.runs.begin() + 20};
+  EXPECT_THROW(envelope(one, 300, request), Error);
+}
+
+TEST(Plan, CostsOfAWrongSizeAreWhatTheBestSizeWouldHaveSaved) {
+  const KnownLaw law = find_law("E=1.8,A=480,B=2100,alpha=.35,beta=.37");
+  for (const MisSized& m : mis_sized(law, 1e22, {})) {
+    EXPECT_NEAR(6.0 * m.n * m.d / 1e22, 1.0, 1e-12);
+    EXPECT_NEAR(compute_optimal(law.p, 1e22 * (1.0 - m.wasted)).loss, m.loss, 1e-9);
+    EXPECT_EQ(m.factor == 1.0, m.wasted == 0.0);
+  }
+}
+
+TEST(Plan, ASweepCostsWhatItMay) {
+  const KnownLaw law = find_law("besiroglu2024");
+  SweepRequest request;
+  request.budget = 1e21;
+  double spent = 0.0;
+  const auto runs = sweep(law, request, {});
+  for (const SweepRun& run : runs) spent += 6.0 * run.n * run.d;
+  EXPECT_EQ(runs.size(), 35u);
+  EXPECT_NEAR(spent / 1e21, 1.0, 1e-12);
+}
+
+TEST(Plan, OfAnUnlimitedDataConstrainedLawIsChinchillas) {
+  const KnownLaw limited = find_law("muennighoff2023");
+  PlanRequest request;
+  request.flops = {1e21};
+  Parameters p{};
+  std::copy(limited.p.begin(), limited.p.begin() + 5, p.begin());
+  EXPECT_NEAR(plan(limited, request)[0].best.n / compute_optimal(p, 1e21).n, 1.0, 0.02);
+  request.unique_tokens = 1e9;  // then neither more tokens nor more parameters are worth as much
+  const PlanRow row = plan(limited, request)[0];
+  EXPECT_GT(row.best.loss, compute_optimal(p, 1e21).loss);
+  EXPECT_GT(row.best.d, 1e9);
+}
+
+}  // namespace
+}  // namespace lmbits
