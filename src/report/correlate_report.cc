@@ -206,12 +206,13 @@ std::vector<GzipCorpus> gzip_corpora(const CompressionTable& table) {
 
 std::optional<GzipDocuments> gzip_documents(const Run& run, double level) {
   GzipDocuments row;
-  std::vector<double> model, gzip;
+  std::vector<double> model, gzip, log_bytes;
   for (const DocumentRecord* record : tried_documents(run).scored) {
     const auto bytes = record->baselines.find("gzip-9");
     if (bytes == record->baselines.end() || bytes->second <= 0 || record->bits <= 0.0 || record->n_bytes == 0) continue;
     model.push_back(8.0 * static_cast<double>(record->n_bytes) / record->bits);
     gzip.push_back(static_cast<double>(record->n_bytes) / static_cast<double>(bytes->second));
+    log_bytes.push_back(std::log(static_cast<double>(record->n_bytes)));
   }
   if (model.size() < kFewestDocuments) return std::nullopt;
   row.model = model_name(run);
@@ -219,6 +220,7 @@ std::optional<GzipDocuments> gzip_documents(const Run& run, double level) {
   row.n = model.size();
   row.pearson = correlation(Correlation::kPearson, gzip, model);
   row.spearman = correlation(Correlation::kSpearman, gzip, model);
+  row.given_size = partial_correlation(gzip, model, log_bytes);
   if (row.pearson) row.pearson_interval = fisher_z_interval(Correlation::kPearson, *row.pearson, row.n, level);
   if (row.spearman) row.spearman_interval = fisher_z_interval(Correlation::kSpearman, *row.spearman, row.n, level);
   return row;

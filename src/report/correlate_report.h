@@ -60,6 +60,7 @@ struct GzipDocuments {
   std::size_t n = 0;
   std::optional<double> pearson, spearman;
   std::optional<Interval> pearson_interval, spearman_interval;  // Fisher's z
+  std::optional<double> given_size;  // r with log bytes held fixed: short documents compress badly for everyone
 };
 
 struct CorrelateReport {

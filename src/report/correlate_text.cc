@@ -359,10 +359,12 @@ Table gzip_documents_table(const CorrelateReport& report) {
       {.key = "spearman", .title = "ρ", .decimals = 3, .sign = true},
       {.key = "spearman_interval", .title = level, .decimals = 3, .sign = true, .interval = true, .joined = true},
       {.key = "pearson", .title = "r", .decimals = 3, .sign = true},
-      {.key = "pearson_interval", .title = level, .decimals = 3, .sign = true, .interval = true, .joined = true}};
+      {.key = "pearson_interval", .title = level, .decimals = 3, .sign = true, .interval = true, .joined = true},
+      {.key = "r_given_log_bytes", .title = "given size", .decimals = 3, .sign = true}};
   for (const GzipDocuments& row : report.gzip_documents)
     table.rows.push_back({{row.model, row.corpus, static_cast<std::int64_t>(row.n), cell_of(row.spearman),
-                           cell_of(row.spearman_interval), cell_of(row.pearson), cell_of(row.pearson_interval)}});
+                           cell_of(row.spearman_interval), cell_of(row.pearson), cell_of(row.pearson_interval),
+                           cell_of(row.given_size)}});
   return table;
 }
 
@@ -428,14 +430,19 @@ std::string other_warnings(const CorrelateReport& report, const std::string& det
 
 std::string legend(const CorrelateReport& report, const TextStyle& style) {
   const CorrelateRequest& request = report.request;
-  return wrapped(
-      "↓ lower is better, ↑ higher is better. r Pearson, ρ Spearman, τ Kendall's τ-b; RMSE divides by n. Intervals "
-      "at " +
-          percent_as_given(request.level) + ": Fisher's z for r, ρ, τ, Student's t for the line; BCa and percentile: " +
-          with_thousands(request.n_resamples) + " bootstrap resamples of models (seed " + std::to_string(request.seed) +
-          "). p: permutations of the scores, two-sided. An interval is about models like these, and says nothing of "
-          "why.",
-      style.width, 0);
+  std::string text =
+      "↓ lower is better, ↑ higher is better. r Pearson, ρ Spearman, τ Kendall's τ-b; RMSE divides by n. ";
+  text += "Intervals at " + percent_as_given(request.level) + ": Fisher's z for r, ρ, τ";
+  if (!report.panels.empty())
+    text +=
+        ", Student's t for the line; BCa and percentile: " + with_thousands(request.n_resamples) +
+        " bootstrap resamples of models (seed " + std::to_string(request.seed) +
+        "). p: permutations of the scores, two-sided. An interval is about models like these, and says nothing of why";
+  if (!report.gzip_documents.empty())
+    text +=
+        "; over documents, which it takes for independent. given size: r with the documents' log bytes held fixed, "
+        "since short ones compress badly for everyone";
+  return wrapped(text + ".", style.width, 0);
 }
 
 }  // namespace

@@ -131,6 +131,7 @@ TEST(Correlate, AsksWhetherModelsGainWhereGzipGains) {
   ASSERT_EQ(report.gzip_documents.size(), 2u);
   EXPECT_NEAR(*report.gzip_documents[0].spearman, 1.0, 0.01);
   EXPECT_NEAR(*report.gzip_documents[1].spearman, -1.0, 0.01);
+  EXPECT_GT(*report.gzip_documents[0].given_size, 0.99);
   ASSERT_EQ(report.gzip.size(), 1u);
   EXPECT_DOUBLE_EQ(report.gzip[0].gzip_ratio, 4.0);
   EXPECT_NE(to_text(report, "", {.width = 4000}).find("in 1 of 2 runs"), std::string::npos);

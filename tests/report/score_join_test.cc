@@ -82,6 +82,13 @@ TEST(ScoreJoin, CountsAModelWhereItHasEverything) {
   EXPECT_EQ(find(join, PanelKind::kOverall).left_out, (std::vector<std::string>{"a"}));
 }
 
+TEST(ScoreJoin, NamesModelsWithoutBitsOnACorpus) {
+  const ScoreJoin join =
+      join_scores(table_of("model,bpb_prose,bpb_code\na,1.0,0.5\nb,2.0,\nc,3.0,0.9\n"), all_scores(), {});
+  EXPECT_EQ(find(join, PanelKind::kArea, "code").left_out, (std::vector<std::string>{"b"}));
+  EXPECT_EQ(find(join, PanelKind::kArea, "prose").points.size(), 3u);
+}
+
 TEST(ScoreJoin, ListsNamesOfOneSideOnly) {
   std::vector<Score> scores = all_scores();
   scores.push_back(score("A/a", "p1", "prose", 0.4));

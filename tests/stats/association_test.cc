@@ -80,6 +80,19 @@ TEST(Correlation, IsScipysWithTiesAndWithout) {
   }
 }
 
+TEST(Correlation, IntervalsLoseAPointForEachThingHeldFixed) {
+  const auto fixed = fisher_z_interval(Correlation::kPearson, -0.8, 20, 0.95, 1);
+  const auto fewer = fisher_z_interval(Correlation::kPearson, -0.8, 19, 0.95);
+  EXPECT_DOUBLE_EQ(fixed->lo, fewer->lo);
+  // The factors are the papers': 1 + r^2 / 2 for rho, 0.437 and n - 4 for tau.
+  const auto width = [](Correlation kind, double r, std::size_t n) {
+    const auto interval = *fisher_z_interval(kind, r, n, 0.95);
+    return std::atanh(interval.hi) - std::atanh(interval.lo);
+  };
+  EXPECT_NEAR(width(Correlation::kSpearman, 0.6, 20) / width(Correlation::kPearson, 0.6, 20), std::sqrt(1.18), 1e-12);
+  EXPECT_NEAR(width(Correlation::kKendall, 0.6, 21) / width(Correlation::kPearson, 0.6, 20), std::sqrt(0.437), 1e-12);
+}
+
 TEST(Correlation, IsUndefinedForAConstantSideAndUnderTwoPairs) {
   for (const Correlation kind : {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall}) {
     EXPECT_FALSE(correlation(kind, Values{0.1, 0.1, 0.1}, Values{1.0, 2.0, 3.0}));
@@ -126,21 +139,22 @@ TEST(PermutationTest, OfKendallsIsExactWithoutTies) {
   EXPECT_GE(n_checked, 4);
 }
 
-TEST(PermutationTest, DrawnIsNearTheExactOne) {
-  const Case c = cases()[2];  // 8 pairs: counted; the same twice over is drawn
-  const double exact = permutation_test(Correlation::kPearson, c.x, c.y, 99, 1)->p;
-  Values x = c.x, y = c.y;
-  x.push_back(x[0]);
-  x.push_back(x[1]);
-  y.push_back(y[0]);
-  y.push_back(y[1]);
-  const auto drawn = permutation_test(Correlation::kPearson, x, y, 9999, 1);
-  EXPECT_FALSE(drawn->exact);
-  EXPECT_EQ(drawn->n_permutations, 9999);
-  EXPECT_NEAR(drawn->p, exact, 0.25);  // another sample, of the same kind
-  EXPECT_GE(drawn->p, 1.0 / 10000.0);
-  const double t_test = *pearson_t_test(*correlation(Correlation::kPearson, x, y), x.size());
-  EXPECT_NEAR(drawn->p, t_test, 0.05);
+// One point apart from eleven others on both sides: a pairing puts them together again in one of 12.
+TEST(PermutationTest, DrawsPairingsEvenly) {
+  Values x(12, 0.0), y(12, 0.0);
+  x[7] = y[7] = 1.0;
+  for (const Correlation kind : {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall}) {
+    const auto test = permutation_test(kind, x, y, 19999, 1);
+    EXPECT_FALSE(test->exact);
+    EXPECT_EQ(test->n_permutations, 19999);
+    EXPECT_NEAR(test->p, 1.0 / 12.0, 0.008);  // four standard errors
+  }
+}
+
+TEST(PermutationTest, DrawnIsNeverZero) {
+  Values x;
+  for (int i = 0; i < 15; ++i) x.push_back(i);
+  EXPECT_DOUBLE_EQ(permutation_test(Correlation::kPearson, x, x, 999, 1)->p, 1.0 / 1000.0);
 }
 
 // Under the null a p-value falls below q in q of all samples; an exact one never more often.
@@ -265,6 +279,60 @@ TEST(Association, DrawsPointsWithReplacement) {
   const auto expected = bootstrap_interval(replicates, *a.slope.value, 0.0, options.level, IntervalMethod::kPercentile);
   EXPECT_DOUBLE_EQ(a.slope.percentile->lo, expected->lo);
   EXPECT_DOUBLE_EQ(a.slope.percentile->hi, expected->hi);
+
+  Values left_out;
+  for (std::size_t i = 0; i < c.x.size(); ++i) {
+    Values x = c.x, y = c.y;
+    x.erase(x.begin() + static_cast<std::ptrdiff_t>(i));
+    y.erase(y.begin() + static_cast<std::ptrdiff_t>(i));
+    left_out.push_back(fit_line(x, y)->slope);
+  }
+  centre_jackknife(left_out);
+  const auto bca =
+      bootstrap_interval(replicates, *a.slope.value, acceleration(left_out), options.level, IntervalMethod::kBca);
+  EXPECT_DOUBLE_EQ(a.slope.bca->lo, bca->lo);
+  EXPECT_DOUBLE_EQ(a.slope.bca->hi, bca->hi);
+  EXPECT_NE(bca->lo, expected->lo);
+}
+
+// The bootstrap-t written out, with the error of each resample's z by the jackknife instead of by influences: close.
+TEST(Association, StudentisesZ) {
+  Case c = cases()[5];
+  for (double& x : c.x) x = std::exp(15.0 * x);  // skewed, so that the two sides of the interval differ
+  const AssociationOptions options = quick();
+  const auto z_of = [](const Values& x, const Values& y) {
+    return std::atanh(*correlation(Correlation::kPearson, x, y));
+  };
+  const auto error_of = [&](const Values& x, const Values& y) {
+    Values left_out;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      Values xs = x, ys = y;
+      xs.erase(xs.begin() + static_cast<std::ptrdiff_t>(i));
+      ys.erase(ys.begin() + static_cast<std::ptrdiff_t>(i));
+      left_out.push_back(z_of(xs, ys));
+    }
+    centre_jackknife(left_out);
+    double squares = 0.0;
+    for (const double d : left_out) squares += d * d;
+    return std::sqrt(squares);
+  };
+  const double z = z_of(c.x, c.y);
+  Values t;
+  for (std::int64_t b = 0; b < options.n_resamples; ++b) {
+    Random random(options.seed, (std::uint64_t{1} << 32) + static_cast<std::uint64_t>(b));
+    Values x, y;
+    for (std::size_t i = 0; i < c.x.size(); ++i) {
+      const std::uint32_t k = random.below(static_cast<std::uint32_t>(c.x.size()));
+      x.push_back(c.x[k]);
+      y.push_back(c.y[k]);
+    }
+    t.push_back((z_of(x, y) - z) / error_of(x, y));
+  }
+  const auto q = bootstrap_interval(t, 0.0, 0.0, options.level, IntervalMethod::kPercentile);
+  const Association a = associate(c.x, c.y, {}, options);
+  EXPECT_GT(std::abs(q->hi + q->lo) * error_of(c.x, c.y), 0.3);
+  EXPECT_NEAR(std::atanh(a.pearson_bootstrap_t->lo), z - q->hi * error_of(c.x, c.y), 0.06);
+  EXPECT_NEAR(std::atanh(a.pearson_bootstrap_t->hi), z - q->lo * error_of(c.x, c.y), 0.06);
 }
 
 TEST(Association, IsTheSameAtAnyThreadCount) {
