@@ -368,29 +368,42 @@ Table gzip_documents_table(const CorrelateReport& report) {
   return table;
 }
 
-std::string gzip_words(const CorrelateReport& report, const TextStyle& style) {
+std::string range_text(const std::vector<double>& values) {
+  const auto [lo, hi] = std::minmax_element(values.begin(), values.end());
+  return values.size() == 1 ? fixed(*lo, 2) : fixed(*lo, 2) + " to " + fixed(*hi, 2);
+}
+
+// Does the model gain where gzip gains, document by document, and is that more than the documents' size?
+std::string documents_words(const CorrelateReport& report) {
+  std::size_t n_above = 0, n_below = 0;
+  std::vector<double> rho, r, given_size;
+  for (const GzipDocuments& row : report.gzip_documents) {
+    if (!row.spearman || !row.pearson || !row.given_size) continue;
+    const Interval interval =
+        row.spearman_interval.value_or(Interval{*row.spearman, *row.spearman});  // none where rho is 1
+    n_above += interval.lo > 0.0;
+    n_below += interval.hi < 0.0;
+    rho.push_back(*row.spearman);
+    r.push_back(std::abs(*row.pearson));
+    given_size.push_back(*row.given_size);
+  }
+  if (rho.empty()) return {};
+  std::string text = "Document by document, models gain where gzip gains in " + std::to_string(n_above) + " of " +
+                     counted(static_cast<std::int64_t>(rho.size()), "run") + " (ρ " + range_text(rho) +
+                     (n_below > 0 ? "; the opposite in " + std::to_string(n_below) : std::string()) +
+                     "). With the documents' size held fixed r is " + range_text(given_size);
+  const double before = std::accumulate(r.begin(), r.end(), 0.0);
+  const double after = std::accumulate(given_size.begin(), given_size.end(), 0.0);
+  return text + (after < 0.5 * before ? ": most of it is that short documents compress badly for everyone." : ".");
+}
+
+std::string gzip_words(const CorrelateReport& report) {
   std::string text;
   if (report.gzip_across_corpora)
     text += "Across the " + std::to_string(report.gzip.size()) +
             " corpora the median model's ratio and gzip's have r = " + fixed(*report.gzip_across_corpora, 2) +
             (report.gzip.size() < 5 ? ": too few corpora to mean much. " : ". ");
-  std::size_t n_above = 0, n_below = 0;
-  double lo = 1.0, hi = -1.0;
-  for (const GzipDocuments& row : report.gzip_documents) {
-    if (!row.spearman) continue;
-    const Interval interval =
-        row.spearman_interval.value_or(Interval{*row.spearman, *row.spearman});  // none where rho is 1
-    n_above += interval.lo > 0.0;
-    n_below += interval.hi < 0.0;
-    lo = std::min(lo, *row.spearman);
-    hi = std::max(hi, *row.spearman);
-  }
-  if (!report.gzip_documents.empty())
-    text += "Document by document, models gain where gzip gains in " + std::to_string(n_above) + " of " +
-            counted(static_cast<std::int64_t>(report.gzip_documents.size()), "run") + " (ρ from " + fixed(lo, 2) +
-            " to " + fixed(hi, 2) + (n_below > 0 ? "; the opposite in " + std::to_string(n_below) : std::string()) +
-            ").";
-  return text.empty() ? text : wrapped(text, style.width, 0);
+  return text + documents_words(report);
 }
 
 std::string gzip_text(const CorrelateReport& report, const TextStyle& style) {
@@ -399,7 +412,8 @@ std::string gzip_text(const CorrelateReport& report, const TextStyle& style) {
       bold("model ratio against gzip ratio", style) + " · raw bytes / compressed bytes, higher is better\n";
   if (!report.gzip.empty()) text += to_text(gzip_table(report), style);
   if (!report.gzip_documents.empty()) text += to_text(gzip_documents_table(report), style);
-  return text + gzip_words(report, style) + "\n";
+  const std::string words = gzip_words(report);
+  return text + (words.empty() ? "" : wrapped(words, style.width, 0)) + "\n";
 }
 
 std::string unmatched(const std::vector<std::string>& names, const std::string& what) {
