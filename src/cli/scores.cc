@@ -1,6 +1,7 @@
 // lmbits scores: benchmark scores of other tools, brought into one file.
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -60,33 +61,57 @@ std::vector<std::string> files_of(const std::vector<std::string>& arguments) {
   return files;
 }
 
-std::string summary_of(const ImportedScores& imported, const std::string& file) {
-  std::set<std::string> models, benchmarks;
-  for (const Score& score : imported.scores) {
-    models.insert(score.model);
-    benchmarks.insert(score.benchmark);
+// What was read, and what was left out: things that several files leave out alike are said once.
+class ImportSummary {
+ public:
+  void add(const ImportedScores& imported) {
+    ++n_files_;
+    n_scores_ += imported.scores.size();
+    formats_.insert(imported.format);
+    for (const Score& score : imported.scores) {
+      models_.insert(score.model);
+      benchmarks_.insert(score.benchmark);
+    }
+    for (const std::string& what : imported.left_out) ++left_out_[what];
+    warnings_.insert(imported.warnings.begin(), imported.warnings.end());
   }
-  std::string text = file + ": " + imported.format + ", " +
-                     counted(static_cast<std::int64_t>(imported.scores.size()), "score") + ", " +
-                     counted(static_cast<std::int64_t>(models.size()), "model") + ", " +
-                     counted(static_cast<std::int64_t>(benchmarks.size()), "benchmark") + "\n";
-  for (const std::string& what : imported.left_out) text += "  left out: " + what + "\n";
-  return text;
-}
+
+  std::string text() const {
+    std::string formats;
+    for (const std::string& format : formats_) formats += (formats.empty() ? "" : ", ") + format;
+    std::string text = count(n_files_, "file") + " (" + formats + "): " + count(n_scores_, "score") + ", " +
+                       count(models_.size(), "model") + ", " + count(benchmarks_.size(), "benchmark") + "\n";
+    for (const auto& [what, n] : left_out_)
+      text += "  left out: " + what + (n > 1 ? " (in " + count(n, "file") + ")" : "") + "\n";
+    for (const std::string& warning : warnings_) text += "  ! " + warning + "\n";
+    return text;
+  }
+
+ private:
+  static std::string count(std::size_t n, const std::string& noun) {
+    return counted(static_cast<std::int64_t>(n), noun);
+  }
+
+  std::size_t n_files_ = 0, n_scores_ = 0;
+  std::set<std::string> formats_, models_, benchmarks_, warnings_;
+  std::map<std::string, std::size_t> left_out_;
+};
 
 int run_import(const ScoresOptions& options) {
   ImportOptions import = options.import;
   if (!options.areas_file.empty()) import.areas = read_map(options.areas_file, "benchmark", "area");
   std::vector<Score> scores;
+  ImportSummary summary;
   for (const std::string& file : files_of(options.files)) {
     ImportedScores imported = import_scores(read_file(file), file, import);
     if (imported.scores.empty())
       throw Error(ErrorKind::kData,
                   file + " holds no score" + (imported.left_out.empty() ? "" : ": " + imported.left_out[0]),
                   "see lmbits scores import --help for the formats");
-    if (!options.quiet) std::fputs(printable_lines(summary_of(imported, file)).c_str(), stderr);
+    summary.add(imported);
     scores.insert(scores.end(), imported.scores.begin(), imported.scores.end());
   }
+  if (!options.quiet) std::fputs(printable_lines(summary.text()).c_str(), stderr);
   if (options.output.empty())
     print(to_jsonl(scores));
   else

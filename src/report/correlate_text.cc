@@ -402,8 +402,9 @@ std::string gzip_words(const CorrelateReport& report) {
   if (report.gzip_across_corpora)
     text += "Across the " + std::to_string(report.gzip.size()) +
             " corpora the median model's ratio and gzip's have r = " + fixed(*report.gzip_across_corpora, 2) +
-            (report.gzip.size() < 5 ? ": too few corpora to mean much. " : ". ");
-  return text + documents_words(report);
+            (report.gzip.size() < 5 ? ": too few corpora to mean much." : ".");
+  const std::string documents = documents_words(report);
+  return text + (text.empty() || documents.empty() ? "" : " ") + documents;
 }
 
 std::string gzip_text(const CorrelateReport& report, const TextStyle& style) {

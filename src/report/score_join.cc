@@ -243,6 +243,12 @@ ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& s
   ScoreJoin join;
   join.by = available_metric(table, request.by, join);
   const std::vector<Benchmark> benchmarks = benchmarks_of(scores, table, request, join);
+  for (const Benchmark& benchmark : benchmarks) {
+    const bool is_share = std::all_of(benchmark.scores.begin(), benchmark.scores.end(),
+                                      [](const auto& entry) { return entry.second.value <= 1.0; });
+    if (!is_share)
+      join.notes.push_back(benchmark.name + " has scores above 1: if they are percents, import them with --percent");
+  }
   std::map<std::string, std::vector<const Benchmark*>> areas;
   for (const Benchmark& benchmark : benchmarks) areas[benchmark.area].push_back(&benchmark);
   for (const auto& given : request.corpus_of_area) {

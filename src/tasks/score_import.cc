@@ -472,8 +472,8 @@ void import_csv(Importer& importer, const CsvTable& table) {
   const auto largest = std::max_element(importer.result.scores.begin(), importer.result.scores.end(),
                                         [](const Score& a, const Score& b) { return a.value < b.value; });
   if (!importer.options.percent && largest != importer.result.scores.end() && largest->value > 1.0)
-    importer.leave_out("nothing, but " + largest->benchmark + " of " + largest->model +
-                       " is above 1: if these are percents, import with --percent");
+    importer.result.warnings.push_back(largest->benchmark + " of " + largest->model +
+                                       " is above 1: if these are percents, import them with --percent");
 }
 
 // ---- which of them is it? ----

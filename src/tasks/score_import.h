@@ -22,6 +22,7 @@ struct ImportedScores {
   std::string format;                 // what the file was taken for
   std::vector<Score> scores;          // in the file's order
   std::vector<std::string> left_out;  // what was not imported, and why: one text a thing
+  std::vector<std::string> warnings;
 };
 
 // "lm-eval", "lighteval", "helm", "opencompass", "csv", "jsonl".

@@ -142,6 +142,14 @@ TEST(ScoreJoin, TakesTheMetricThatIsThere) {
   EXPECT_EQ(join.notes[0], "there is no bits/byte: x is bits/char");
 }
 
+TEST(ScoreJoin, NotesScoresThatLookLikePercents) {
+  std::vector<Score> scores = all_scores();
+  EXPECT_TRUE(join_scores(table_of(kTable), scores, {}).notes.empty());
+  scores[0].value = 61.5;
+  EXPECT_EQ(join_scores(table_of(kTable), scores, {}).notes[0],
+            "p1 has scores above 1: if they are percents, import them with --percent");
+}
+
 TEST(ChosenMetric, PrefersNormalisedAccuracy) {
   EXPECT_EQ(chosen_metric({"acc", "acc_norm", "bits"}, ""), "acc_norm");
   EXPECT_EQ(chosen_metric({"exact_match,flexible-extract", "exact_match,strict-match"}, ""),

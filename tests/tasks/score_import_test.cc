@@ -211,8 +211,8 @@ TEST(ScoreImport, ReadsLongAndWideTables) {
 
 TEST(ScoreImport, SaysThatValuesLookLikePercents) {
   const ImportedScores imported = import("model,arc\nm,50\n");
-  ASSERT_EQ(imported.left_out.size(), 1u);
-  EXPECT_NE(imported.left_out[0].find("--percent"), std::string::npos);
+  ASSERT_EQ(imported.warnings.size(), 1u);
+  EXPECT_NE(imported.warnings[0].find("--percent"), std::string::npos);
 }
 
 TEST(ScoreImport, ReadsItsOwnFormat) {
