@@ -14,5 +14,6 @@ void add_doctor(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_rank(CLI::App& app, int& exit_code);
+void add_select(CLI::App& app, int& exit_code);
 
 }  // namespace lmbits::cli

@@ -25,6 +25,7 @@ const std::vector<CommandGroup>& command_groups() {
   static const std::vector<CommandGroup> groups = {
       {"Measure", {add_eval, add_baseline}},
       {"Judge", {add_rank, add_compare}},
+      {"Choose", {add_select}},
       {"Look", {add_inspect, add_doctor}},
   };
   return groups;
