@@ -7,6 +7,7 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/progress_line.h"
+#include "src/cli/select_analyse.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/stop.h"
 #include "src/report/rank_report.h"
@@ -66,7 +67,7 @@ void resolve(SelectFlags& flags) {
 
 std::unique_ptr<CostModel> cost_model(const SelectFlags& flags) {
   if (flags.cost == "zlib") return make_deflate_cost(flags.level < 0 ? 9 : flags.level, flags.n_threads, flags.by_zlib);
-  return make_zstd_cost(flags.level < 0 ? 9 : flags.level, flags.window, flags.n_threads);
+  return make_zstd_cost(flags.level < 0 ? 3 : flags.level, flags.window, flags.n_threads);
 }
 
 Table results(const Json& summary) {
@@ -142,7 +143,7 @@ void add_select(CLI::App& app, int& exit_code) {
   command->add_option("--k3", request.options.k3, "of them, chosen")->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--cost", flags->cost, "what measures redundancy: zlib or zstd")
       ->check(CLI::IsMember({"zlib", "zstd"}))->capture_default_str();
-  command->add_option("--level", flags->level, "of the compressor (default 9)")->check(CLI::Range(0, 22));
+  command->add_option("--level", flags->level, "of the compressor (default 9 for zlib, 3 for zstd)")->check(CLI::Range(0, 22));
   command->add_option("--window", flags->window, "zstd: bytes of the chosen set it looks back")->check(CLI::Range(1 << 10, 1 << 27))
       ->capture_default_str();
   command->add_flag("--by-zlib", flags->by_zlib, "zlib: copies of zlib's own state only (slower, the same sizes)");
@@ -161,6 +162,7 @@ void add_select(CLI::App& app, int& exit_code) {
   command->add_option("--seed", request.seed, "of the random choices shown beside")->capture_default_str();
   command->add_flag("--json", flags->json, "print the summary as JSON");
   command->add_flag("--quiet", flags->quiet, "no progress, no notes");
+  add_select_analyse(*command);
   command->callback([flags, &exit_code, command] {
     if (command->get_subcommands().empty()) exit_code = run_command(*flags);
   });
