@@ -159,6 +159,8 @@ void add_select(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--threads", flags->n_threads, "threads (default all); choices do not depend on it")
       ->check(CLI::Range(0, 1024));
+  command->add_option("--checkpoint-seconds", request.checkpoint_every_s, "at most so much work is lost by a kill")
+      ->check(CLI::NonNegativeNumber)->capture_default_str();
   command->add_option("--seed", request.seed, "of the random choices shown beside")->capture_default_str();
   command->add_flag("--json", flags->json, "print the summary as JSON");
   command->add_flag("--quiet", flags->quiet, "no progress, no notes");
