@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "src/cli/commands.h"
+#include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/select_analyse.h"
 #include "src/cli/stdout_style.h"
@@ -18,7 +19,7 @@ namespace {
 
 struct SelectFlags {
   SelectRequest request;
-  std::string algorithm = "zip", format = "auto", cost = "zlib";
+  std::string algorithm = "zip", format = "auto", cost = "zlib", model;
   std::int64_t budget_bytes = 0, budget_tokens = 0;
   int level = -1, n_threads = 0;
   std::int64_t window = 1 << 20;
@@ -58,6 +59,9 @@ void resolve(SelectFlags& flags) {
     request.options.unit = SelectOptions::Unit::kTokens;
     request.options.budget = flags.budget_tokens;
   }
+  if ((flags.cost == "model") == flags.model.empty())
+    throw Error(ErrorKind::kUsage, flags.model.empty() ? "--cost model without a model" : "--model is not used with --cost " + flags.cost,
+                "the two go together: --cost model --model FILE");
   if (request.max_share > 0 && request.sample.group_field.empty())
     throw Error(ErrorKind::kUsage, "--max-share without groups", "name the key that holds a record's group with --group");
   const bool limits_groups = request.max_share > 0 || request.length_bins > 0;
@@ -67,6 +71,7 @@ void resolve(SelectFlags& flags) {
 
 std::unique_ptr<CostModel> cost_model(const SelectFlags& flags) {
   if (flags.cost == "zlib") return make_deflate_cost(flags.level < 0 ? 9 : flags.level, flags.n_threads, flags.by_zlib);
+  if (flags.cost == "model") return make_model_cost(eval_library().open_conditional_bits(flags.model, flags.n_threads));
   return make_zstd_cost(flags.level < 0 ? 3 : flags.level, flags.window, flags.n_threads);
 }
 
@@ -141,9 +146,10 @@ void add_select(CLI::App& app, int& exit_code) {
   command->add_option("--k1", request.options.k1, "samples rescored in a stage")->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--k2", request.options.k2, "of them, the block's")->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--k3", request.options.k3, "of them, chosen")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--cost", flags->cost, "what measures redundancy: zlib or zstd")
-      ->check(CLI::IsMember({"zlib", "zstd"}))->capture_default_str();
+  command->add_option("--cost", flags->cost, "what measures redundancy: zlib, zstd or model")
+      ->check(CLI::IsMember({"zlib", "zstd", "model"}))->capture_default_str();
   command->add_option("--level", flags->level, "of the compressor (default 9 for zlib, 3 for zstd)")->check(CLI::Range(0, 22));
+  command->add_option("--model", flags->model, "--cost model: the language model whose bits count");
   command->add_option("--window", flags->window, "zstd: bytes of the chosen set it looks back")->check(CLI::Range(1 << 10, 1 << 27))
       ->capture_default_str();
   command->add_flag("--by-zlib", flags->by_zlib, "zlib: copies of zlib's own state only (slower, the same sizes)");

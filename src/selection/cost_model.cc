@@ -192,6 +192,51 @@ class ZstdCost final : public CostModel {
   int n_lanes_;
 };
 
+// ---- A language model.
+
+class ModelSet final : public StoredSet {
+ public:
+  explicit ModelSet(std::shared_ptr<ConditionalBits> bits) : bits_(std::move(bits)) {}
+
+  void append(std::string_view text) override {
+    stored_bytes_ += bits_->bits(tail_, {std::string(text)})[0] / 8;
+    raw_bytes_ += std::ssize(text);
+    tail_ += text;
+    if (tail_.size() > 2 * kTailBytes) tail_.erase(0, tail_.size() - kTailBytes);
+  }
+
+  std::vector<StoredSize> sizes_with(std::int64_t n, const TextOf& text) override {
+    std::vector<StoredSize> sizes;
+    for (std::int64_t begin = 0; begin < n; begin += kTexts) {
+      std::vector<std::string> texts;
+      for (std::int64_t i = begin; i < std::min(n, begin + kTexts); ++i) texts.push_back(text(i));
+      const std::vector<double> bits = bits_->bits(tail_, texts);
+      for (std::size_t i = 0; i < texts.size(); ++i)
+        sizes.push_back({raw_bytes_ + std::ssize(texts[i]), stored_bytes_ + bits[i] / 8});
+    }
+    return sizes;
+  }
+
+ private:
+  static constexpr std::size_t kTailBytes = std::size_t{1} << 16;  // more than contexts hold
+  static constexpr std::int64_t kTexts = 512;                      // in memory at a time
+
+  std::shared_ptr<ConditionalBits> bits_;
+  std::string tail_;
+  std::int64_t raw_bytes_ = 0;
+  double stored_bytes_ = 0.0;
+};
+
+class ModelCost final : public CostModel {
+ public:
+  explicit ModelCost(std::shared_ptr<ConditionalBits> bits) : bits_(std::move(bits)) {}
+  std::unique_ptr<StoredSet> empty_set() const override { return std::make_unique<ModelSet>(bits_); }
+  Json identity() const override { return bits_->identity(); }
+
+ private:
+  std::shared_ptr<ConditionalBits> bits_;
+};
+
 }  // namespace
 
 std::unique_ptr<CostModel> make_deflate_cost(int level, int n_threads, bool by_zlib) {
@@ -202,8 +247,8 @@ std::unique_ptr<CostModel> make_zstd_cost(int level, std::int64_t window_bytes, 
   return std::make_unique<ZstdCost>(level, window_bytes, n_threads);
 }
 
-double deflate_ratio(std::string_view text, int level) {
-  return StoredSize{std::ssize(text), static_cast<double>(make_zlib_sizer(level)->size_with(text))}.ratio();
+std::unique_ptr<CostModel> make_model_cost(std::shared_ptr<ConditionalBits> bits) {
+  return std::make_unique<ModelCost>(std::move(bits));
 }
 
 }  // namespace lmbits

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/core/json.h"
+#include "src/selection/conditional_bits.h"
 
 namespace lmbits {
 
@@ -47,7 +48,8 @@ std::unique_ptr<CostModel> make_deflate_cost(int level, int n_threads, bool by_z
 // Frame headers count (without the magic number).
 std::unique_ptr<CostModel> make_zstd_cost(int level, std::int64_t window_bytes, int n_threads);
 
-// Deflate's sizes of a text alone and behind another: raw / stored, and the bytes that `text` adds.
-double deflate_ratio(std::string_view text, int level);
+// A language model's own compression: the set's size is the sum of what each text needed, in bits / 8, behind what the
+// model's context holds of those before it.
+std::unique_ptr<CostModel> make_model_cost(std::shared_ptr<ConditionalBits> bits);
 
 }  // namespace lmbits
