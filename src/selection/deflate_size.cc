@@ -6,7 +6,6 @@
 #include <array>
 #include <cstring>
 #include <new>
-#include <tuple>
 #include <utility>
 
 #include "src/core/error.h"
@@ -81,6 +80,15 @@ constexpr std::uint32_t kBlockSymbols = 16383;
 constexpr int kMinMatch = 3, kMaxMatch = 258;
 constexpr std::uint32_t kRebaseAt = std::uint32_t{1} << 30;
 
+template <typename T>
+T load(const unsigned char* p) {
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+std::uint16_t load16(const unsigned char* p) { return load<std::uint16_t>(p); }
+std::uint32_t load32(const unsigned char* p) { return load<std::uint32_t>(p); }
+
 // Everything but the hash chains and the text. Positions count from `origin` of the text, see rebase().
 struct ParseState {
   std::uint32_t position = 0;     // of the byte looked at
@@ -94,9 +102,85 @@ struct ParseState {
   BlockHistogram block;
 };
 
+// Where the bytes at a position stood before, at hand by three hashes. zlib walks the chain of 3 bytes alone, up to 4096
+// positions of it at level 9. What it finds, the nearest of the longest matches, is found without: matches of 5 bytes or
+// more are all in the chain of 5, which is short, and of those of 4 and of 3 the nearest one counts. Where zlib gives a chain
+// up, the ordinals tell: they count the positions of each chain of 3.
+class Chains {
+ public:
+  struct Link {
+    std::uint16_t back3 = 0, back4 = 0, back5 = 0;  // distance to the position before in the chain; 0: none, or far
+    std::uint16_t ordinal = 0;
+  };
+
+  // Enters a position, of which `n_left` >= 3 bytes are there; returns the one before in the chain of 3, 0 where there is none
+  // (position 0 is never matched).
+  std::uint32_t insert(std::uint32_t position, const unsigned char* p, std::uint32_t n_left) {
+    Link& link = links_[position & kMask];
+    if (is_undoable_) undo_.push_back(link);
+    const std::uint32_t bucket = hash3(p), head = head3_[bucket];
+    link = {enter(head3_[bucket], position), 0, 0, ++count_[bucket]};
+    if (n_left >= 4) link.back4 = enter(head4_[hash4(p)], position);
+    if (n_left >= 5) link.back5 = enter(head5_[hash5(p)], position);
+    return head;
+  }
+
+  const Link& link(std::uint32_t position) const { return links_[position & kMask]; }
+
+  // What is inserted from now on can be undone: for up to kWindow + kMinLookahead positions, one after the other.
+  void begin_undoable() {
+    undo_.clear();
+    is_undoable_ = true;
+  }
+  // `p`: the bytes at `first`, the first position inserted since then; `n_bytes` of them.
+  void undo(std::uint32_t first, const unsigned char* p, std::uint32_t n_bytes) {
+    for (auto i = static_cast<std::uint32_t>(undo_.size()); i-- > 0; undo_.pop_back()) {
+      const std::uint32_t position = first + i;
+      Link& link = links_[position & kMask];
+      const std::uint32_t bucket = hash3(p + i);
+      leave(head3_[bucket], position, link.back3);
+      --count_[bucket];
+      if (n_bytes - i >= 4) leave(head4_[hash4(p + i)], position, link.back4);
+      if (n_bytes - i >= 5) leave(head5_[hash5(p + i)], position, link.back5);
+      link = undo_.back();
+    }
+    is_undoable_ = false;
+  }
+
+  // All positions become `n` less.
+  void lower(std::uint32_t n) {
+    for (auto* heads : {&head3_, &head4_, &head5_})
+      for (std::uint32_t& position : *heads) position = position > n ? position - n : 0;
+  }
+
+ private:
+  // Heads too far back for the 16 bits are as good as none, also once later positions are undone.
+  static std::uint16_t enter(std::uint32_t& head, std::uint32_t position) {
+    const std::uint32_t back = position - head;
+    const bool is_near = head != 0 && back < 65536;
+    head = position;
+    return is_near ? static_cast<std::uint16_t>(back) : std::uint16_t{0};
+  }
+  static void leave(std::uint32_t& head, std::uint32_t position, std::uint16_t back) { head = back == 0 ? 0 : position - back; }
+
+  // zlib's own, so that the chains have its lengths; collisions included.
+  static std::uint32_t hash3(const unsigned char* p) {
+    return (std::uint32_t{p[0]} << 10 ^ std::uint32_t{p[1]} << 5 ^ std::uint32_t{p[2]}) & kMask;
+  }
+  static std::uint32_t hash4(const unsigned char* p) { return load32(p) * 2654435761u >> 17; }
+  static std::uint32_t hash5(const unsigned char* p) {
+    return static_cast<std::uint32_t>((load32(p) | std::uint64_t{p[4]} << 32) * 0x9e3779b97f4a7c15u >> 49);
+  }
+
+  std::vector<std::uint32_t> head3_ = std::vector<std::uint32_t>(kWindow), head4_ = head3_, head5_ = head3_;
+  std::vector<std::uint16_t> count_ = std::vector<std::uint16_t>(kWindow);
+  std::vector<Link> links_ = std::vector<Link>(kWindow), undo_;
+  bool is_undoable_ = false;
+};
+
 class DeflateSizer final : public PrefixSizer {
  public:
-  explicit DeflateSizer(int level) : level_(level_of(level)), head_(kWindow), prev_(kWindow) { begin_block(); }
+  explicit DeflateSizer(int level) : level_(level_of(level)) { begin_block(); }
 
   void append(std::string_view bytes) override {
     for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), kAppendBytes))) {
@@ -112,18 +196,16 @@ class DeflateSizer final : public PrefixSizer {
     const ParseState saved = state_;
     const std::size_t length = text_.size();
     text_.append(sample);
-    const bool keeps_tables = sample.size() > kWindow;  // cheaper than to undo every position
-    if (keeps_tables) saved_tables_ = {head_, prev_};
-    undo_.clear();
-    is_undoable_ = !keeps_tables;
-    parse(/*is_final=*/true);
-    const std::int64_t size = 2 + (state_.bits + 7) / 8 + 4;  // zlib's header, checksum
-    if (keeps_tables) {
-      std::tie(head_, prev_) = saved_tables_;
+    if (sample.size() > kWindow) {  // a copy is cheaper than to undo every position
+      const Chains saved_chains = chains_;
+      parse(/*is_final=*/true);
+      chains_ = saved_chains;
     } else {
-      undo(saved.position);
+      chains_.begin_undoable();
+      parse(/*is_final=*/true);
+      chains_.undo(saved.position, at(saved.position), end() - saved.position);
     }
-    is_undoable_ = false;
+    const std::int64_t size = 2 + (state_.bits + 7) / 8 + 4;  // zlib's header, checksum
     text_.resize(length);
     state_ = saved;
     return size;
@@ -143,31 +225,7 @@ class DeflateSizer final : public PrefixSizer {
     state_.n_symbols = 0;
   }
 
-  // Enters the position into its chain; returns the chain's head before it. 0: none (position 0 is never matched).
-  std::uint32_t insert(std::uint32_t position) {
-    std::uint32_t& head = head_[hash(position)];
-    std::uint32_t& prev = prev_[position & kMask];
-    if (is_undoable_) undo_.push_back(prev);
-    prev = head;
-    head = position;
-    return prev;
-  }
-
-  std::uint32_t hash(std::uint32_t position) const {
-    const unsigned char* p = at(position);
-    return (std::uint32_t{p[0]} << 10 ^ std::uint32_t{p[1]} << 5 ^ std::uint32_t{p[2]}) & kMask;
-  }
-
-  // Positions were entered one after the other from the first one that was not yet.
-  void undo(std::uint32_t first) {
-    for (auto position = first + static_cast<std::uint32_t>(undo_.size()); position > first;) {
-      --position;
-      std::uint32_t& prev = prev_[position & kMask];
-      head_[hash(position)] = prev;
-      prev = undo_.back();
-      undo_.pop_back();
-    }
-  }
+  std::uint32_t insert(std::uint32_t position, std::uint32_t end) { return chains_.insert(position, at(position), end - position); }
 
   // Lazy matching, as deflate_slow does it. Where more text may follow, it stops at the first position whose match that
   // could change.
@@ -178,7 +236,7 @@ class DeflateSizer final : public PrefixSizer {
       const std::uint32_t lookahead = end - s.position;
       if (is_final ? lookahead == 0 : lookahead < kMinLookahead) break;
       slide(end);
-      const std::uint32_t head = lookahead >= kMinMatch ? insert(s.position) : 0;
+      const std::uint32_t head = lookahead >= kMinMatch ? insert(s.position, end) : 0;
       const int previous_length = s.match_length;
       const std::uint32_t previous_start = s.match_start;
       s.match_length = kMinMatch - 1;
@@ -216,49 +274,76 @@ class DeflateSizer final : public PrefixSizer {
     ++s.block.literals[static_cast<std::size_t>(length_code(length))];
     ++s.block.distances[static_cast<std::size_t>(distance_code(static_cast<int>(distance)))];
     for (int i = 2; i < length; ++i)
-      if (++s.position + kMinMatch <= end) insert(s.position);
+      if (++s.position + kMinMatch <= end) insert(s.position, end);
     s.match_available = false;
     s.match_length = kMinMatch - 1;
     ++s.position;
     if (++s.n_symbols == kBlockSymbols) end_block(false);
   }
 
-  // The nearest of the longest matches along the chain from `candidate` on; `best` where none is longer than that. Sets
-  // match_start where one is.
-  int longest_match(std::uint32_t candidate, int best, std::uint32_t lookahead) {
+  // The nearest of the longest matches that zlib would come to see from `head`, the chain's nearest, on; `best` where none is
+  // longer than that. Sets match_start where one is.
+  int longest_match(std::uint32_t head, int best, std::uint32_t lookahead) {
     const unsigned char* scan = at(state_.position);
     const int max_length = static_cast<int>(std::min<std::uint32_t>(kMaxMatch, lookahead));
     const int nice = std::min(level_.nice_length, max_length);
     if (best >= max_length) return max_length;
-    const std::uint32_t limit =
-        std::max(state_.base, state_.position > kMaxDistance ? state_.position - kMaxDistance : 0);
-    int n_left = best >= level_.good_length ? level_.max_chain >> 2 : level_.max_chain;
-    std::uint16_t wanted_start = load16(scan), wanted_end = load16(scan + best - 1);
-    do {
-      const unsigned char* match = at(candidate);
-      if (load16(match + best - 1) != wanted_end || load16(match) != wanted_start) continue;
-      const int length = common_length(scan, match, max_length);
-      if (length <= best) continue;
-      state_.match_start = candidate;
-      best = length;
-      if (length >= nice) break;
-      wanted_end = load16(scan + best - 1);
-    } while ((candidate = prev_[candidate & kMask]) > limit && --n_left != 0);
+    const Walk walk{head,
+                    std::max(state_.base, state_.position > kMaxDistance ? state_.position - kMaxDistance : 0),
+                    best >= level_.good_length ? level_.max_chain >> 2 : level_.max_chain};
+    if (max_length >= 5) {
+      for (std::uint32_t c = step(walk, state_.position, &Chains::Link::back5); c != 0; c = step(walk, c, &Chains::Link::back5)) {
+        const unsigned char* match = at(c);
+        if (load16(match + best - 1) != load16(scan + best - 1)) continue;
+        const int length = common_length(scan, match, max_length);
+        if (length <= best || length < 5) continue;  // of the latter, the nearest may be in another chain
+        if (is_given_up(walk, c)) break;
+        state_.match_start = c;
+        best = length;
+        if (length >= nice) break;
+      }
+    }
+    if (best < 4 && max_length >= 4) best = nearest(walk, &Chains::Link::back4, 4, scan, best);
+    if (best < 3) best = nearest(walk, &Chains::Link::back3, 3, scan, best);
     return best;
   }
 
-  static std::uint16_t load16(const unsigned char* p) {
-    std::uint16_t value;
-    std::memcpy(&value, p, sizeof value);
-    return value;
+  // How far zlib goes along a chain.
+  struct Walk {
+    std::uint32_t head;   // is looked at even at `limit` itself
+    std::uint32_t limit;  // all others lie behind it
+    int max_chain;        // positions of the chain of 3
+  };
+
+  // The position before `c` in a chain; 0 where there is none within reach.
+  std::uint32_t step(const Walk& walk, std::uint32_t c, std::uint16_t Chains::Link::* back) const {
+    const std::uint16_t distance = chains_.link(c).*back;
+    if (distance == 0) return 0;
+    c -= distance;
+    return c > walk.limit || c == walk.head ? c : 0;
+  }
+
+  // Would zlib have given up the chain of 3 before it came to the match at `c`?
+  bool is_given_up(const Walk& walk, std::uint32_t c) const {
+    return static_cast<std::uint16_t>(chains_.link(state_.position).ordinal - chains_.link(c).ordinal) > walk.max_chain;
+  }
+
+  // `length` where the chain has a match of that length, the nearest of which is match_start then; else `best`.
+  int nearest(const Walk& walk, std::uint16_t Chains::Link::* back, int length, const unsigned char* scan, int best) {
+    for (std::uint32_t c = step(walk, state_.position, back); c != 0; c = step(walk, c, back)) {
+      if (std::memcmp(at(c), scan, static_cast<std::size_t>(length)) != 0) continue;  // another with the same hash
+      if (is_given_up(walk, c)) return best;
+      state_.match_start = c;
+      return length;
+    }
+    return best;
   }
 
   static int common_length(const unsigned char* a, const unsigned char* b, int max_length) {
     int n = 0;
-    for (std::uint64_t x, y; n + 8 <= max_length; n += 8) {
-      std::memcpy(&x, a + n, sizeof x);
-      std::memcpy(&y, b + n, sizeof y);
-      if (x != y) return n + __builtin_ctzll(x ^ y) / 8;  // little-endian
+    for (; n + 8 <= max_length; n += 8) {
+      const std::uint64_t difference = load<std::uint64_t>(a + n) ^ load<std::uint64_t>(b + n);
+      if (difference != 0) return n + __builtin_ctzll(difference) / 8;  // little-endian
     }
     while (n < max_length && a[n] == b[n]) ++n;
     return n;
@@ -291,8 +376,7 @@ class DeflateSizer final : public PrefixSizer {
   void rebase() {
     if (state_.position < kRebaseAt) return;
     const std::uint32_t n = std::min(state_.base, text_begin_ / kWindow * kWindow);
-    for (auto* table : {&head_, &prev_})
-      for (std::uint32_t& position : *table) position = position > n ? position - n : 0;
+    chains_.lower(n);
     text_begin_ -= n;
     state_.position -= n;
     state_.base -= n;
@@ -302,12 +386,9 @@ class DeflateSizer final : public PrefixSizer {
 
   const Level level_;
   ParseState state_;
-  std::vector<std::uint32_t> head_, prev_;  // by hash: its last position; by position: the one before with its hash
-  std::string text_;                        // the prefix's end: a window, and what is not parsed yet
-  std::uint32_t text_begin_ = 0;            // position of its first byte
-  bool is_undoable_ = false;
-  std::vector<std::uint32_t> undo_;         // what stood in prev_, by position
-  std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> saved_tables_;
+  Chains chains_;
+  std::string text_;              // the prefix's end: a window, and what is not parsed yet
+  std::uint32_t text_begin_ = 0;  // position of its first byte
 };
 
 }  // namespace
