@@ -58,7 +58,8 @@ double run(std::vector<std::string> command, const fs::path& output) {
   posix_spawn_file_actions_destroy(&actions);
   int status = 0;
   rusage usage{};
-  if (failed != 0 || wait4(process, &status, 0, &usage) < 0 || status != 0) throw std::runtime_error("failed: " + command[0]);
+  if (failed != 0 || wait4(process, &status, 0, &usage) < 0 || status != 0)
+    throw std::runtime_error("failed: " + command[0]);
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -75,9 +76,11 @@ std::vector<std::string> pool_of(const std::vector<std::string>& paths) {
     const std::string piece = text.substr(at, kSampleBytes);
     if (valid_utf8_prefix(piece) == piece.size()) pool.push_back(piece);
   }
-  if (pool.size() < kSamples) throw std::runtime_error("the texts hold only " + std::to_string(pool.size()) + " samples");
+  if (pool.size() < kSamples)
+    throw std::runtime_error("the texts hold only " + std::to_string(pool.size()) + " samples");
   Random random(1, 0);
-  for (std::size_t i = 0; i + 1 < pool.size(); ++i) std::swap(pool[i], pool[i + random.below(static_cast<std::uint32_t>(pool.size() - i))]);
+  for (std::size_t i = 0; i + 1 < pool.size(); ++i)
+    std::swap(pool[i], pool[i + random.below(static_cast<std::uint32_t>(pool.size() - i))]);
   return pool;
 }
 
@@ -85,7 +88,8 @@ std::vector<std::string> pool_of(const std::vector<std::string>& paths) {
 std::string ours(const fs::path& choices) {
   std::istringstream lines(read_file(choices));
   std::string text;
-  for (std::string line; std::getline(lines, line);) text += std::to_string(Json::parse(line)["record"].get<int>()) + "\n";
+  for (std::string line; std::getline(lines, line);)
+    text += std::to_string(Json::parse(line)["record"].get<int>()) + "\n";
   return text;
 }
 
@@ -98,18 +102,22 @@ void end_to_end(const std::string& program, const fs::path& source, const fs::pa
     python_s.push_back(run(python, folder / "expected"));
     for (const bool by_zlib : {false, true}) {
       for (const char* name : {"out.jsonl", "out.jsonl.manifest.json"}) fs::remove(folder / name);
-      std::vector<std::string> command = {program, "select", pool.string(), "-o", (folder / "out.jsonl").string(), "--quiet",
-                                          "--threads", "1", "--algorithm", "zip-reference"};
+      std::vector<std::string> command = {
+          program,   "select",    pool.string(), "-o",          (folder / "out.jsonl").string(),
+          "--quiet", "--threads", "1",           "--algorithm", "zip-reference"};
       command.insert(command.end(), kSettings.begin(), kSettings.end());
       if (by_zlib) command.push_back("--by-zlib");
       (by_zlib ? zlib_s : fast_s).push_back(run(command, folder / "printed"));
-      if (ours(folder / "out.jsonl.choices.jsonl") != read_file(folder / "expected")) throw std::runtime_error("the choices differ");
+      if (ours(folder / "out.jsonl.choices.jsonl") != read_file(folder / "expected"))
+        throw std::runtime_error("the choices differ");
     }
   }
   std::printf("2,000 samples of 1 KiB, K 500/50/20, 100 chosen: the same choices; CPU s of the process, median of 3\n");
   std::printf("  Python and zlib, every set anew  %8.2f\n", median(python_s));
-  std::printf("  lmbits, copies of zlib's state   %8.2f  %5.1f times faster\n", median(zlib_s), median(python_s) / median(zlib_s));
-  std::printf("  lmbits                           %8.2f  %5.1f times faster\n", median(fast_s), median(python_s) / median(fast_s));
+  std::printf("  lmbits, copies of zlib's state   %8.2f  %5.1f times faster\n", median(zlib_s),
+              median(python_s) / median(zlib_s));
+  std::printf("  lmbits                           %8.2f  %5.1f times faster\n", median(fast_s),
+              median(python_s) / median(fast_s));
 }
 
 // Microseconds a candidate behind the first n_chosen samples, over candidates from the pool's other end.
@@ -138,7 +146,8 @@ constexpr const char* kPython =
     "print(1e6 * (time.process_time() - began) / n)\n";
 
 void curve(const std::vector<std::string>& pool, const fs::path& folder, const std::string& csv_path) {
-  std::printf("\nCPU us a candidate of 1 KiB behind a chosen set\n%12s %14s %14s %14s %8s\n", "chosen bytes", "Python, anew", "zlib's copies", "lmbits", "ratio");
+  std::printf("\nCPU us a candidate of 1 KiB behind a chosen set\n%12s %14s %14s %14s %8s\n", "chosen bytes",
+              "Python, anew", "zlib's copies", "lmbits", "ratio");
   std::string csv = "chosen_bytes,python_us,zlib_copies_us,lmbits_us\n";
   const auto fast = make_deflate_sizer(9), copies = make_zlib_sizer(9);
   std::string chosen;
@@ -154,8 +163,10 @@ void curve(const std::vector<std::string>& pool, const fs::path& folder, const s
     write_file_atomically(folder / "prefix", chosen + candidates);
     const std::size_t rounds = std::max<std::size_t>(2, 400 / n);
     run({"python3", "-c", kPython, (folder / "prefix").string(), std::to_string(rounds)}, folder / "printed");
-    const double python_us = std::stod(read_file(folder / "printed")), copies_us = microseconds(*copies, pool), fast_us = microseconds(*fast, pool);
-    std::printf("%12zu %14.0f %14.0f %14.0f %8.1f\n", chosen.size(), python_us, copies_us, fast_us, python_us / fast_us);
+    const double python_us = std::stod(read_file(folder / "printed")), copies_us = microseconds(*copies, pool),
+                 fast_us = microseconds(*fast, pool);
+    std::printf("%12zu %14.0f %14.0f %14.0f %8.1f\n", chosen.size(), python_us, copies_us, fast_us,
+                python_us / fast_us);
     char line[128];
     std::snprintf(line, sizeof line, "%zu,%.1f,%.1f,%.1f\n", chosen.size(), python_us, copies_us, fast_us);
     csv += line;
@@ -165,7 +176,8 @@ void curve(const std::vector<std::string>& pool, const fs::path& folder, const s
 
 int bench(std::vector<std::string> arguments) {
   std::string csv;
-  if (const auto flag = std::find(arguments.begin(), arguments.end(), "--csv"); flag != arguments.end() && flag + 1 != arguments.end()) {
+  if (const auto flag = std::find(arguments.begin(), arguments.end(), "--csv");
+      flag != arguments.end() && flag + 1 != arguments.end()) {
     csv = *(flag + 1);
     arguments.erase(flag, flag + 2);
   }

@@ -33,10 +33,13 @@ constexpr const char* kSelectHelp =
     "  lmbits select analyse pool.jsonl chosen.jsonl\n"
     "\n"
     "ZIP (Yin et al. 2024, arXiv:2407.06645): greedily the samples that compress worst behind what is chosen already.\n"
-    "POOL is .jsonl, .ndjson or a .json array, also as .gz or .zst: a text under --field, or conversations in the shape of\n"
-    "ShareGPT, Alpaca or messages. The chosen records go to -o in the order of choice, their scores to OUT.choices.jsonl,\n"
+    "POOL is .jsonl, .ndjson or a .json array, also as .gz or .zst: a text under --field, or conversations in the "
+    "shape of\n"
+    "ShareGPT, Alpaca or messages. The chosen records go to -o in the order of choice, their scores to "
+    "OUT.choices.jsonl,\n"
     "settings and result to OUT.manifest.json. A stopped or killed run goes on by the same command.\n"
-    "zip-reference makes the choices of the released code, ties and overshoot included; zip, the default, meets the budget\n"
+    "zip-reference makes the choices of the released code, ties and overshoot included; zip, the default, meets the "
+    "budget\n"
     "exactly, offers samples again that their block did not add, and takes pools smaller than --k1.";
 
 std::string command_line() {
@@ -60,13 +63,16 @@ void resolve(SelectFlags& flags) {
     request.options.budget = flags.budget_tokens;
   }
   if ((flags.cost == "model") == flags.model.empty())
-    throw Error(ErrorKind::kUsage, flags.model.empty() ? "--cost model without a model" : "--model is not used with --cost " + flags.cost,
+    throw Error(ErrorKind::kUsage,
+                flags.model.empty() ? "--cost model without a model" : "--model is not used with --cost " + flags.cost,
                 "the two go together: --cost model --model FILE");
   if (request.max_share > 0 && request.sample.group_field.empty())
-    throw Error(ErrorKind::kUsage, "--max-share without groups", "name the key that holds a record's group with --group");
+    throw Error(ErrorKind::kUsage, "--max-share without groups",
+                "name the key that holds a record's group with --group");
   const bool limits_groups = request.max_share > 0 || request.length_bins > 0;
   if (limits_groups && request.options.unit != SelectOptions::Unit::kSamples)
-    throw Error(ErrorKind::kUsage, "--max-share and --length-bins share out a budget of samples", "give it with --budget");
+    throw Error(ErrorKind::kUsage, "--max-share and --length-bins share out a budget of samples",
+                "give it with --budget");
 }
 
 std::unique_ptr<CostModel> cost_model(const SelectFlags& flags) {
@@ -82,7 +88,8 @@ Table results(const Json& summary) {
                    {.key = "bytes", .title = "bytes of text"},
                    {.key = "ratio", .title = "R (zlib 9) ↓", .decimals = 4}};
   const auto number = [](const Json& value) { return value.is_number() ? Cell(value.get<double>()) : Cell(); };
-  table.rows.push_back({{"chosen", summary["n_chosen"].get<std::int64_t>(), summary["n_bytes"].get<std::int64_t>(), number(summary["ratio"])},
+  table.rows.push_back({{"chosen", summary["n_chosen"].get<std::int64_t>(), summary["n_bytes"].get<std::int64_t>(),
+                         number(summary["ratio"])},
                         Emphasis::kStrong});
   if (!summary["random_ratios"].is_array()) return table;
   auto ratios = summary["random_ratios"].get<std::vector<double>>();
@@ -103,7 +110,8 @@ void tell(const SelectFlags& flags, const SelectOutcome& outcome) {
   if (outcome.was_finished) std::fprintf(stderr, "finished before; nothing was computed\n");
   if (!summary["budget_met"].get<bool>())
     std::fprintf(stderr, "the pool has nothing left that fits: the budget is not used up\n");
-  if (outcome.n_resumed > 0) std::fprintf(stderr, "went on from %s choices of an earlier start\n", with_thousands(outcome.n_resumed).c_str());
+  if (outcome.n_resumed > 0)
+    std::fprintf(stderr, "went on from %s choices of an earlier start\n", with_thousands(outcome.n_resumed).c_str());
 }
 
 void tell_failures(const SelectOutcome& outcome) {
@@ -114,7 +122,8 @@ void tell_failures(const SelectOutcome& outcome) {
 
 int run_command(SelectFlags& flags) {
   if (flags.request.pool.empty() || flags.request.output.empty())
-    throw Error(ErrorKind::kUsage, flags.request.pool.empty() ? "POOL is missing" : "-o is missing", "see lmbits select --help");
+    throw Error(ErrorKind::kUsage, flags.request.pool.empty() ? "POOL is missing" : "-o is missing",
+                "see lmbits select --help");
   resolve(flags);
   const auto model = cost_model(flags);
   const auto progress = make_progress(flags.quiet);
@@ -137,28 +146,42 @@ void add_select(CLI::App& app, int& exit_code) {
   command->footer(kSelectHelp);
   command->add_option("POOL,--pool", request.pool, "the samples to choose from");
   command->add_option("-o,--output", request.output, "the chosen records");
-  command->add_option("--budget", request.options.budget, "samples to choose")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--budget", request.options.budget, "samples to choose")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command->add_option("--budget-bytes", flags->budget_bytes, "instead: bytes of text")->check(CLI::PositiveNumber);
   command->add_option("--budget-tokens", flags->budget_tokens, "instead: tokens of text")->check(CLI::PositiveNumber);
   command->add_option("--tokenizer", request.tokenizer, "a SentencePiece .model that counts tokens (default: bytes)");
   command->add_option("--algorithm", flags->algorithm, "zip or zip-reference")
-      ->check(CLI::IsMember({"zip", "zip-reference"}))->capture_default_str();
-  command->add_option("--k1", request.options.k1, "samples rescored in a stage")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--k2", request.options.k2, "of them, the block's")->check(CLI::PositiveNumber)->capture_default_str();
+      ->check(CLI::IsMember({"zip", "zip-reference"}))
+      ->capture_default_str();
+  command->add_option("--k1", request.options.k1, "samples rescored in a stage")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--k2", request.options.k2, "of them, the block's")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command->add_option("--k3", request.options.k3, "of them, chosen")->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--cost", flags->cost, "what measures redundancy: zlib, zstd or model")
-      ->check(CLI::IsMember({"zlib", "zstd", "model"}))->capture_default_str();
-  command->add_option("--level", flags->level, "of the compressor (default 9 for zlib, 3 for zstd)")->check(CLI::Range(0, 22));
+      ->check(CLI::IsMember({"zlib", "zstd", "model"}))
+      ->capture_default_str();
+  command->add_option("--level", flags->level, "of the compressor (default 9 for zlib, 3 for zstd)")
+      ->check(CLI::Range(0, 22));
   command->add_option("--model", flags->model, "--cost model: the language model whose bits count");
-  command->add_option("--window", flags->window, "zstd: bytes of the chosen set it looks back")->check(CLI::Range(1 << 10, 1 << 27))
+  command->add_option("--window", flags->window, "zstd: bytes of the chosen set it looks back")
+      ->check(CLI::Range(1 << 10, 1 << 27))
       ->capture_default_str();
   command->add_flag("--by-zlib", flags->by_zlib, "zlib: copies of zlib's own state only (slower, the same sizes)");
   command->add_option("--format", flags->format, "auto, text, sharegpt, alpaca or messages")->capture_default_str();
   command->add_option("--field", request.sample.text_field, "the key that holds a text")->capture_default_str();
-  command->add_option("--python", request.python, "zip-reference: whose repr() is compressed, 3.9 to 3.13")->capture_default_str();
-  command->add_option("--min-bytes", request.options.min_bytes, "leave out shorter texts")->check(CLI::NonNegativeNumber);
-  command->add_option("--max-bytes", request.options.max_bytes, "leave out longer texts")->check(CLI::NonNegativeNumber);
-  command->add_option("--length-bins", request.length_bins, "equal shares for this many classes of length")->check(CLI::Range(2, 1000));
+  command->add_option("--python", request.python, "zip-reference: whose repr() is compressed, 3.9 to 3.13")
+      ->capture_default_str();
+  command->add_option("--min-bytes", request.options.min_bytes, "leave out shorter texts")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--max-bytes", request.options.max_bytes, "leave out longer texts")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--length-bins", request.length_bins, "equal shares for this many classes of length")
+      ->check(CLI::Range(2, 1000));
   command->add_option("--group", request.sample.group_field, "the key that holds a record's group, such as its source");
   command->add_option("--max-share", request.max_share, "of the budget for one group")->check(CLI::Range(0.0, 1.0));
   command->add_option("--min-new", request.options.min_new, "leave out what adds less than this share of its own size")
@@ -166,7 +189,8 @@ void add_select(CLI::App& app, int& exit_code) {
   command->add_option("--threads", flags->n_threads, "threads (default all); choices do not depend on it")
       ->check(CLI::Range(0, 1024));
   command->add_option("--checkpoint-seconds", request.checkpoint_every_s, "at most so much work is lost by a kill")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--seed", request.seed, "of the random choices shown beside")->capture_default_str();
   command->add_flag("--json", flags->json, "print the summary as JSON");
   command->add_flag("--quiet", flags->quiet, "no progress, no notes");

@@ -38,16 +38,20 @@ constexpr const char* kAnalyseHelp =
     "  lmbits select analyse pool.jsonl --model small.pt --heatmap pool.csv\n"
     "  lmbits select analyse --law runs.csv\n"
     "\n"
-    "R is raw / zlib-compressed bytes of all texts in a row; model R the same with a model's bits. copies: the text stood\n"
+    "R is raw / zlib-compressed bytes of all texts in a row; model R the same with a model's bits. copies: the text "
+    "stood\n"
     "earlier; same form: the same but for case, digits and white space. answer explained: the share of an answer's\n"
     "compressed bytes that its prompt saves; contradictions: the same prompt with another answer.\n"
-    "--law FILE: a CSV file name,ratio,loss,score with a row a data set; fits score = a + b ln R + c loss, and flags losses\n"
+    "--law FILE: a CSV file name,ratio,loss,score with a row a data set; fits score = a + b ln R + c loss, and flags "
+    "losses\n"
     "that R does not explain. --heatmap: which of the first samples explain each other.";
 
 // Removes itself.
 class ScratchFolder {
  public:
-  ScratchFolder() : path_(fs::temp_directory_path() / ("lmbits-analyse-" + std::to_string(::getpid()))) { fs::create_directories(path_); }
+  ScratchFolder() : path_(fs::temp_directory_path() / ("lmbits-analyse-" + std::to_string(::getpid()))) {
+    fs::create_directories(path_);
+  }
   ~ScratchFolder() {
     std::error_code none;
     fs::remove_all(path_, none);
@@ -99,7 +103,8 @@ void write_texts(const std::string& set, const fs::path& spool, const SampleTemp
   }
 }
 
-std::optional<double> model_ratio(const AnalyseFlags& flags, const std::string& set, const ScratchFolder& scratch, Progress& progress) {
+std::optional<double> model_ratio(const AnalyseFlags& flags, const std::string& set, const ScratchFolder& scratch,
+                                  Progress& progress) {
   const fs::path texts = scratch.path() / "texts.jsonl";
   write_texts(set, scratch.path() / "spool", flags.sample, texts);
   EvalRequest request;
@@ -125,7 +130,10 @@ Table table_of(const std::vector<SetStatistics>& sets, bool has_model) {
                    {.key = "n_samples", .title = "samples"},
                    {.key = "n_bytes", .title = "bytes"},
                    {.key = "ratio", .title = "R ↓", .decimals = 3},
-                   {.key = "model_ratio", .title = "model R ↓", .decimals = 3, .audience = has_model ? Audience::kAll : Audience::kMachines},
+                   {.key = "model_ratio",
+                    .title = "model R ↓",
+                    .decimals = 3,
+                    .audience = has_model ? Audience::kAll : Audience::kMachines},
                    {.key = "ratio_alone", .title = "R alone", .decimals = 3},
                    {.key = "n_copies", .title = "copies"},
                    {.key = "n_same_form", .title = "same form"},
@@ -136,29 +144,35 @@ Table table_of(const std::vector<SetStatistics>& sets, bool has_model) {
                    {.key = "n_repetitive", .title = "repetitive"},
                    {.key = "n_failed", .title = "failed"}};
   for (const SetStatistics& s : sets) {
-    table.rows.push_back({{s.name, s.n_samples, s.n_bytes, cell_of(s.ratio), cell_of(s.model_ratio), cell_of(s.ratio_alone), s.n_copies,
-                           s.n_same_form, cell_of(s.answer_explained), s.n_contradictions, cell_of(s.median_bytes), s.n_empty,
-                           s.n_repetitive, s.n_failed}});
+    table.rows.push_back({{s.name, s.n_samples, s.n_bytes, cell_of(s.ratio), cell_of(s.model_ratio),
+                           cell_of(s.ratio_alone), s.n_copies, s.n_same_form, cell_of(s.answer_explained),
+                           s.n_contradictions, cell_of(s.median_bytes), s.n_empty, s.n_repetitive, s.n_failed}});
   }
   return table;
 }
 
 Table law_table(const LawFit& fit) {
   Table table;
-  table.columns = {{.key = "term", .title = "term", .align = Align::kLeft}, {.key = "value", .title = "value"},
-                   {.key = "interval", .title = "interval", .interval = true}, {.key = "p", .title = "p"}};
+  table.columns = {{.key = "term", .title = "term", .align = Align::kLeft},
+                   {.key = "value", .title = "value"},
+                   {.key = "interval", .title = "interval", .interval = true},
+                   {.key = "p", .title = "p"}};
   for (const LawTerm& term : fit.terms) table.rows.push_back({{term.name, term.value, term.interval, term.p}});
   return table;
 }
 
 Table loss_table(const std::vector<LossCheck>& checks) {
   Table table;
-  table.columns = {{.key = "name", .title = "data set", .align = Align::kLeft}, {.key = "loss", .title = "loss"},
-                   {.key = "expected", .title = "expected from R"}, {.key = "interval", .title = "interval", .interval = true},
-                   {.key = "p", .title = "p"}, {.key = "verdict", .title = "", .align = Align::kLeft}};
+  table.columns = {{.key = "name", .title = "data set", .align = Align::kLeft},
+                   {.key = "loss", .title = "loss"},
+                   {.key = "expected", .title = "expected from R"},
+                   {.key = "interval", .title = "interval", .interval = true},
+                   {.key = "p", .title = "p"},
+                   {.key = "verdict", .title = "", .align = Align::kLeft}};
   for (const LossCheck& c : checks) {
     const std::string verdict = !c.is_abnormal ? "" : c.loss > c.expected ? "abnormally high" : "abnormally low";
-    table.rows.push_back({{c.name, c.loss, c.expected, c.interval, c.p, verdict}, c.is_abnormal ? Emphasis::kStrong : Emphasis::kNone});
+    table.rows.push_back(
+        {{c.name, c.loss, c.expected, c.interval, c.p, verdict}, c.is_abnormal ? Emphasis::kStrong : Emphasis::kNone});
   }
   return table;
 }
@@ -182,17 +196,23 @@ void fit_law(const AnalyseFlags& flags, Json& json) {
   const auto rows = parse_law_table(read_file(flags.law), flags.law);
   const auto fit = fit_entropy_law(rows, flags.level);
   if (!fit) {
-    throw Error(ErrorKind::kData, flags.law + " has " + std::to_string(rows.size()) + " rows, too few or too much alike to fit the law",
+    throw Error(ErrorKind::kData,
+                flags.law + " has " + std::to_string(rows.size()) + " rows, too few or too much alike to fit the law",
                 "with losses it needs four data sets at least, whose R and loss vary, and not together");
   }
   const auto checks = check_losses(rows, flags.level);
-  json["law"] = {{"n", fit->n}, {"level", flags.level}, {"terms", to_json(law_table(*fit))}, {"r_squared", fit->r_squared},
-                 {"residual_sd", fit->residual_sd}, {"losses", to_json(loss_table(checks))}};
+  json["law"] = {{"n", fit->n},
+                 {"level", flags.level},
+                 {"terms", to_json(law_table(*fit))},
+                 {"r_squared", fit->r_squared},
+                 {"residual_sd", fit->residual_sd},
+                 {"losses", to_json(loss_table(checks))}};
   if (flags.json) return;
-  print("\nscore = a + b ln R + c loss, " + counted(static_cast<std::int64_t>(fit->n), "data set") + ", R² " + format_fixed(fit->r_squared, 4) +
-        ", residual sd " + format_fixed(fit->residual_sd, 4) + ", intervals at " + percent_as_given(flags.level) + "\n\n" +
-        to_text(law_table(*fit), stdout_style()));
-  if (!checks.empty()) print("\nloss expected from ln R, by the other data sets\n\n" + to_text(loss_table(checks), stdout_style()));
+  print("\nscore = a + b ln R + c loss, " + counted(static_cast<std::int64_t>(fit->n), "data set") + ", R² " +
+        format_fixed(fit->r_squared, 4) + ", residual sd " + format_fixed(fit->residual_sd, 4) + ", intervals at " +
+        percent_as_given(flags.level) + "\n\n" + to_text(law_table(*fit), stdout_style()));
+  if (!checks.empty())
+    print("\nloss expected from ln R, by the other data sets\n\n" + to_text(loss_table(checks), stdout_style()));
 }
 
 std::string matrix_csv(const std::vector<std::string>& names, const std::vector<std::vector<double>>& saved) {
@@ -245,9 +265,13 @@ void add_select_analyse(CLI::App& select) {
   command->add_option("--field", flags->sample.text_field, "the key that holds a text")->capture_default_str();
   command->add_option("--model", flags->model, "a model whose bits stand beside zlib's");
   command->add_option("--law", flags->law, "a CSV file name,ratio,loss,score, a row a data set");
-  command->add_option("--level", flags->level, "of the intervals")->check(CLI::Range(0.5, 0.9999))->capture_default_str();
+  command->add_option("--level", flags->level, "of the intervals")
+      ->check(CLI::Range(0.5, 0.9999))
+      ->capture_default_str();
   command->add_option("--heatmap", flags->heatmap, "a file for the redundancy of the first samples with each other");
-  command->add_option("--heatmap-samples", flags->n_heatmap, "how many of them")->check(CLI::Range(2, 1000))->capture_default_str();
+  command->add_option("--heatmap-samples", flags->n_heatmap, "how many of them")
+      ->check(CLI::Range(2, 1000))
+      ->capture_default_str();
   command->add_option("--threads", flags->n_threads, "threads (default all)")->check(CLI::Range(0, 1024));
   command->add_flag("--json", flags->json, "print everything as JSON");
   command->add_flag("--quiet", flags->quiet, "no progress");

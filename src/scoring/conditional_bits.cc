@@ -16,7 +16,8 @@ constexpr std::int64_t kPositions = 4096;  // B * T of a batch
 
 class ModelConditionalBits final : public ConditionalBits {
  public:
-  ModelConditionalBits(const std::string& spec, int n_threads) : model_(open_model(parse_model_spec(spec), {})), n_threads_(n_threads) {
+  ModelConditionalBits(const std::string& spec, int n_threads)
+      : model_(open_model(parse_model_spec(spec), {})), n_threads_(n_threads) {
     prepare_torch();
     model_->load();
     const ModelInfo& info = model_->info();
@@ -40,15 +41,19 @@ class ModelConditionalBits final : public ConditionalBits {
       }
     }
     for (auto rest = batcher.flush(); !rest.empty(); rest = batcher.flush()) batches.push_back(std::move(rest));
-    parallel_for(std::ssize(batches), n_threads_, [&](std::int64_t b) { score(batcher, batches[static_cast<std::size_t>(b)], parts); });
+    parallel_for(std::ssize(batches), n_threads_,
+                 [&](std::int64_t b) { score(batcher, batches[static_cast<std::size_t>(b)], parts); });
     std::vector<double> sums(texts.size());
     for (const Part& part : parts) sums[part.text] += part.bits;
     return sums;
   }
 
   Json identity() const override {
-    return {{"name", "model"}, {"model", model_->info().fingerprint}, {"tokenizer", model_->tokenizer().fingerprint()},
-            {"dtype", model_->info().dtype}, {"convention", to_json(convention_)}};
+    return {{"name", "model"},
+            {"model", model_->info().fingerprint},
+            {"tokenizer", model_->tokenizer().fingerprint()},
+            {"dtype", model_->info().dtype},
+            {"convention", to_json(convention_)}};
   }
 
  private:

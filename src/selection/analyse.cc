@@ -23,7 +23,9 @@ std::string form_of(std::string_view text) {
   std::string form;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const char folded = std::isspace(byte) != 0 ? ' ' : std::isdigit(byte) != 0 ? '0' : static_cast<char>(std::tolower(byte));
+    const char folded = std::isspace(byte) != 0   ? ' '
+                        : std::isdigit(byte) != 0 ? '0'
+                                                  : static_cast<char>(std::tolower(byte));
     if ((folded == ' ' || folded == '0') && !form.empty() && form.back() == folded) continue;
     form += folded;
   }
@@ -123,8 +125,8 @@ class Tally {
 
 }  // namespace
 
-SetStatistics analyse_set(const std::string& path, const std::filesystem::path& spool, const SampleTemplate& how, int n_threads,
-                          Progress& progress) {
+SetStatistics analyse_set(const std::string& path, const std::filesystem::path& spool, const SampleTemplate& how,
+                          int n_threads, Progress& progress) {
   const Pool pool(path, spool);
   std::error_code none;
   std::filesystem::remove(spool, none);  // it stays open
@@ -151,7 +153,8 @@ std::vector<std::vector<double>> redundancy_matrix(const std::vector<std::string
     const double before = set->sizes_with(1, [](std::int64_t) { return std::string(); })[0].stored_bytes;
     std::vector<double> row;
     const std::vector<StoredSize> both = set->sizes_with(std::ssize(texts), text);
-    for (std::size_t j = 0; j < texts.size(); ++j) row.push_back(1 - (both[j].stored_bytes - before) / alone[j].stored_bytes);
+    for (std::size_t j = 0; j < texts.size(); ++j)
+      row.push_back(1 - (both[j].stored_bytes - before) / alone[j].stored_bytes);
     saved.push_back(std::move(row));
   }
   return saved;

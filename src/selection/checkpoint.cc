@@ -56,16 +56,18 @@ class Reader {
 
 // One list of fields for both directions.
 template <typename Visit>
-void visit(Visit&& field, auto& candidate_or_choice)
-  requires requires { candidate_or_choice.is_open; }
+void visit(Visit&& field, auto& candidate_or_choice) requires requires {
+  candidate_or_choice.is_open;
+}
 {
   field(candidate_or_choice.record), field(candidate_or_choice.n_bytes), field(candidate_or_choice.n_tokens);
   field(candidate_or_choice.score), field(candidate_or_choice.alone), field(candidate_or_choice.is_open);
 }
 
 template <typename Visit>
-void visit(Visit&& field, auto& choice)
-  requires requires { choice.ratio_alone; }
+void visit(Visit&& field, auto& choice) requires requires {
+  choice.ratio_alone;
+}
 {
   field(choice.record), field(choice.n_bytes), field(choice.stage);
   field(choice.ratio_alone), field(choice.ratio_with_chosen), field(choice.ratio_in_block);
@@ -124,7 +126,8 @@ void check_identity(const Json& was, const Json& is, const std::filesystem::path
     const Json before = was.value(key, Json()), now = is.value(key, Json());
     if (before == now) continue;
     throw Error(ErrorKind::kConfig,
-                path.string() + " is of a selection with other settings: " + key + " was " + before.dump() + " and is " + now.dump(),
+                path.string() + " is of a selection with other settings: " + key + " was " + before.dump() +
+                    " and is " + now.dump(),
                 "give the settings it was started with, another -o, or remove " + path.parent_path().string());
   }
 }

@@ -33,7 +33,8 @@ class DeflateSet final : public StoredSet {
  public:
   DeflateSet(int level, int n_lanes, bool by_zlib) : level_(level) {
     const bool is_fast = !by_zlib && level >= 4;
-    for (int i = 0; i < n_lanes; ++i) lanes_.push_back({is_fast ? make_deflate_sizer(level) : make_zlib_sizer(level), 0});
+    for (int i = 0; i < n_lanes; ++i)
+      lanes_.push_back({is_fast ? make_deflate_sizer(level) : make_zlib_sizer(level), 0});
     if (is_fast) judge_ = {make_zlib_sizer(level), 0};
   }
 
@@ -98,8 +99,11 @@ class DeflateSet final : public StoredSet {
 
 class DeflateCost final : public CostModel {
  public:
-  DeflateCost(int level, int n_threads, bool by_zlib) : level_(level), n_lanes_(lanes_of(n_threads)), by_zlib_(by_zlib) {}
-  std::unique_ptr<StoredSet> empty_set() const override { return std::make_unique<DeflateSet>(level_, n_lanes_, by_zlib_); }
+  DeflateCost(int level, int n_threads, bool by_zlib)
+      : level_(level), n_lanes_(lanes_of(n_threads)), by_zlib_(by_zlib) {}
+  std::unique_ptr<StoredSet> empty_set() const override {
+    return std::make_unique<DeflateSet>(level_, n_lanes_, by_zlib_);
+  }
   Json identity() const override { return {{"name", "zlib"}, {"level", level_}}; }
 
  private:
@@ -118,7 +122,8 @@ struct FreeDictionary {
 
 class ZstdSet final : public StoredSet {
  public:
-  ZstdSet(int level, std::int64_t window_bytes, int n_lanes) : level_(level), window_(static_cast<std::size_t>(window_bytes)) {
+  ZstdSet(int level, std::int64_t window_bytes, int n_lanes)
+      : level_(level), window_(static_cast<std::size_t>(window_bytes)) {
     for (int i = 0; i < n_lanes; ++i) {
       lanes_.push_back({std::unique_ptr<ZSTD_CCtx, FreeContext>(ZSTD_createCCtx()), {}});
       if (!lanes_.back().context) throw std::bad_alloc();
@@ -140,7 +145,8 @@ class ZstdSet final : public StoredSet {
     std::vector<StoredSize> sizes(static_cast<std::size_t>(n));
     over_lanes(n, static_cast<int>(lanes_.size()), [&](std::size_t lane, std::int64_t i) {
       const std::string bytes = text(i);
-      sizes[static_cast<std::size_t>(i)] = {raw_bytes_ + std::ssize(bytes), stored_bytes_ + size_of(lanes_[lane], bytes)};
+      sizes[static_cast<std::size_t>(i)] = {raw_bytes_ + std::ssize(bytes),
+                                            stored_bytes_ + size_of(lanes_[lane], bytes)};
     });
     return sizes;
   }
@@ -162,7 +168,8 @@ class ZstdSet final : public StoredSet {
   double size_of(Lane& lane, const std::string& text) {
     refresh();
     lane.output.resize(std::max(lane.output.size(), ZSTD_compressBound(text.size())));
-    const std::size_t size = ZSTD_compress2(lane.context.get(), lane.output.data(), lane.output.size(), text.data(), text.size());
+    const std::size_t size =
+        ZSTD_compress2(lane.context.get(), lane.output.data(), lane.output.size(), text.data(), text.size());
     LMBITS_CHECK(!ZSTD_isError(size));
     return static_cast<double>(size) - 4;  // the magic number
   }
@@ -181,7 +188,9 @@ class ZstdCost final : public CostModel {
  public:
   ZstdCost(int level, std::int64_t window_bytes, int n_threads)
       : level_(level), window_bytes_(window_bytes), n_lanes_(lanes_of(n_threads)) {}
-  std::unique_ptr<StoredSet> empty_set() const override { return std::make_unique<ZstdSet>(level_, window_bytes_, n_lanes_); }
+  std::unique_ptr<StoredSet> empty_set() const override {
+    return std::make_unique<ZstdSet>(level_, window_bytes_, n_lanes_);
+  }
   Json identity() const override {
     return {{"name", "zstd"}, {"level", level_}, {"window_bytes", window_bytes_}, {"version", ZSTD_versionString()}};
   }

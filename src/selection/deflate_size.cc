@@ -63,12 +63,18 @@ struct Level {
 
 Level level_of(int level) {
   switch (level) {
-    case 4: return {4, 4, 16, 16};
-    case 5: return {8, 16, 32, 32};
-    case 6: return {8, 16, 128, 128};
-    case 7: return {8, 32, 128, 256};
-    case 8: return {32, 128, 258, 1024};
-    default: return {32, 258, 258, 4096};
+    case 4:
+      return {4, 4, 16, 16};
+    case 5:
+      return {8, 16, 32, 32};
+    case 6:
+      return {8, 16, 128, 128};
+    case 7:
+      return {8, 32, 128, 256};
+    case 8:
+      return {32, 128, 258, 1024};
+    default:
+      return {32, 258, 258, 4096};
   }
 }
 
@@ -91,14 +97,14 @@ std::uint32_t load32(const unsigned char* p) { return load<std::uint32_t>(p); }
 
 // Everything but the hash chains and the text. Positions count from `origin` of the text, see rebase().
 struct ParseState {
-  std::uint32_t position = 0;     // of the byte looked at
-  std::uint32_t base = 0;         // where zlib's window of 64 KiB begins; nothing at or before it is matched
+  std::uint32_t position = 0;  // of the byte looked at
+  std::uint32_t base = 0;      // where zlib's window of 64 KiB begins; nothing at or before it is matched
   std::int64_t block_start = 0;
   int match_length = kMinMatch - 1;
   std::uint32_t match_start = 0;
-  bool match_available = false;   // the byte before is neither written nor part of a match yet
-  std::uint32_t n_symbols = 0;    // of the open block
-  std::int64_t bits = 0;          // of the closed ones
+  bool match_available = false;  // the byte before is neither written nor part of a match yet
+  std::uint32_t n_symbols = 0;   // of the open block
+  std::int64_t bits = 0;         // of the closed ones
   BlockHistogram block;
 };
 
@@ -161,7 +167,9 @@ class Chains {
     head = position;
     return is_near ? static_cast<std::uint16_t>(back) : std::uint16_t{0};
   }
-  static void leave(std::uint32_t& head, std::uint32_t position, std::uint16_t back) { head = back == 0 ? 0 : position - back; }
+  static void leave(std::uint32_t& head, std::uint32_t position, std::uint16_t back) {
+    head = back == 0 ? 0 : position - back;
+  }
 
   // zlib's own, so that the chains have its lengths; collisions included.
   static std::uint32_t hash3(const unsigned char* p) {
@@ -225,7 +233,9 @@ class DeflateSizer final : public PrefixSizer {
     state_.n_symbols = 0;
   }
 
-  std::uint32_t insert(std::uint32_t position, std::uint32_t end) { return chains_.insert(position, at(position), end - position); }
+  std::uint32_t insert(std::uint32_t position, std::uint32_t end) {
+    return chains_.insert(position, at(position), end - position);
+  }
 
   // Lazy matching, as deflate_slow does it. Where more text may follow, it stops at the first position whose match that
   // could change.
@@ -260,7 +270,8 @@ class DeflateSizer final : public PrefixSizer {
   // zlib holds 64 KiB and moves on by 32 when less than a longest match is left of them, or of the text.
   void slide(std::uint32_t end) {
     const std::uint32_t filled = std::min(end, state_.base + 2 * kWindow);
-    if (filled - state_.position < kMinLookahead && state_.position - state_.base >= kWindow + kMaxDistance) state_.base += kWindow;
+    if (filled - state_.position < kMinLookahead && state_.position - state_.base >= kWindow + kMaxDistance)
+      state_.base += kWindow;
   }
 
   // True where the block is full with it.
@@ -288,11 +299,11 @@ class DeflateSizer final : public PrefixSizer {
     const int max_length = static_cast<int>(std::min<std::uint32_t>(kMaxMatch, lookahead));
     const int nice = std::min(level_.nice_length, max_length);
     if (best >= max_length) return max_length;
-    const Walk walk{head,
-                    std::max(state_.base, state_.position > kMaxDistance ? state_.position - kMaxDistance : 0),
+    const Walk walk{head, std::max(state_.base, state_.position > kMaxDistance ? state_.position - kMaxDistance : 0),
                     best >= level_.good_length ? level_.max_chain >> 2 : level_.max_chain};
     if (max_length >= 5) {
-      for (std::uint32_t c = step(walk, state_.position, &Chains::Link::back5); c != 0; c = step(walk, c, &Chains::Link::back5)) {
+      for (std::uint32_t c = step(walk, state_.position, &Chains::Link::back5); c != 0;
+           c = step(walk, c, &Chains::Link::back5)) {
         const unsigned char* match = at(c);
         if (load16(match + best - 1) != load16(scan + best - 1)) continue;
         const int length = common_length(scan, match, max_length);
@@ -316,7 +327,7 @@ class DeflateSizer final : public PrefixSizer {
   };
 
   // The position before `c` in a chain; 0 where there is none within reach.
-  std::uint32_t step(const Walk& walk, std::uint32_t c, std::uint16_t Chains::Link::* back) const {
+  std::uint32_t step(const Walk& walk, std::uint32_t c, std::uint16_t Chains::Link::*back) const {
     const std::uint16_t distance = chains_.link(c).*back;
     if (distance == 0) return 0;
     c -= distance;
@@ -329,7 +340,7 @@ class DeflateSizer final : public PrefixSizer {
   }
 
   // `length` where the chain has a match of that length, the nearest of which is match_start then; else `best`.
-  int nearest(const Walk& walk, std::uint16_t Chains::Link::* back, int length, const unsigned char* scan, int best) {
+  int nearest(const Walk& walk, std::uint16_t Chains::Link::*back, int length, const unsigned char* scan, int best) {
     for (std::uint32_t c = step(walk, state_.position, back); c != 0; c = step(walk, c, back)) {
       if (std::memcmp(at(c), scan, static_cast<std::size_t>(length)) != 0) continue;  // another with the same hash
       if (is_given_up(walk, c)) return best;

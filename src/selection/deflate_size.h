@@ -12,8 +12,8 @@ namespace lmbits {
 class PrefixSizer {
  public:
   virtual ~PrefixSizer() = default;
-  virtual void append(std::string_view bytes) = 0;                    // to the prefix
-  virtual std::int64_t size_with(std::string_view sample) = 0;        // in bytes; the prefix stays as it was
+  virtual void append(std::string_view bytes) = 0;              // to the prefix
+  virtual std::int64_t size_with(std::string_view sample) = 0;  // in bytes; the prefix stays as it was
 };
 
 // By zlib itself: its state after the prefix is copied (deflateCopy) for each sample. Any level, 0 to 9. What it costs is

@@ -8,8 +8,10 @@ namespace {
 
 constexpr int kMaxBits = 15, kMaxLengthTreeBits = 7, kLengthTreeCodes = 19;
 
-constexpr std::array<int, 29> kLengthExtra = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
-constexpr std::array<int, 30> kDistanceExtra = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
+constexpr std::array<int, 29> kLengthExtra = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
+                                              2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
+constexpr std::array<int, 30> kDistanceExtra = {0, 0, 0, 0, 1, 1, 2, 2,  3,  3,  4,  4,  5,  5,  6,
+                                                6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
 constexpr std::array<int, 19> kLengthTreeExtra = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 3, 7};
 constexpr std::array<int, 19> kLengthTreeOrder = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
 
@@ -157,7 +159,8 @@ void count_lengths(const Tree& tree, std::array<std::uint16_t, kLengthTreeCodes>
     next = code < tree.max_code() ? tree.length(code + 1) : -1;
     if (++n < max && length == next) continue;
     if (n < min) {
-      counts[static_cast<std::size_t>(length)] = static_cast<std::uint16_t>(counts[static_cast<std::size_t>(length)] + n);
+      counts[static_cast<std::size_t>(length)] =
+          static_cast<std::uint16_t>(counts[static_cast<std::size_t>(length)] + n);
     } else if (length != 0) {
       if (length != previous) ++counts[static_cast<std::size_t>(length)];
       ++counts[16];
@@ -209,7 +212,8 @@ constexpr std::array<std::uint16_t, 259> make_length_codes() {
   std::array<std::uint16_t, 259> codes{};
   int length = 3;
   for (std::size_t code = 0; code + 1 < kLengthExtra.size(); ++code)
-    for (int i = 0; i < 1 << kLengthExtra[code] && length <= 258; ++i) codes[static_cast<std::size_t>(length++)] = static_cast<std::uint16_t>(257 + code);
+    for (int i = 0; i < 1 << kLengthExtra[code] && length <= 258; ++i)
+      codes[static_cast<std::size_t>(length++)] = static_cast<std::uint16_t>(257 + code);
   codes[258] = 285;  // without extra bits
   return codes;
 }
@@ -219,7 +223,8 @@ constexpr auto kLengthCodes = make_length_codes();
 constexpr std::array<std::uint8_t, 32769> make_distance_codes() {
   std::array<std::uint8_t, 32769> codes{};
   for (std::size_t code = 0; code < kFirstDistance.size(); ++code)
-    for (int i = 0; i < 1 << kDistanceExtra[code]; ++i) codes[static_cast<std::size_t>(kFirstDistance[code] + i)] = static_cast<std::uint8_t>(code);
+    for (int i = 0; i < 1 << kDistanceExtra[code]; ++i)
+      codes[static_cast<std::size_t>(kFirstDistance[code] + i)] = static_cast<std::uint8_t>(code);
   return codes;
 }
 

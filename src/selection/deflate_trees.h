@@ -5,7 +5,7 @@
 
 namespace lmbits {
 
-inline constexpr int kLiteralCodes = 286;   // literals, end of block (256), lengths
+inline constexpr int kLiteralCodes = 286;  // literals, end of block (256), lengths
 inline constexpr int kDistanceCodes = 30;
 inline constexpr int kEndOfBlock = 256;
 

@@ -27,7 +27,8 @@ std::vector<std::string> split_csv(const std::string& line) {
 }
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -98,7 +99,11 @@ std::vector<LawRow> parse_law_table(const std::string& csv, const std::string& p
   const auto name = column_of(header, {"name", "dataset"}), ratio = column_of(header, {"ratio", "r"});
   const auto loss = column_of(header, {"loss"}), score = column_of(header, {"score"});
   if (!name || !ratio || !score) {
-    throw Error(ErrorKind::kData, path + ": the header has no column " + (!name ? "name" : !ratio ? "ratio" : "score"),
+    throw Error(ErrorKind::kData,
+                path + ": the header has no column " +
+                    (!name    ? "name"
+                     : !ratio ? "ratio"
+                              : "score"),
                 "its first line is name,ratio,loss,score; loss may be missing");
   }
   std::vector<LawRow> rows;
@@ -110,12 +115,15 @@ std::vector<LawRow> parse_law_table(const std::string& csv, const std::string& p
       double number_read = 0.0;
       const auto result = std::from_chars(field.data(), field.data() + field.size(), number_read);
       if (result.ec != std::errc() || result.ptr != field.data() + field.size() || !std::isfinite(number_read))
-        throw Error(ErrorKind::kData, path + ", line " + std::to_string(number) + ": \"" + field + "\" is no number for " + header[column]);
+        throw Error(ErrorKind::kData, path + ", line " + std::to_string(number) + ": \"" + field +
+                                          "\" is no number for " + header[column]);
       return number_read;
     };
     LawRow row{*name < fields.size() ? fields[*name] : "", value(*ratio), std::nullopt, value(*score)};
     if (loss && *loss < fields.size() && !fields[*loss].empty()) row.loss = value(*loss);
-    if (row.ratio <= 0) throw Error(ErrorKind::kData, path + ", line " + std::to_string(number) + ": R is " + fields[*ratio] + ", not above 0");
+    if (row.ratio <= 0)
+      throw Error(ErrorKind::kData,
+                  path + ", line " + std::to_string(number) + ": R is " + fields[*ratio] + ", not above 0");
     rows.push_back(std::move(row));
   }
   return rows;
@@ -205,7 +213,8 @@ std::vector<LossCheck> check_losses(const std::vector<LawRow>& rows, double leve
     for (const double value : x) ss += (value - mean) * (value - mean);
     const double at = std::log(rows[i].ratio), df = static_cast<double>(x.size()) - 2;
     LossCheck check{rows[i].name, *rows[i].loss, fit->terms[0].value + fit->terms[1].value * at};
-    const double sd = fit->residual_sd * std::sqrt(1 + 1 / static_cast<double>(x.size()) + (at - mean) * (at - mean) / ss);
+    const double sd =
+        fit->residual_sd * std::sqrt(1 + 1 / static_cast<double>(x.size()) + (at - mean) * (at - mean) / ss);
     const double half = student_t_quantile((1 + level) / 2, df) * sd;
     check.interval = {check.expected - half, check.expected + half};
     check.p = sd > 0 ? student_t_two_sided((check.loss - check.expected) / sd, df) : 1.0;

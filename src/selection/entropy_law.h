@@ -16,7 +16,7 @@ namespace lmbits {
 
 struct LawRow {
   std::string name;
-  double ratio = 0.0;          // R, > 0
+  double ratio = 0.0;  // R, > 0
   std::optional<double> loss;
   double score = 0.0;
 };
@@ -30,7 +30,7 @@ struct LawTerm {
   double value = 0.0;
   double error = 0.0;  // standard error
   Interval interval{0.0, 0.0};
-  double p = 1.0;      // of the value being 0, two-sided
+  double p = 1.0;  // of the value being 0, two-sided
 };
 
 struct LawFit {

@@ -78,7 +78,8 @@ class ElementFinder final : public RecordFinder {
 
  private:
   [[noreturn]] void fail(const std::string& why) const {
-    throw Error(ErrorKind::kData, path_ + ": " + why, "a .json pool is one array of objects; a record a line is .jsonl");
+    throw Error(ErrorKind::kData, path_ + ": " + why,
+                "a .json pool is one array of objects; a record a line is .jsonl");
   }
 
   // depth: 0 before the array, 1 between its elements, more inside of one, -1 behind the array.
@@ -123,8 +124,9 @@ std::string without_compression(const std::string& path) {
 
 [[noreturn]] void fail_on(const std::string& action, const std::filesystem::path& path) {
   const int error = errno;
-  throw Error(ErrorKind::kData, "cannot " + action + " " + path.string() + ": " + std::generic_category().message(error),
-              error == ENOSPC ? "a compressed pool is unpacked beside the output: free some space there" : "check the path");
+  throw Error(
+      ErrorKind::kData, "cannot " + action + " " + path.string() + ": " + std::generic_category().message(error),
+      error == ENOSPC ? "a compressed pool is unpacked beside the output: free some space there" : "check the path");
 }
 
 int open_or_fail(const std::filesystem::path& path, int flags) {
@@ -181,10 +183,12 @@ std::string Pool::record(std::int64_t i) const {
   const auto k = static_cast<std::size_t>(i);
   std::string bytes(static_cast<std::size_t>(lengths_[k]), '\0');
   for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t n = ::pread(file_.get(), bytes.data() + done, bytes.size() - done, begins_[k] + static_cast<off_t>(done));
+    const ssize_t n =
+        ::pread(file_.get(), bytes.data() + done, bytes.size() - done, begins_[k] + static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_on("read", "the pool");
-    if (n == 0) throw Error(ErrorKind::kData, "the pool is shorter than it was", "it must not change while samples are chosen");
+    if (n == 0)
+      throw Error(ErrorKind::kData, "the pool is shorter than it was", "it must not change while samples are chosen");
     done += static_cast<std::size_t>(n);
   }
   while (!bytes.empty() && is_space(bytes.back())) bytes.pop_back();

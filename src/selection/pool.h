@@ -19,8 +19,8 @@ class Pool {
   Pool(const std::string& path, const std::filesystem::path& spool);
 
   std::int64_t size() const { return static_cast<std::int64_t>(begins_.size()); }
-  std::string record(std::int64_t i) const;  // its JSON text, as it stands in the file. Thread-safe.
-  std::string place(std::int64_t i) const;   // "line 17", "element 17": counts from 1
+  std::string record(std::int64_t i) const;                 // its JSON text, as it stands in the file. Thread-safe.
+  std::string place(std::int64_t i) const;                  // "line 17", "element 17": counts from 1
   std::string fingerprint() const { return fingerprint_; }  // XXH3-128 of the (decompressed) bytes
 
  private:

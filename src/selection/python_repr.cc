@@ -91,7 +91,8 @@ class Transcriber {
 
   char peek() const { return at_ < json_.size() ? json_[at_] : '\0'; }
   void skip_space() {
-    while (at_ < json_.size() && (json_[at_] == ' ' || json_[at_] == '\t' || json_[at_] == '\n' || json_[at_] == '\r')) ++at_;
+    while (at_ < json_.size() && (json_[at_] == ' ' || json_[at_] == '\t' || json_[at_] == '\n' || json_[at_] == '\r'))
+      ++at_;
   }
   bool take(std::string_view word) {
     if (!json_.substr(at_).starts_with(word)) return false;
@@ -261,10 +262,12 @@ class Transcriber {
 }  // namespace
 
 int unicode_version_of_python(const std::string& python) {
-  const std::pair<const char*, int> known[] = {{"3.9", 130}, {"3.10", 130}, {"3.11", 140}, {"3.12", 150}, {"3.13", 151}};
+  const std::pair<const char*, int> known[] = {
+      {"3.9", 130}, {"3.10", 130}, {"3.11", 140}, {"3.12", 150}, {"3.13", 151}};
   for (const auto& [name, version] : known)
     if (python == name) return version;
-  throw Error(ErrorKind::kConfig, "Python \"" + python + "\" is not one whose repr() is known", "3.9, 3.10, 3.11, 3.12 or 3.13");
+  throw Error(ErrorKind::kConfig, "Python \"" + python + "\" is not one whose repr() is known",
+              "3.9, 3.10, 3.11, 3.12 or 3.13");
 }
 
 std::string python_repr(std::u32string_view text, int unicode_version) {

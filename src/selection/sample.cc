@@ -126,10 +126,17 @@ Sample parse_sample(std::string_view json, const SampleTemplate& how) {
   if (id != record.end() && (id->is_string() || id->is_number_integer())) sample.id = value_text(record, "id");
   if (!how.group_field.empty()) sample.group = value_text(record, how.group_field);
   switch (format_of(record, how)) {
-    case SampleFormat::kShareGpt: sample.turns = turns_in(record, "conversations"); break;
-    case SampleFormat::kMessages: sample.turns = turns_in(record, "messages"); break;
-    case SampleFormat::kAlpaca: sample.turns = alpaca_turns(record); break;
-    default: sample.turns = {{"", string_in(record, how.text_field)}};
+    case SampleFormat::kShareGpt:
+      sample.turns = turns_in(record, "conversations");
+      break;
+    case SampleFormat::kMessages:
+      sample.turns = turns_in(record, "messages");
+      break;
+    case SampleFormat::kAlpaca:
+      sample.turns = alpaca_turns(record);
+      break;
+    default:
+      sample.turns = {{"", string_in(record, how.text_field)}};
   }
   return sample;
 }

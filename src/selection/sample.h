@@ -14,7 +14,8 @@ enum class SampleFormat {
   kMessages,  // {"messages": [{"role": "user", "content": "..."}, ...]}; content may be a list of {"type": "text", "text"}
 };
 
-SampleFormat parse_sample_format(const std::string& name);  // auto, text, sharegpt, alpaca, messages; else Error(kUsage)
+SampleFormat parse_sample_format(
+    const std::string& name);  // auto, text, sharegpt, alpaca, messages; else Error(kUsage)
 std::string sample_format_name(SampleFormat format);
 
 struct SampleTemplate {

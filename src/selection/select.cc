@@ -11,13 +11,14 @@
 namespace lmbits {
 namespace {
 
-constexpr double kTaken = 1000000;        // the released code's mark
-constexpr std::int64_t kScoreBatch = 4096;  // of samples between two looks at the stop flag
+constexpr double kTaken = 1000000;                        // the released code's mark
+constexpr std::int64_t kScoreBatch = 4096;                // of samples between two looks at the stop flag
 constexpr std::size_t kHeldBytes = std::size_t{1} << 26;  // of a block's texts; larger blocks are read again and again
 
 class Selector {
  public:
-  Selector(const SelectInput& input, const CostModel& model, const SelectOptions& options, SelectState& state, Progress& progress)
+  Selector(const SelectInput& input, const CostModel& model, const SelectOptions& options, SelectState& state,
+           Progress& progress)
       : input_(input), model_(model), options_(options), state_(state), progress_(progress), rooms_(input.groups) {}
 
   SelectEnd run(const std::function<void(const SelectState&)>& saved) {
@@ -43,7 +44,9 @@ class Selector {
 
  private:
   std::string unit_name() const {
-    return options_.unit == SelectOptions::Unit::kSamples ? "samples" : options_.unit == SelectOptions::Unit::kBytes ? "B" : "tok";
+    return options_.unit == SelectOptions::Unit::kSamples ? "samples"
+           : options_.unit == SelectOptions::Unit::kBytes ? "B"
+                                                          : "tok";
   }
   bool is_full() const { return used_ >= options_.budget; }
 
@@ -85,13 +88,15 @@ class Selector {
         continue;
       }
       batch[k].alone = batch[k].score = stored_score(sizes[k].ratio());
-      batch[k].is_open = batch[k].n_bytes >= options_.min_bytes && (options_.max_bytes == 0 || batch[k].n_bytes <= options_.max_bytes);
+      batch[k].is_open =
+          batch[k].n_bytes >= options_.min_bytes && (options_.max_bytes == 0 || batch[k].n_bytes <= options_.max_bytes);
       state_.candidates.push_back(batch[k]);
     }
   }
 
   double stored_score(double ratio) const {
-    return options_.algorithm == SelectAlgorithm::kZipReference ? static_cast<double>(static_cast<float>(ratio)) : ratio;
+    return options_.algorithm == SelectAlgorithm::kZipReference ? static_cast<double>(static_cast<float>(ratio))
+                                                                : ratio;
   }
 
   // ---- The chosen set.
@@ -123,7 +128,8 @@ class Selector {
   void count(const Candidate& c) {
     used_ += size_of(c);
     for (GroupRoom& rooms : rooms_)
-      if (const auto g = rooms.group_of[static_cast<std::size_t>(c.record)]; g >= 0) --rooms.room[static_cast<std::size_t>(g)];
+      if (const auto g = rooms.group_of[static_cast<std::size_t>(c.record)]; g >= 0)
+        --rooms.room[static_cast<std::size_t>(g)];
   }
 
   void append_since(std::size_t n_before) {
@@ -133,7 +139,8 @@ class Selector {
   }
 
   void choose(Candidate& c, double ratio_in_block) {
-    state_.choices.push_back({c.record, c.n_bytes, state_.n_stages + 1, c.alone, ratio_with_chosen_of(c), ratio_in_block});
+    state_.choices.push_back(
+        {c.record, c.n_bytes, state_.n_stages + 1, c.alone, ratio_with_chosen_of(c), ratio_in_block});
     const std::int64_t before = used_;
     count(c);
     progress_.advance(std::min(used_, options_.budget) - std::min(before, options_.budget));
@@ -141,9 +148,9 @@ class Selector {
 
   // The samples of this stage's block, by place in the block.
   struct Block {
-    std::vector<std::size_t> members;      // in state_.candidates
-    std::vector<double> with_chosen;       // their ratio
-    std::vector<std::string> texts;        // empty where they are too large to be held
+    std::vector<std::size_t> members;  // in state_.candidates
+    std::vector<double> with_chosen;   // their ratio
+    std::vector<std::string> texts;    // empty where they are too large to be held
   };
 
   double ratio_with_chosen_of(const Candidate& c) const {
@@ -186,7 +193,8 @@ class Selector {
     if (k1 > std::ssize(candidates) || k2 > k1) {
       throw Error(ErrorKind::kConfig,
                   "k1 is " + std::to_string(k1) + ", k2 " + std::to_string(k2) + ", and the pool has " +
-                      std::to_string(candidates.size()) + " samples: ZIP's released code stops where k1 > samples or k2 > k1",
+                      std::to_string(candidates.size()) +
+                      " samples: ZIP's released code stops where k1 > samples or k2 > k1",
                   "lower --k1 and --k2, or take the default algorithm, which cuts them to what is there");
     }
     std::vector<float> scores;
@@ -265,7 +273,8 @@ class Selector {
     for (std::size_t i = 0; i < state_.candidates.size(); ++i)
       if (fits(state_.candidates[i])) places.push_back(i);
     if (std::ssize(places) > k) {
-      std::nth_element(places.begin(), places.begin() + k, places.end(), [this](std::size_t a, std::size_t b) { return is_lower(a, b); });
+      std::nth_element(places.begin(), places.begin() + k, places.end(),
+                       [this](std::size_t a, std::size_t b) { return is_lower(a, b); });
       places.resize(static_cast<std::size_t>(k));
     }
     std::sort(places.begin(), places.end());  // in the pool's order, which is the file's
@@ -286,7 +295,9 @@ class Selector {
     top = std::move(kept);
   }
 
-  double chosen_size() const { return chosen_->sizes_with(1, [](std::int64_t) { return std::string(); })[0].stored_bytes; }
+  double chosen_size() const {
+    return chosen_->sizes_with(1, [](std::int64_t) { return std::string(); })[0].stored_bytes;
+  }
 
   bool adds_enough(const Candidate& c, double new_bytes) const {
     const double alone = static_cast<double>(c.n_bytes + std::ssize(input_.open) + std::ssize(input_.close)) / c.alone;
@@ -317,7 +328,8 @@ class Selector {
   std::optional<Pick> best_in_block(StoredSet& added, const std::vector<std::size_t>& open, bool has_added) const {
     const std::vector<StoredSize> sizes = block_sizes(added, open);
     const bool checks = has_added && options_.min_new > 0;
-    const double before = checks ? added.sizes_with(1, [](std::int64_t) { return std::string(); })[0].stored_bytes : 0.0;
+    const double before =
+        checks ? added.sizes_with(1, [](std::int64_t) { return std::string(); })[0].stored_bytes : 0.0;
     std::optional<Pick> best;
     for (std::size_t i = 0; i < open.size(); ++i) {
       const Candidate& c = state_.candidates[block_.members[open[i]]];
@@ -334,7 +346,7 @@ class Selector {
   const SelectOptions& options_;
   SelectState& state_;
   Progress& progress_;
-  std::vector<GroupRoom> rooms_;       // what is left
+  std::vector<GroupRoom> rooms_;  // what is left
   std::unique_ptr<StoredSet> chosen_;
   Block block_;
   std::int64_t used_ = 0;  // of the budget

@@ -37,8 +37,8 @@ struct SelectOptions {
   SelectAlgorithm algorithm = SelectAlgorithm::kZip;
   std::int64_t k1 = 10000, k2 = 200, k3 = 100;  // Yin et al.'s
   enum class Unit { kSamples, kBytes, kTokens } unit = Unit::kSamples;
-  std::int64_t budget = 10000;                  // of samples, or of their texts' bytes or tokens
-  std::int64_t min_bytes = 0, max_bytes = 0;    // of a sample's text; 0: any. kZip only
+  std::int64_t budget = 10000;                // of samples, or of their texts' bytes or tokens
+  std::int64_t min_bytes = 0, max_bytes = 0;  // of a sample's text; 0: any. kZip only
   // A sample is passed over for good where what it adds to the chosen is less than this share of what it needs alone, and
   // within a block, too (there it stays in the pool). 0: none is. kZip only.
   double min_new = 0.0;
@@ -51,7 +51,7 @@ struct SelectInput {
   std::function<std::int64_t(const std::string&)> tokens;  // of a text; only for Unit::kTokens
   // The set's bytes: open, then each text and `separator`; a last one has `close` behind it.
   std::string open = {}, separator = "\n", close = "\n";
-  std::vector<GroupRoom> groups = {};                      // each limits by itself
+  std::vector<GroupRoom> groups = {};  // each limits by itself
 };
 
 struct Choice {

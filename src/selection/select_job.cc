@@ -42,10 +42,11 @@ void check(const SelectRequest& request) {
   if (o.budget < 1 || o.k1 < 1 || o.k2 < 1 || o.k3 < 1)
     throw Error(ErrorKind::kUsage, "the budget, k1, k2 and k3 are at least 1");
   if (!is_reference(request)) return;
-  const bool asks_for_more = o.unit != SelectOptions::Unit::kSamples || o.min_bytes > 0 || o.max_bytes > 0 || o.min_new > 0 ||
-                             request.max_share > 0 || request.length_bins > 0;
+  const bool asks_for_more = o.unit != SelectOptions::Unit::kSamples || o.min_bytes > 0 || o.max_bytes > 0 ||
+                             o.min_new > 0 || request.max_share > 0 || request.length_bins > 0;
   if (asks_for_more)
-    throw Error(ErrorKind::kUsage, "zip-reference knows a budget of samples, k1, k2 and k3 alone, as the released code does",
+    throw Error(ErrorKind::kUsage,
+                "zip-reference knows a budget of samples, k1, k2 and k3 alone, as the released code does",
                 "leave --algorithm away for the mended algorithm, which knows the rest");
 }
 
@@ -55,8 +56,11 @@ Json identity_of(const SelectRequest& request, const CostModel& model, const Poo
   Json json = {{"pool", pool.fingerprint()},
                {"n_records", pool.size()},
                {"algorithm", is_reference(request) ? "zip-reference" : "zip"},
-               {"k1", o.k1}, {"k2", o.k2}, {"k3", o.k3},
-               {"budget", o.budget}, {"unit", unit_name(o.unit)},
+               {"k1", o.k1},
+               {"k2", o.k2},
+               {"k3", o.k3},
+               {"budget", o.budget},
+               {"unit", unit_name(o.unit)},
                {"cost", model.identity()}};
   if (is_reference(request)) {
     json["python"] = request.python;
@@ -101,7 +105,8 @@ std::vector<RecordFacts> facts_of(const SelectRequest& request, const Pool& pool
 GroupRoom rooms_by_group(const std::vector<RecordFacts>& facts, double share, std::int64_t budget) {
   GroupRoom rooms;
   std::unordered_map<std::string, std::int32_t> number_of;
-  const auto room = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::floor(share * static_cast<double>(budget))));
+  const auto room =
+      std::max<std::int64_t>(1, static_cast<std::int64_t>(std::floor(share * static_cast<double>(budget))));
   for (const RecordFacts& fact : facts) {
     const auto [found, is_new] = number_of.try_emplace(fact.group, static_cast<std::int32_t>(rooms.room.size()));
     if (is_new) rooms.room.push_back(room);
@@ -117,7 +122,8 @@ GroupRoom rooms_by_length(const std::vector<RecordFacts>& facts, std::int64_t n_
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return std::pair(facts[a].n_bytes, a) < std::pair(facts[b].n_bytes, b);
   });
-  GroupRoom rooms{std::vector<std::int32_t>(facts.size(), -1), std::vector<std::int64_t>(static_cast<std::size_t>(n_bins))};
+  GroupRoom rooms{std::vector<std::int32_t>(facts.size(), -1),
+                  std::vector<std::int64_t>(static_cast<std::size_t>(n_bins))};
   for (std::size_t k = 0; k < order.size(); ++k)
     rooms.group_of[order[k]] = static_cast<std::int32_t>(static_cast<std::int64_t>(k) * n_bins / std::ssize(order));
   for (std::int64_t b = 0; b < n_bins; ++b)
@@ -240,9 +246,15 @@ void write_choices(const SelectRequest& request, const Pool& pool, const SelectS
   AppendFile file(temporary, 0);
   std::int64_t rank = 0;
   for (const Choice& c : state.choices) {
-    file.append(Json{{"rank", ++rank}, {"record", c.record}, {"place", pool.place(c.record)}, {"id", id_of(pool, c.record)},
-                     {"stage", c.stage}, {"n_bytes", c.n_bytes}, {"ratio_alone", c.ratio_alone},
-                     {"ratio_with_chosen", c.ratio_with_chosen}, {"ratio_in_block", c.ratio_in_block}}
+    file.append(Json{{"rank", ++rank},
+                     {"record", c.record},
+                     {"place", pool.place(c.record)},
+                     {"id", id_of(pool, c.record)},
+                     {"stage", c.stage},
+                     {"n_bytes", c.n_bytes},
+                     {"ratio_alone", c.ratio_alone},
+                     {"ratio_with_chosen", c.ratio_with_chosen},
+                     {"ratio_in_block", c.ratio_in_block}}
                     .dump());
   }
   file.sync();
@@ -267,12 +279,9 @@ std::optional<Json> finished_before(const SelectRequest& request, const Json& id
 }
 
 void write_manifest(const SelectRequest& request, const Json& identity, const Json& summary) {
-  const Json manifest = {{"schema", kSchema},
-                         {"identity", identity},
-                         {"pool", request.pool},
-                         {"zlib", zlibVersion()},
-                         {"command", request.command},
-                         {"output_fingerprint", file_fingerprint(request.output)},
+  const Json manifest = {{"schema", kSchema},          {"identity", identity},
+                         {"pool", request.pool},       {"zlib", zlibVersion()},
+                         {"command", request.command}, {"output_fingerprint", file_fingerprint(request.output)},
                          {"summary", summary}};
   write_file_atomically(beside(request, ".manifest.json"), manifest.dump(2) + "\n");
 }
@@ -309,7 +318,8 @@ void report_failures(const Pool& pool, const SelectState& state, SelectOutcome& 
 // Checkpoints, at most one every so many seconds.
 class Keeper {
  public:
-  Keeper(fs::path path, Json identity, double every_s) : path_(std::move(path)), identity_(std::move(identity)), every_s_(every_s) {}
+  Keeper(fs::path path, Json identity, double every_s)
+      : path_(std::move(path)), identity_(std::move(identity)), every_s_(every_s) {}
   void see(const SelectState& state) {
     const auto now = std::chrono::steady_clock::now();
     if (std::chrono::duration<double>(now - written_).count() >= every_s_) write(state);
@@ -353,7 +363,8 @@ SelectOutcome run_select(const SelectRequest& request, const CostModel& model, P
   SelectState state = read_checkpoint(checkpoint, identity).value_or(SelectState{});
   outcome.n_resumed = std::ssize(state.choices);
   Keeper keeper(checkpoint, identity, request.checkpoint_every_s);
-  const SelectEnd end = select(input, model, request.options, state, progress, [&](const SelectState& s) { keeper.see(s); });
+  const SelectEnd end =
+      select(input, model, request.options, state, progress, [&](const SelectState& s) { keeper.see(s); });
   progress.end();
   report_failures(pool, state, outcome);
   if (end == SelectEnd::kStopped) {

@@ -35,8 +35,8 @@ struct SelectRequest {
 struct SelectOutcome {
   Json summary;  // docs/formats.md
   bool is_interrupted = false;
-  bool was_finished = false;     // by an earlier process: nothing was computed
-  std::int64_t n_resumed = 0;    // choices taken over from an earlier process
+  bool was_finished = false;          // by an earlier process: nothing was computed
+  std::int64_t n_resumed = 0;         // choices taken over from an earlier process
   std::vector<std::string> failures;  // records that could not be used, the first 20: "line 17: not JSON ..."
   std::int64_t n_failed = 0;
 };

@@ -31,7 +31,8 @@ TEST_F(Conditional, EveryTokenOfATextIsCountedOnceAndNoneOfTheContext) {
   const double per_byte = bits->bits("", {text(1, 1)})[0];
   EXPECT_NEAR(per_byte, std::log2(300), 1e-9);
   std::vector<std::string> texts;
-  for (const std::size_t n : {0u, 1u, 31u, 32u, 33u, 1000u, 2047u, 2048u, 2049u, 5000u, 9001u}) texts.push_back(text(n, 2));
+  for (const std::size_t n : {0u, 1u, 31u, 32u, 33u, 1000u, 2047u, 2048u, 2049u, 5000u, 9001u})
+    texts.push_back(text(n, 2));
   for (const std::size_t n_context : {0u, 1u, 500u, 1024u, 3000u, 100000u}) {
     const auto all = bits->bits(text(n_context, 3), texts);
     for (std::size_t i = 0; i < texts.size(); ++i)
@@ -62,7 +63,8 @@ TEST_F(Conditional, CompanyAndThreadsChangeNothing) {
   const auto one = open_conditional_bits(toy(), 1), many = open_conditional_bits(toy(), 3);
   const auto all = one->bits(text(50, 1), texts);
   EXPECT_EQ(all, many->bits(text(50, 1), texts));
-  for (std::size_t i = 0; i < texts.size(); ++i) EXPECT_NEAR(all[i], one->bits(text(50, 1), {texts[i]})[0], 1e-5 * all[i] + 1e-9);
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    EXPECT_NEAR(all[i], one->bits(text(50, 1), {texts[i]})[0], 1e-5 * all[i] + 1e-9);
 }
 
 TEST_F(Conditional, TheModelsSetAddsUpWhatItsTextsNeeded) {

@@ -21,11 +21,14 @@ class AnalyseSet : public ::testing::Test {
   testing::TemporaryFolder folder_;
 };
 
-Json alpaca(const std::string& prompt, const std::string& answer) { return {{"instruction", prompt}, {"input", ""}, {"output", answer}}; }
+Json alpaca(const std::string& prompt, const std::string& answer) {
+  return {{"instruction", prompt}, {"input", ""}, {"output", answer}};
+}
 
 TEST_F(AnalyseSet, CountsCopiesFormsAndContradictions) {
-  const SetStatistics s = analyse({alpaca("How many?", "There are 12."), alpaca("How many?", "There are 12."),
-                                   alpaca("how  MANY?", "There are 345."), alpaca("How many?", "None."), alpaca("Why?", " \n")});
+  const SetStatistics s =
+      analyse({alpaca("How many?", "There are 12."), alpaca("How many?", "There are 12."),
+               alpaca("how  MANY?", "There are 345."), alpaca("How many?", "None."), alpaca("Why?", " \n")});
   EXPECT_EQ(s.n_samples, 5);
   EXPECT_EQ(s.n_copies, 1);
   EXPECT_EQ(s.n_same_form, 2);
@@ -54,7 +57,8 @@ TEST_F(AnalyseSet, OfNothingIsUndefined) {
 }
 
 TEST(RedundancyMatrix, ATextExplainsItsCopyAndNotAStranger) {
-  const std::string a = "colourless green ideas sleep furiously in an otherwise empty quarter", b = "0192837465 6574839201 1100229933 8475620193";
+  const std::string a = "colourless green ideas sleep furiously in an otherwise empty quarter",
+                    b = "0192837465 6574839201 1100229933 8475620193";
   const auto saved = redundancy_matrix({a, b, a}, *make_deflate_cost(9, 2));
   EXPECT_GT(saved[0][2], 0.7);
   EXPECT_EQ(saved[0][2], saved[2][0]);

@@ -56,8 +56,9 @@ TEST(EntropyLaw, IntervalsCoverWhatTheyClaim) {
 
 // numpy.linalg.lstsq on [1, ln R, loss], errors from its inverse Gram matrix, t(0.975, 4) = 2.7764451051977987.
 TEST(EntropyLaw, AgreesWithAnIndependentLeastSquares) {
-  const std::vector<LawRow> rows = {{"a", 2.0, 1.10, 7.1}, {"b", 2.3, 1.15, 6.7}, {"c", 2.6, 1.22, 6.6}, {"d", 2.9, 1.20, 6.2},
-                                    {"e", 3.3, 1.31, 5.9}, {"f", 3.6, 1.90, 5.0}, {"g", 4.0, 1.36, 5.6}};
+  const std::vector<LawRow> rows = {{"a", 2.0, 1.10, 7.1}, {"b", 2.3, 1.15, 6.7}, {"c", 2.6, 1.22, 6.6},
+                                    {"d", 2.9, 1.20, 6.2}, {"e", 3.3, 1.31, 5.9}, {"f", 3.6, 1.90, 5.0},
+                                    {"g", 4.0, 1.36, 5.6}};
   const auto fit = fit_entropy_law(rows, 0.95);
   ASSERT_TRUE(fit);
   EXPECT_NEAR(fit->terms[0].value, 9.70621333904, 1e-8);
@@ -81,7 +82,8 @@ TEST(EntropyLaw, FlagsTheLossThatRDoesNotExplainAndNoOther) {
   auto rows = rows_of(10, 0.1, 3);
   rows[4].loss = *rows[4].loss + 2;
   rows[4].name = "odd";
-  for (const LossCheck& check : check_losses(rows, 0.95)) EXPECT_EQ(check.is_abnormal, check.name == "odd") << check.loss;
+  for (const LossCheck& check : check_losses(rows, 0.95))
+    EXPECT_EQ(check.is_abnormal, check.name == "odd") << check.loss;
 }
 
 // Of tables without an abnormal loss at most one in twenty has a flag.
@@ -105,7 +107,8 @@ TEST(LawTable, ReadsColumnsByNameInAnyOrder) {
 }
 
 TEST(LawTable, NamesWhatIsWrong) {
-  for (const char* csv : {"name,score\na,1\n", "name,R,score\na,x,1\n", "name,R,score\na,1\n", "name,R,score\na,0,1\n", "name,R,score\na,nan,1\n", ""})
+  for (const char* csv : {"name,score\na,1\n", "name,R,score\na,x,1\n", "name,R,score\na,1\n", "name,R,score\na,0,1\n",
+                          "name,R,score\na,nan,1\n", ""})
     EXPECT_THROW(parse_law_table(csv, "t.csv"), Error) << csv;
 }
 

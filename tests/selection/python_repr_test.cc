@@ -41,7 +41,8 @@ std::string repr(const std::string& json) { return python_repr_of_json(json, 140
 TEST(PythonRepr, IsPythonsForEveryCodePoint) {
   const int unicode = python_unicode();
   if (unicode == 0) GTEST_SKIP() << "no python3 whose repr() is known";
-  const std::string expected = python("import sys; sys.stdout.write(\"\\n\".join(map(repr, map(chr, range(0x110000)))))");
+  const std::string expected =
+      python("import sys; sys.stdout.write(\"\\n\".join(map(repr, map(chr, range(0x110000)))))");
   std::string ours;
   for (char32_t c = 0; c < 0x110000; ++c) {
     if (c > 0) ours += '\n';
@@ -57,7 +58,8 @@ TEST(PythonRepr, IsPythonsForEveryMixtureOfQuotesAndEscapes) {
   if (unicode == 0) GTEST_SKIP() << "no python3 whose repr() is known";
   const std::string expected = python(
       "import itertools, sys; A = [39, 34, 92, 10, 9, 13, 0, 127, 97, 0xa0, 0xd800, 0xdc00, 0x1f600, 0xe000];"
-      "sys.stdout.write(\"\\n\".join(repr(\"\".join(map(chr, s))) for n in range(5) for s in itertools.product(A, repeat=n)))");
+      "sys.stdout.write(\"\\n\".join(repr(\"\".join(map(chr, s))) for n in range(5) for s in itertools.product(A, "
+      "repeat=n)))");
   const std::u32string alphabet = {39, 34, 92, 10, 9, 13, 0, 127, 97, 0xa0, 0xd800, 0xdc00, 0x1f600, 0xe000};
   std::string ours = "''";
   for (std::size_t n = 1; n < 5; ++n) {
@@ -77,17 +79,20 @@ TEST(PythonRepr, FloatsAreTheShortestThatReadBackInPythonsLayout) {
   if (unicode == 0) GTEST_SKIP() << "no python3 whose repr() is known";
   const testing::TemporaryFolder folder;
   const std::string path = (folder.path() / "numbers.json").string();
-  std::string json = "[0.0, -0.0, 1e16, 1e15, 9999999999999998.0, 123456789012345680.0, 1e-4, 0.00001, 1e22, 1e23, 5e-324, 1e999,"
-                     " -1e999, 1e-999, 2.5E+3, 0.1e-3, 1.7976931348623157e308, 100.0, 1.0e1, 12345678.9, NaN, Infinity, -Infinity";
+  std::string json =
+      "[0.0, -0.0, 1e16, 1e15, 9999999999999998.0, 123456789012345680.0, 1e-4, 0.00001, 1e22, 1e23, 5e-324, 1e999,"
+      " -1e999, 1e-999, 2.5E+3, 0.1e-3, 1.7976931348623157e308, 100.0, 1.0e1, 12345678.9, NaN, Infinity, -Infinity";
   std::mt19937_64 random(1);
   for (int i = 0; i < 20000; ++i) {
     char text[64];
-    std::snprintf(text, sizeof text, ", %.*e", static_cast<int>(random() % 20), std::ldexp(static_cast<double>(random()), static_cast<int>(random() % 200) - 160));
+    std::snprintf(text, sizeof text, ", %.*e", static_cast<int>(random() % 20),
+                  std::ldexp(static_cast<double>(random()), static_cast<int>(random() % 200) - 160));
     json += text;
   }
   json += "]";
   std::ofstream(path) << json;
-  EXPECT_EQ(python_repr_of_json(json, unicode), python("import json; print(json.load(open(\"" + path + "\")), end=\"\")"));
+  EXPECT_EQ(python_repr_of_json(json, unicode),
+            python("import json; print(json.load(open(\"" + path + "\")), end=\"\")"));
 }
 
 TEST(PythonRepr, ContainersAndConstantsAreWrittenAsPythonDoes) {
@@ -117,8 +122,10 @@ TEST(PythonRepr, UnicodeVersionsDifferInWhatIsPrintable) {
 }
 
 TEST(PythonRepr, RefusesWhatPythonRefuses) {
-  for (const char* json : {"", "{", "[1,]", "{\"a\":1,}", "{'a':1}", "01", "1.", "+1", ".5", "\"\t\"", "\"\\x41\"", "\"\\u12g4\"", "\"\\u+123\"",
-                           "\"abc", "tru", "[1] 2", "{\"a\" 1}", "\"\xFF\"", "\"\xED\xA0\x80\"", "1e", "-", "nan"}) {
+  for (const char* json : {"",    "{",     "[1,]",      "{\"a\":1,}", "{'a':1}",          "01",          "1.",
+                           "+1",  ".5",    "\"\t\"",    "\"\\x41\"",  "\"\\u12g4\"",      "\"\\u+123\"", "\"abc",
+                           "tru", "[1] 2", "{\"a\" 1}", "\"\xFF\"",   "\"\xED\xA0\x80\"", "1e",          "-",
+                           "nan"}) {
     EXPECT_THROW(repr(json), Error) << json;
   }
   EXPECT_THROW(repr(std::string(2000, '[')), Error);

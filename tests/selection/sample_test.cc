@@ -13,12 +13,16 @@ std::string text(const std::string& json, SampleFormat format = SampleFormat::kA
 
 TEST(Sample, TheThreeShapesOfAConversationGiveTheSameText) {
   const std::string expected = "user: What?\n\nassistant: That.";
-  EXPECT_EQ(text(R"({"conversations": [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "That."}]})"), expected);
-  EXPECT_EQ(text(R"({"messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "That."}]})"), expected);
+  EXPECT_EQ(text(R"({"conversations": [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "That."}]})"),
+            expected);
+  EXPECT_EQ(text(R"({"messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "That."}]})"),
+            expected);
   EXPECT_EQ(text(R"({"messages": [{"role": "user", "content": [{"type": "text", "text": "What?"}, {"type": "image"}]},
-                                  {"role": "assistant", "content": "That."}]})"), expected);
+                                  {"role": "assistant", "content": "That."}]})"),
+            expected);
   EXPECT_EQ(text(R"({"instruction": "What?", "input": "", "output": "That."})"), expected);
-  EXPECT_EQ(text(R"({"instruction": "What?", "input": "This?", "output": "That."})"), "user: What?\n\nThis?\n\nassistant: That.");
+  EXPECT_EQ(text(R"({"instruction": "What?", "input": "This?", "output": "That."})"),
+            "user: What?\n\nThis?\n\nassistant: That.");
 }
 
 TEST(Sample, APlainTextIsLeftAsItIsAndComesFirst) {
@@ -40,7 +44,8 @@ TEST(Sample, SaysWhatIsMissing) {
   EXPECT_EQ(error(R"({"conversations": []})", SampleFormat::kAuto), "field \"conversations\" is no list of turns");
   EXPECT_EQ(error(R"({"messages": [5]})", SampleFormat::kAuto), "field \"messages\" holds a turn that is no object");
   EXPECT_EQ(error("[1]", SampleFormat::kAuto), "is JSON but no object: array");
-  EXPECT_EQ(error("{}", SampleFormat::kAuto), "none of the fields \"text\", \"conversations\", \"messages\", \"instruction\"");
+  EXPECT_EQ(error("{}", SampleFormat::kAuto),
+            "none of the fields \"text\", \"conversations\", \"messages\", \"instruction\"");
 }
 
 TEST(Sample, IdAndGroupAreTakenAsTheyCome) {
@@ -53,7 +58,8 @@ TEST(Sample, IdAndGroupAreTakenAsTheyCome) {
 
 TEST(Sample, TheLastTurnIsTheAnswer) {
   const auto parts = prompt_and_answer(parse_sample(
-      R"({"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]})", {}));
+      R"({"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]})",
+      {}));
   EXPECT_EQ(parts.prompt, "system: S\n\nuser: Q");
   EXPECT_EQ(parts.answer, "assistant: A");
   EXPECT_EQ(prompt_and_answer(parse_sample(R"({"text": "T"})", {})).prompt, "");

@@ -43,7 +43,8 @@ struct Outcome {
 Outcome run(const SelectInput& input, const CostModel& model, const SelectOptions& options, SelectState state = {}) {
   Outcome outcome{SelectEnd::kDone, std::move(state), {}};
   NoProgress progress;
-  outcome.end = select(input, model, options, outcome.state, progress, [&](const SelectState& s) { outcome.saved.push_back(s); });
+  outcome.end =
+      select(input, model, options, outcome.state, progress, [&](const SelectState& s) { outcome.saved.push_back(s); });
   return outcome;
 }
 
@@ -55,11 +56,13 @@ TEST(Select, ThreadsChangeNothing) {
   for (const SelectAlgorithm algorithm : {SelectAlgorithm::kZip, SelectAlgorithm::kZipReference}) {
     SelectOptions options = kSmall;
     options.algorithm = algorithm;
-    const auto one = run(input, *make_deflate_cost(9, 1), options), many = run(input, *make_deflate_cost(9, 7), options);
+    const auto one = run(input, *make_deflate_cost(9, 1), options),
+               many = run(input, *make_deflate_cost(9, 7), options);
     ASSERT_EQ(one.records(), many.records());
     for (std::size_t i = 0; i < one.state.choices.size(); ++i)
       EXPECT_EQ(one.state.choices[i].ratio_in_block, many.state.choices[i].ratio_in_block);
-    const auto zstd_one = run(input, *make_zstd_cost(3, 1 << 16, 1), options), zstd_many = run(input, *make_zstd_cost(3, 1 << 16, 7), options);
+    const auto zstd_one = run(input, *make_zstd_cost(3, 1 << 16, 1), options),
+               zstd_many = run(input, *make_zstd_cost(3, 1 << 16, 7), options);
     EXPECT_EQ(zstd_one.records(), zstd_many.records());
   }
 }
@@ -67,7 +70,8 @@ TEST(Select, ThreadsChangeNothing) {
 TEST(Select, CopiesOfZlibsStateGiveTheSameChoices) {
   const auto pool = pool_of(150, 2);
   const auto input = input_of(pool);
-  EXPECT_EQ(run(input, *make_deflate_cost(9, 1), kSmall).records(), run(input, *make_deflate_cost(9, 1, true), kSmall).records());
+  EXPECT_EQ(run(input, *make_deflate_cost(9, 1), kSmall).records(),
+            run(input, *make_deflate_cost(9, 1, true), kSmall).records());
 }
 
 TEST(Select, GoesOnFromEverySavedStateToTheSameEnd) {
@@ -79,7 +83,8 @@ TEST(Select, GoesOnFromEverySavedStateToTheSameEnd) {
     const auto model = make_deflate_cost(9, 2);
     const auto whole = run(input, *model, options);
     ASSERT_GT(whole.saved.size(), 3u);
-    for (const SelectState& state : whole.saved) EXPECT_EQ(run(input, *model, options, state).records(), whole.records());
+    for (const SelectState& state : whole.saved)
+      EXPECT_EQ(run(input, *model, options, state).records(), whole.records());
   }
 }
 
@@ -148,7 +153,9 @@ TEST(Select, ABudgetOfBytesIsNeverExceededAndFilledWhileAnythingFits) {
 TEST(Select, ABudgetOfTokensCountsThem) {
   const auto pool = pool_of(100, 9);
   SelectInput input = input_of(pool);
-  input.tokens = [](const std::string& text) { return static_cast<std::int64_t>(std::count(text.begin(), text.end(), ' ')); };
+  input.tokens = [](const std::string& text) {
+    return static_cast<std::int64_t>(std::count(text.begin(), text.end(), ' '));
+  };
   SelectOptions options = kSmall;
   options.unit = SelectOptions::Unit::kTokens;
   options.budget = 200;
@@ -189,7 +196,8 @@ TEST(Select, AGroupGetsNoMoreThanItsRoom) {
   for (std::size_t i = 0; i < 100; ++i) rooms.group_of[i] = static_cast<std::int32_t>(i % 3);
   input.groups = {rooms};
   std::vector<int> n_chosen(3);
-  for (const std::int64_t record : run(input, *make_deflate_cost(9, 1), kSmall).records()) ++n_chosen[static_cast<std::size_t>(record % 3)];
+  for (const std::int64_t record : run(input, *make_deflate_cost(9, 1), kSmall).records())
+    ++n_chosen[static_cast<std::size_t>(record % 3)];
   EXPECT_EQ(n_chosen, (std::vector<int>{4, 10, 19}));
 }
 
@@ -211,7 +219,8 @@ TEST(TorchTopK, IsASortWhereNothingIsEqual) {
   for (int i = 0; i < 1000; ++i) values.push_back(static_cast<float>((i * 7919) % 1000));
   for (const std::int64_t k : {1, 15, 16, 500, 1000}) {
     const auto top = torch_top_k(values, k);
-    for (std::int64_t i = 0; i < k; ++i) EXPECT_EQ(values[static_cast<std::size_t>(top[static_cast<std::size_t>(i)])], static_cast<float>(i));
+    for (std::int64_t i = 0; i < k; ++i)
+      EXPECT_EQ(values[static_cast<std::size_t>(top[static_cast<std::size_t>(i)])], static_cast<float>(i));
   }
 }
 
