@@ -75,10 +75,10 @@ def encode(data: pathlib.Path, out: pathlib.Path, tokenizer: str):
     return "sp", sp.get_piece_size(), sp.bos_id(), streams
 
 
-def batch(step: int, streams, bos: int, context: int) -> torch.Tensor:
-    """The ids of one step, int64 [B, context + 1]; areas in turn. A function of the step alone, so resuming is exact."""
+def batch(step: int, streams, bos: int, context: int, seed: int = 0) -> torch.Tensor:
+    """The ids of one step, int64 [B, context + 1]; areas in turn. A function of the step and the seed, so resuming is exact."""
     n = TOKENS_PER_STEP // context
-    rng = np.random.default_rng([7, step])
+    rng = np.random.default_rng([7, step] if seed == 0 else [7, step, seed])
     ids = np.empty((n, context + 1), np.int64)
     for row in range(n):
         stream = streams[(step * n + row) % len(streams)]
@@ -99,9 +99,10 @@ def main() -> None:
     ap.add_argument("--lr", type=float, default=0.02)
     ap.add_argument("--adam-lr", type=float, default=0.004)
     ap.add_argument("--bf16", action="store_true")
+    ap.add_argument("--seed", type=int, default=0, help="of the first weights and the order of the data")
     args = ap.parse_args()
     torch.set_num_threads(1)
-    torch.manual_seed(0)
+    torch.manual_seed(args.seed)
     out = pathlib.Path(args.out)
     kind, vocab, bos, streams = encode(pathlib.Path(args.data), out, args.tokenizer)
     model = build(args.size, vocab)
@@ -126,7 +127,7 @@ def main() -> None:
         scale = min(1.0, (step + 1) / 100) * (1 - 0.98 * progress)
         muon.param_groups[0]["lr"] = args.lr * scale
         adam.param_groups[0]["lr"] = args.adam_lr * scale
-        ids = batch(step, streams, bos, CONTEXT)
+        ids = batch(step, streams, bos, CONTEXT, args.seed)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
             logits = model(ids[:, :-1])
         loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())

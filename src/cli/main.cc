@@ -27,6 +27,7 @@ const std::vector<CommandGroup>& command_groups() {
       {"Judge", {add_rank, add_compare, add_report}},
       {"Relate", {add_scores, add_correlate, add_reproduce}},
       {"Scaling laws", {add_scaling, add_pcfg, add_gzip_complexity}},
+      {"Choose", {add_select}},
       {"Look", {add_inspect, add_corpus, add_doctor}},
   };
   return groups;

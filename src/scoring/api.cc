@@ -4,6 +4,7 @@
 #include "src/conventions/plan.h"
 #include "src/model/load.h"
 #include "src/scoring/batcher.h"
+#include "src/scoring/conditional_bits.h"
 #include "src/scoring/sequence.h"
 
 namespace lmbits {
@@ -48,7 +49,7 @@ Json describe() {
   return json;
 }
 
-constexpr EvalApi kApi{evaluate, inspect_model, inspect_text, describe};
+constexpr EvalApi kApi{evaluate, inspect_model, inspect_text, describe, open_conditional_bits};
 
 }  // namespace
 

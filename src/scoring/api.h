@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "src/scoring/evaluate.h"
+#include "src/selection/conditional_bits.h"
 
 namespace lmbits {
 
@@ -23,6 +24,8 @@ struct EvalApi {
   std::vector<TokenCost> (*inspect_text)(const std::string& model, const std::string& text,
                                          const ConventionOptions& convention);
   Json (*describe)();  // versions and devices
+  // For a selection by a model's own bits.
+  std::unique_ptr<ConditionalBits> (*open_conditional_bits)(const std::string& model, int n_threads);
 };
 
 // The one symbol that is looked up.

@@ -1,0 +1,203 @@
+// lmbits select: which samples of a pool say the most?
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+
+#include "src/cli/commands.h"
+#include "src/cli/eval_library.h"
+#include "src/cli/progress_line.h"
+#include "src/cli/select_analyse.h"
+#include "src/cli/stdout_style.h"
+#include "src/core/stop.h"
+#include "src/report/rank_report.h"
+#include "src/selection/select_job.h"
+
+namespace lmbits::cli {
+namespace {
+
+struct SelectFlags {
+  SelectRequest request;
+  std::string algorithm = "zip", format = "auto", cost = "zlib", model;
+  std::int64_t budget_bytes = 0, budget_tokens = 0;
+  int level = -1, n_threads = 0;
+  std::int64_t window = 1 << 20;
+  bool by_zlib = false, json = false, quiet = false;
+};
+
+constexpr const char* kSelectHelp =
+    "Example:\n"
+    "  lmbits select pool.jsonl -o chosen.jsonl --budget 10000\n"
+    "  lmbits select sharegpt.json.gz -o chosen.json --budget 1000 --k1 5000 --algorithm zip-reference\n"
+    "  lmbits select analyse pool.jsonl chosen.jsonl\n"
+    "\n"
+    "ZIP (Yin et al. 2024, arXiv:2407.06645): greedily the samples that compress worst behind what is chosen already.\n"
+    "POOL is .jsonl, .ndjson or a .json array, also as .gz or .zst: a text under --field, or conversations in the "
+    "shape of\n"
+    "ShareGPT, Alpaca or messages. The chosen records go to -o in the order of choice, their scores to "
+    "OUT.choices.jsonl,\n"
+    "settings and result to OUT.manifest.json. A stopped or killed run goes on by the same command.\n"
+    "zip-reference makes the choices of the released code, ties and overshoot included; zip, the default, meets the "
+    "budget\n"
+    "exactly, offers samples again that their block did not add, and takes pools smaller than --k1.";
+
+std::string command_line() {
+  std::ifstream arguments("/proc/self/cmdline", std::ios::binary);
+  std::string text;
+  for (std::string argument; std::getline(arguments, argument, '\0');) text += (text.empty() ? "" : " ") + argument;
+  return text;
+}
+
+void resolve(SelectFlags& flags) {
+  SelectRequest& request = flags.request;
+  request.options.algorithm = flags.algorithm == "zip" ? SelectAlgorithm::kZip : SelectAlgorithm::kZipReference;
+  request.sample.format = parse_sample_format(flags.format);
+  request.command = command_line();
+  if (flags.budget_bytes > 0) {
+    request.options.unit = SelectOptions::Unit::kBytes;
+    request.options.budget = flags.budget_bytes;
+  }
+  if (flags.budget_tokens > 0) {
+    request.options.unit = SelectOptions::Unit::kTokens;
+    request.options.budget = flags.budget_tokens;
+  }
+  if ((flags.cost == "model") == flags.model.empty())
+    throw Error(ErrorKind::kUsage,
+                flags.model.empty() ? "--cost model without a model" : "--model is not used with --cost " + flags.cost,
+                "the two go together: --cost model --model FILE");
+  if (request.max_share > 0 && request.sample.group_field.empty())
+    throw Error(ErrorKind::kUsage, "--max-share without groups",
+                "name the key that holds a record's group with --group");
+  const bool limits_groups = request.max_share > 0 || request.length_bins > 0;
+  if (limits_groups && request.options.unit != SelectOptions::Unit::kSamples)
+    throw Error(ErrorKind::kUsage, "--max-share and --length-bins share out a budget of samples",
+                "give it with --budget");
+}
+
+std::unique_ptr<CostModel> cost_model(const SelectFlags& flags) {
+  if (flags.cost == "zlib") return make_deflate_cost(flags.level < 0 ? 9 : flags.level, flags.n_threads, flags.by_zlib);
+  if (flags.cost == "model") return make_model_cost(eval_library().open_conditional_bits(flags.model, flags.n_threads));
+  return make_zstd_cost(flags.level < 0 ? 3 : flags.level, flags.window, flags.n_threads);
+}
+
+Table results(const Json& summary) {
+  Table table;
+  table.columns = {{.key = "what", .title = "", .align = Align::kLeft},
+                   {.key = "samples", .title = "samples"},
+                   {.key = "bytes", .title = "bytes of text"},
+                   {.key = "ratio", .title = "R (zlib 9) ↓", .decimals = 4}};
+  const auto number = [](const Json& value) { return value.is_number() ? Cell(value.get<double>()) : Cell(); };
+  table.rows.push_back({{"chosen", summary["n_chosen"].get<std::int64_t>(), summary["n_bytes"].get<std::int64_t>(),
+                         number(summary["ratio"])},
+                        Emphasis::kStrong});
+  if (!summary["random_ratios"].is_array()) return table;
+  auto ratios = summary["random_ratios"].get<std::vector<double>>();
+  std::sort(ratios.begin(), ratios.end());
+  const std::string name = "random, median of " + std::to_string(ratios.size());
+  table.rows.push_back({{name, summary["n_chosen"].get<std::int64_t>(), Cell(), ratios[ratios.size() / 2]}});
+  return table;
+}
+
+void tell(const SelectFlags& flags, const SelectOutcome& outcome) {
+  const Json& summary = outcome.summary;
+  if (flags.json) {
+    print(summary.dump(2) + "\n");
+  } else {
+    print(to_text(results(summary), stdout_style()));
+  }
+  if (flags.quiet) return;
+  if (outcome.was_finished) std::fprintf(stderr, "finished before; nothing was computed\n");
+  if (!summary["budget_met"].get<bool>())
+    std::fprintf(stderr, "the pool has nothing left that fits: the budget is not used up\n");
+  if (outcome.n_resumed > 0)
+    std::fprintf(stderr, "went on from %s choices of an earlier start\n", with_thousands(outcome.n_resumed).c_str());
+}
+
+void tell_failures(const SelectOutcome& outcome) {
+  for (const std::string& failure : outcome.failures) std::fprintf(stderr, "lmbits: %s\n", printable(failure).c_str());
+  if (outcome.n_failed > std::ssize(outcome.failures))
+    std::fprintf(stderr, "lmbits: ... %s in all\n", counted(outcome.n_failed, "unusable record").c_str());
+}
+
+int run_command(SelectFlags& flags) {
+  if (flags.request.pool.empty() || flags.request.output.empty())
+    throw Error(ErrorKind::kUsage, flags.request.pool.empty() ? "POOL is missing" : "-o is missing",
+                "see lmbits select --help");
+  resolve(flags);
+  const auto model = cost_model(flags);
+  const auto progress = make_progress(flags.quiet);
+  const SelectOutcome outcome = run_select(flags.request, *model, *progress);
+  tell_failures(outcome);
+  if (outcome.is_interrupted) {
+    std::fputs("stopped; every finished stage is kept. To go on: the same command again\n", stderr);
+    return kExitInterrupted;
+  }
+  tell(flags, outcome);
+  return outcome.n_failed > 0 ? kExitSomeFailed : 0;
+}
+
+}  // namespace
+
+void add_select(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<SelectFlags>();
+  SelectRequest& request = flags->request;
+  CLI::App* command = app.add_subcommand("select", "Choose the least redundant training samples (entropy law, ZIP)");
+  command->footer(kSelectHelp);
+  command->add_option("POOL,--pool", request.pool, "the samples to choose from");
+  command->add_option("-o,--output", request.output, "the chosen records");
+  command->add_option("--budget", request.options.budget, "samples to choose")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--budget-bytes", flags->budget_bytes, "instead: bytes of text")->check(CLI::PositiveNumber);
+  command->add_option("--budget-tokens", flags->budget_tokens, "instead: tokens of text")->check(CLI::PositiveNumber);
+  command->add_option("--tokenizer", request.tokenizer, "a SentencePiece .model that counts tokens (default: bytes)");
+  command->add_option("--algorithm", flags->algorithm, "zip or zip-reference")
+      ->check(CLI::IsMember({"zip", "zip-reference"}))
+      ->capture_default_str();
+  command->add_option("--k1", request.options.k1, "samples rescored in a stage")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--k2", request.options.k2, "of them, the block's")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--k3", request.options.k3, "of them, chosen")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--cost", flags->cost, "what measures redundancy: zlib, zstd or model")
+      ->check(CLI::IsMember({"zlib", "zstd", "model"}))
+      ->capture_default_str();
+  command->add_option("--level", flags->level, "of the compressor (default 9 for zlib, 3 for zstd)")
+      ->check(CLI::Range(0, 22));
+  command->add_option("--model", flags->model, "--cost model: the language model whose bits count");
+  command->add_option("--window", flags->window, "zstd: bytes of the chosen set it looks back")
+      ->check(CLI::Range(1 << 10, 1 << 27))
+      ->capture_default_str();
+  command->add_flag("--by-zlib", flags->by_zlib, "zlib: copies of zlib's own state only (slower, the same sizes)");
+  command->add_option("--format", flags->format, "auto, text, sharegpt, alpaca or messages")->capture_default_str();
+  command->add_option("--field", request.sample.text_field, "the key that holds a text")->capture_default_str();
+  command->add_option("--python", request.python, "zip-reference: whose repr() is compressed, 3.9 to 3.13")
+      ->capture_default_str();
+  command->add_option("--min-bytes", request.options.min_bytes, "leave out shorter texts")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--max-bytes", request.options.max_bytes, "leave out longer texts")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--length-bins", request.length_bins, "equal shares for this many classes of length")
+      ->check(CLI::Range(2, 1000));
+  command->add_option("--group", request.sample.group_field, "the key that holds a record's group, such as its source");
+  command->add_option("--max-share", request.max_share, "of the budget for one group")->check(CLI::Range(0.0, 1.0));
+  command->add_option("--min-new", request.options.min_new, "leave out what adds less than this share of its own size")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--threads", flags->n_threads, "threads (default all); choices do not depend on it")
+      ->check(CLI::Range(0, 1024));
+  command->add_option("--checkpoint-seconds", request.checkpoint_every_s, "at most so much work is lost by a kill")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--seed", request.seed, "of the random choices shown beside")->capture_default_str();
+  command->add_flag("--json", flags->json, "print the summary as JSON");
+  command->add_flag("--quiet", flags->quiet, "no progress, no notes");
+  add_select_analyse(*command);
+  command->callback([flags, &exit_code, command] {
+    if (command->get_subcommands().empty()) exit_code = run_command(*flags);
+  });
+}
+
+}  // namespace lmbits::cli

@@ -1,0 +1,93 @@
+// Greedy selection of the samples that are least redundant: ZIP (Yin et al. 2024, arXiv:2407.06645).
+//
+// With R(S) = raw bytes / stored bytes of a set of samples, in stages until the budget is full:
+//   1. (once) score each sample alone: R({x});
+//   2. take the k1 with the lowest stored score, rescore each as R(chosen + {x}), store that;
+//   3. of these take the k2 lowest as a block; from an empty set, add the one with the lowest R(added + {x}) until k3;
+//   4. append the added ones to the chosen.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "src/core/progress.h"
+#include "src/selection/cost_model.h"
+
+namespace lmbits {
+
+enum class SelectAlgorithm {
+  // What the released code does: scores in float32, ties as torch.topk breaks them, block members that were not added are
+  // not offered again until everything was, then anything (chosen or not) is; whole steps of k3, so that the budget
+  // is overshot; a pool smaller than k1 is an error.
+  kZipReference,
+  // The same with its defects mended: block members that were not added keep their new score and stay in the pool, the
+  // budget is met exactly, no sample is chosen twice, k1, k2 and k3 are cut to what is left, of equal scores the sample
+  // that comes first in the pool wins.
+  kZip,
+};
+
+// A sample's group (its source, its length) may give up to `room[group]` samples. kZip only.
+struct GroupRoom {
+  std::vector<std::int32_t> group_of;  // by record; -1: not limited
+  std::vector<std::int64_t> room;
+};
+
+struct SelectOptions {
+  SelectAlgorithm algorithm = SelectAlgorithm::kZip;
+  std::int64_t k1 = 10000, k2 = 200, k3 = 100;  // Yin et al.'s
+  enum class Unit { kSamples, kBytes, kTokens } unit = Unit::kSamples;
+  std::int64_t budget = 10000;                // of samples, or of their texts' bytes or tokens
+  std::int64_t min_bytes = 0, max_bytes = 0;  // of a sample's text; 0: any. kZip only
+  // A sample is passed over for good where what it adds to the chosen is less than this share of what it needs alone, and
+  // within a block, too (there it stays in the pool). 0: none is. kZip only.
+  double min_new = 0.0;
+};
+
+// What is chosen from. Functions are called from several threads.
+struct SelectInput {
+  std::int64_t n_records = 0;
+  std::function<std::string(std::int64_t)> text;           // throws Error(kData) for a record that cannot be used
+  std::function<std::int64_t(const std::string&)> tokens;  // of a text; only for Unit::kTokens
+  // The set's bytes: open, then each text and `separator`; a last one has `close` behind it.
+  std::string open = {}, separator = "\n", close = "\n";
+  std::vector<GroupRoom> groups = {};  // each limits by itself
+};
+
+struct Choice {
+  std::int64_t record = 0;
+  std::int64_t n_bytes = 0;  // of the text
+  std::int64_t stage = 0;    // from 1
+  double ratio_alone = 0.0, ratio_with_chosen = 0.0, ratio_in_block = 0.0;
+};
+
+struct Candidate {
+  std::int64_t record = 0;
+  std::int64_t n_bytes = 0, n_tokens = 0;
+  double score = 0.0;  // the stored one
+  double alone = 0.0;
+  bool is_open = true;  // may still be chosen; kZip only
+};
+
+// Everything a selection has found out; with the same input and options it goes on from a copy as if never stopped.
+struct SelectState {
+  bool is_scored = false;
+  std::vector<Candidate> candidates;  // by record, without those that failed
+  std::vector<Choice> choices;
+  std::int64_t n_stages = 0;
+  struct Failure {
+    std::int64_t record;
+    std::string error;
+  };
+  std::vector<Failure> failures;
+};
+
+enum class SelectEnd { kDone, kStopped, kPoolUsedUp };
+
+// Goes on from `state` until the budget is full, the pool is used up, or a stop was requested (stop_requested()). `saved` is
+// called after each stage, and after the first scoring. Throws Error(kConfig) where k1 > candidates or k2 > k1
+// (kZipReference), and what the model throws.
+SelectEnd select(const SelectInput& input, const CostModel& model, const SelectOptions& options, SelectState& state,
+                 Progress& progress, const std::function<void(const SelectState&)>& saved);
+
+}  // namespace lmbits

@@ -1,0 +1,200 @@
+"""`lmbits select` killed, stopped, resumed, starved and fed with adversarial pools.
+
+usage: select_survives.py PROGRAM SOURCE_DIR
+
+LMBITS_LARGE=1 adds a pool of 100,000 samples and one sample of 100 MB, and measures memory.
+"""
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+import harness
+
+SMALL = ["--budget", "60", "--k1", "200", "--k2", "30", "--k3", "3"]
+
+
+class SelectSurvives(harness.ProgramTest):
+    def write_pool(self, texts, name="pool.jsonl"):
+        path = self.folder / name
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+        return path
+
+    def texts(self, n, seed=1, longest=150):
+        draw, source = random.Random(seed), harness.words(n * longest, seed)
+        return [" ".join(draw.choices(source, k=draw.randint(1, longest))) for _ in range(n)]
+
+    def arguments(self, pool, out, *flags):
+        return ["select", pool, "-o", out, "--quiet", *flags]
+
+    def result(self, out):
+        return out.read_bytes(), (out.parent / (out.name + ".choices.jsonl")).read_bytes()
+
+    def select(self, pool, out, *flags, code=0):
+        outcome = harness.run(self.arguments(pool, out, *flags))
+        self.assertEqual(outcome.code, code, outcome.err)
+        self.assertFalse((out.parent / (out.name + ".work")).exists(), "the work folder is left behind")
+        return outcome
+
+    def test_threads_change_no_byte_of_the_result(self):
+        pool = self.write_pool(self.texts(300))
+        results = []
+        for threads in ("1", "2", "5"):
+            self.select(pool, self.folder / f"out-{threads}.jsonl", *SMALL, "--threads", threads)
+            results.append(self.result(self.folder / f"out-{threads}.jsonl"))
+        self.assertEqual(results[0], results[1])
+        self.assertEqual(results[0], results[2])
+
+    def interrupt(self, pool, out, kind, after_s, *flags):
+        """Sends the signal after a while; the exit code, or None where it was done before."""
+        process = harness.start(self.arguments(pool, out, *flags))
+        try:
+            process.communicate(timeout=after_s)
+            return None
+        except subprocess.TimeoutExpired:
+            process.send_signal(kind)
+        process.communicate(timeout=harness.PATIENCE_S)
+        return process.returncode
+
+    def test_a_stopped_or_killed_selection_ends_as_if_it_had_not_been(self):
+        pool = self.write_pool(self.texts(1500))
+        flags = ["--budget", "300", "--k1", "1000", "--k2", "30", "--k3", "5", "--threads", "1"]
+        began = time.monotonic()
+        self.select(pool, self.folder / "whole.jsonl", *flags)
+        took_s = time.monotonic() - began
+        expected = self.result(self.folder / "whole.jsonl")
+        draw = random.Random(1)
+        n_interrupted = 0
+        for kind, algorithm in ((signal.SIGTERM, "zip"), (signal.SIGKILL, "zip")):
+            out = self.folder / f"out-{kind.name}.jsonl"
+            for _ in range(4):
+                code = self.interrupt(pool, out, kind, took_s * draw.uniform(0.2, 0.5), *flags, "--checkpoint-seconds", "0",
+                                      "--algorithm", algorithm)
+                if code is None:
+                    break
+                self.assertEqual(code, 130 if kind == signal.SIGTERM else -signal.SIGKILL)
+                self.assertFalse(out.exists())
+                n_interrupted += 1
+            self.select(pool, out, *flags, "--algorithm", algorithm)
+            self.assertEqual(self.result(out), expected)
+        self.assertGreater(n_interrupted, 2)
+
+    def test_other_settings_do_not_resume_and_say_which(self):
+        pool, out = self.write_pool(self.texts(1500)), self.folder / "out.jsonl"
+        flags = ["--budget", "300", "--k1", "1000", "--k2", "30", "--k3", "5", "--threads", "1"]  # k3 and threads last
+        work = out.parent / (out.name + ".work") / "checkpoint"
+        process = harness.start(self.arguments(pool, out, *flags, "--checkpoint-seconds", "0"))
+        self.wait_for(work.exists, process, "a checkpoint")
+        process.kill()
+        process.communicate()
+        self.assert_one_error(harness.run(self.arguments(pool, out, *flags[:-4], "--k3", "6")), 3, "k3 was 5 and is 6")
+        self.assert_one_error(harness.run(self.arguments(pool, out, *flags, "--level", "6")), 3, "cost was")
+        pool.write_text(pool.read_text() + '{"text": "one more"}\n')
+        self.assert_one_error(harness.run(self.arguments(pool, out, *flags)), 3, "n_records was 1500 and is 1501")
+
+    def test_a_finished_selection_is_not_computed_again_unless_its_output_changed(self):
+        pool, out = self.write_pool(self.texts(300)), self.folder / "out.jsonl"
+        self.select(pool, out, *SMALL)
+        expected = self.result(out)
+        again = harness.run(["select", pool, "-o", out, *SMALL])
+        self.assertIn("finished before", again.err)
+        out.write_text("spoilt")
+        self.select(pool, out, *SMALL)
+        self.assertEqual(self.result(out), expected)
+
+    def test_two_at_once_do_not_mix(self):
+        pool, out = self.write_pool(self.texts(1500)), self.folder / "out.jsonl"
+        flags = ["--budget", "300", "--k1", "1000", "--k2", "30", "--k3", "2", "--threads", "1"]
+        process = harness.start(self.arguments(pool, out, *flags))
+        self.wait_for((out.parent / (out.name + ".work") / ".lock").exists, process, "the lock")
+        self.assert_one_error(harness.run(self.arguments(pool, out, *flags)), 3, "is being written by process")
+        process.kill()
+        process.communicate()
+
+    def test_the_output_is_the_pools_own_records(self):
+        samples = [{"id": i, "text": text, "kept": ["as", "it", "is"]} for i, text in enumerate(self.texts(100))]
+        pool = self.folder / "pool.json"
+        pool.write_text(json.dumps(samples, indent=1))
+        self.select(pool, self.folder / "out.json", *SMALL)
+        chosen = json.loads((self.folder / "out.json").read_text())
+        self.assertEqual(len(chosen), 60)
+        for sample in chosen:
+            self.assertEqual(sample, samples[sample["id"]])
+        packed = self.folder / "pool.json.gz"
+        packed.write_bytes(gzip.compress(pool.read_bytes()))
+        self.select(packed, self.folder / "out2.jsonl", *SMALL)
+        self.assertEqual([json.loads(line) for line in (self.folder / "out2.jsonl").read_text().splitlines()], chosen)
+
+    def test_adversarial_pools(self):
+        empty = self.folder / "empty.jsonl"
+        empty.write_text("")
+        outcome = self.select(empty, self.folder / "e.jsonl")
+        self.assertEqual((self.folder / "e.jsonl").read_text(), "")
+        self.assertIn("chosen", outcome.out)
+        one = self.write_pool(["only this"], "one.jsonl")
+        self.select(one, self.folder / "o.jsonl")
+        self.assertEqual((self.folder / "o.jsonl").read_text(), one.read_text())
+        equal = self.write_pool(["the same"] * 500, "equal.jsonl")
+        self.select(equal, self.folder / "q.jsonl", *SMALL)
+        self.assertEqual(len((self.folder / "q.jsonl").read_text().splitlines()), 60)
+        broken = self.folder / "broken.jsonl"
+        broken.write_bytes(b'{"text": "good"}\n{"text": "\xff\xfe"}\nnot json\n\n{"other": 1}\n{"text": 5}\n{"text": "good too"}')
+        outcome = self.select(broken, self.folder / "b.jsonl", code=10)
+        self.assertEqual((self.folder / "b.jsonl").read_bytes().count(b"\n"), 2)
+        for place in ("line 2", "line 3", "line 5", "line 6"):
+            self.assertIn(f"lmbits: {place}: ", outcome.err)
+
+    def test_what_is_wrong_with_a_request_is_said_in_one_line(self):
+        pool, out = self.write_pool(self.texts(20)), self.folder / "out.jsonl"
+        for code, part, *arguments in (
+            (4, "missing.jsonl", self.folder / "missing.jsonl", "-o", out),
+            (2, "is the pool itself", pool, "-o", pool),
+            (2, "POOL is missing", "-o", out),
+            (2, "-o is missing", pool),
+            (3, "k1 is 10000", pool, "-o", out, "--algorithm", "zip-reference", "--budget", "5"),
+            (2, "zip-reference knows", pool, "-o", out, "--algorithm", "zip-reference", "--min-new", "0.5"),
+            (3, "Python \"2.7\"", pool, "-o", out, "--algorithm", "zip-reference", "--python", "2.7"),
+            (2, "--max-share without groups", pool, "-o", out, "--max-share", "0.5"),
+            (2, "unknown sample format", pool, "-o", out, "--format", "sharegtp"),
+        ):
+            with self.subTest(part=part):
+                self.assert_one_error(harness.run(["select", *arguments, "--quiet"]), code, part)
+        text = self.folder / "pool.txt"
+        text.write_text("words")
+        self.assert_one_error(harness.run(["select", text, "-o", out]), 2, "a pool is .jsonl")
+        array = self.folder / "pool.json"
+        for content in ('{"text": 1}', '[{"text": 1}', '[{"text": 1}]x', '[{"text": 1},]', '[1}]'):
+            array.write_text(content)
+            self.assert_one_error(harness.run(["select", array, "-o", out]), 4, "pool.json")
+        self.assertEqual(list(self.folder.glob("*.work")), [])
+
+    @unittest.skipUnless(os.environ.get("LMBITS_LARGE"), "LMBITS_LARGE=1 runs it")
+    def test_memory_is_bounded(self):
+        draw = random.Random(1)
+        words = harness.words(5000)
+        pool = self.folder / "large.jsonl"
+        with open(pool, "w") as file:
+            for i in range(100_000):
+                file.write(json.dumps({"id": i, "text": " ".join(draw.choices(words, k=250))}) + "\n")
+        flags = ["--budget", "300", "--k1", "2000", "--k2", "100", "--k3", "50", "--threads", "2"]
+        code, _, kib = harness.usage_of(self.arguments(pool, self.folder / "large-out.jsonl", *flags))
+        self.assertEqual(code, 0)
+        print(f"100,000 samples, {pool.stat().st_size >> 20} MiB: {kib >> 10} MiB resident")
+        self.assertLess(kib, 120 << 10)
+        huge = self.folder / "huge.jsonl"
+        with open(huge, "w") as file:
+            file.write(json.dumps({"text": " ".join(draw.choices(words, k=16_000_000))}) + "\n")
+            for text in self.texts(50):
+                file.write(json.dumps({"text": text}) + "\n")
+        code, _, kib = harness.usage_of(self.arguments(huge, self.folder / "huge-out.jsonl", "--budget", "51", "--threads", "2"))
+        self.assertEqual(code, 0)
+        print(f"one sample of {huge.stat().st_size >> 20} MiB: {kib >> 10} MiB resident")
+        self.assertLess(kib, 10 * huge.stat().st_size >> 10)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,238 @@
+#include "src/selection/select.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+#include "src/core/error.h"
+#include "src/selection/top_k.h"
+
+namespace lmbits {
+namespace {
+
+std::vector<std::string> pool_of(std::size_t n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<std::string> pool;
+  for (std::size_t i = 0; i < n; ++i) {
+    std::string text;
+    for (std::size_t k = 2 + random() % 40; k > 0; --k) text += "word" + std::to_string(random() % 97) + " ";
+    pool.push_back(random() % 5 == 0 && i > 0 ? pool[random() % i] : text);
+  }
+  return pool;
+}
+
+SelectInput input_of(const std::vector<std::string>& pool) {
+  SelectInput input;
+  input.n_records = std::ssize(pool);
+  input.text = [&pool](std::int64_t i) { return pool[static_cast<std::size_t>(i)]; };
+  return input;
+}
+
+struct Outcome {
+  SelectEnd end;
+  SelectState state;
+  std::vector<SelectState> saved;
+  std::vector<std::int64_t> records() const {
+    std::vector<std::int64_t> list;
+    for (const Choice& c : state.choices) list.push_back(c.record);
+    return list;
+  }
+};
+
+Outcome run(const SelectInput& input, const CostModel& model, const SelectOptions& options, SelectState state = {}) {
+  Outcome outcome{SelectEnd::kDone, std::move(state), {}};
+  NoProgress progress;
+  outcome.end =
+      select(input, model, options, outcome.state, progress, [&](const SelectState& s) { outcome.saved.push_back(s); });
+  return outcome;
+}
+
+const SelectOptions kSmall{.k1 = 40, .k2 = 12, .k3 = 5, .budget = 33};
+
+TEST(Select, ThreadsChangeNothing) {
+  const auto pool = pool_of(150, 1);
+  const auto input = input_of(pool);
+  for (const SelectAlgorithm algorithm : {SelectAlgorithm::kZip, SelectAlgorithm::kZipReference}) {
+    SelectOptions options = kSmall;
+    options.algorithm = algorithm;
+    const auto one = run(input, *make_deflate_cost(9, 1), options),
+               many = run(input, *make_deflate_cost(9, 7), options);
+    ASSERT_EQ(one.records(), many.records());
+    for (std::size_t i = 0; i < one.state.choices.size(); ++i)
+      EXPECT_EQ(one.state.choices[i].ratio_in_block, many.state.choices[i].ratio_in_block);
+    const auto zstd_one = run(input, *make_zstd_cost(3, 1 << 16, 1), options),
+               zstd_many = run(input, *make_zstd_cost(3, 1 << 16, 7), options);
+    EXPECT_EQ(zstd_one.records(), zstd_many.records());
+  }
+}
+
+TEST(Select, CopiesOfZlibsStateGiveTheSameChoices) {
+  const auto pool = pool_of(150, 2);
+  const auto input = input_of(pool);
+  EXPECT_EQ(run(input, *make_deflate_cost(9, 1), kSmall).records(),
+            run(input, *make_deflate_cost(9, 1, true), kSmall).records());
+}
+
+TEST(Select, GoesOnFromEverySavedStateToTheSameEnd) {
+  const auto pool = pool_of(120, 3);
+  const auto input = input_of(pool);
+  for (const SelectAlgorithm algorithm : {SelectAlgorithm::kZip, SelectAlgorithm::kZipReference}) {
+    SelectOptions options = kSmall;
+    options.algorithm = algorithm;
+    const auto model = make_deflate_cost(9, 2);
+    const auto whole = run(input, *model, options);
+    ASSERT_GT(whole.saved.size(), 3u);
+    for (const SelectState& state : whole.saved)
+      EXPECT_EQ(run(input, *model, options, state).records(), whole.records());
+  }
+}
+
+TEST(Select, MeetsTheBudgetExactlyAndChoosesNothingTwice) {
+  const auto pool = pool_of(90, 4);
+  const auto input = input_of(pool);
+  for (const std::int64_t budget : {1, 4, 5, 6, 89, 90}) {
+    SelectOptions options = kSmall;
+    options.budget = budget;
+    const auto records = run(input, *make_deflate_cost(9, 1), options).records();
+    EXPECT_EQ(std::ssize(records), budget);
+    EXPECT_EQ(std::set<std::int64_t>(records.begin(), records.end()).size(), records.size());
+  }
+}
+
+TEST(Select, ReferenceModeOvershootsToWholeBlocks) {
+  const auto pool = pool_of(90, 5);
+  SelectOptions options = kSmall;
+  options.algorithm = SelectAlgorithm::kZipReference;
+  EXPECT_EQ(run(input_of(pool), *make_deflate_cost(9, 1), options).records().size(), 35u);
+}
+
+TEST(Select, ReferenceModeRefusesAPoolSmallerThanK1) {
+  const auto pool = pool_of(39, 6);
+  SelectOptions options = kSmall;
+  options.algorithm = SelectAlgorithm::kZipReference;
+  EXPECT_THROW(run(input_of(pool), *make_deflate_cost(9, 1), options), Error);
+}
+
+TEST(Select, TakesAllOfAPoolThatIsSmallerThanTheBudget) {
+  for (const std::size_t n : {0u, 1u, 7u}) {
+    const auto pool = pool_of(n, 7);
+    const auto outcome = run(input_of(pool), *make_deflate_cost(9, 1), kSmall);
+    EXPECT_EQ(outcome.end, SelectEnd::kPoolUsedUp);
+    EXPECT_EQ(outcome.records().size(), n);
+  }
+}
+
+TEST(Select, OfEqualSamplesTheFirstIsChosenFirst) {
+  const std::vector<std::string> pool(30, "the same text everywhere");
+  SelectOptions options = kSmall;
+  options.budget = 30;
+  const auto records = run(input_of(pool), *make_deflate_cost(9, 3), options).records();
+  for (std::int64_t i = 0; i < 30; ++i) EXPECT_EQ(records[static_cast<std::size_t>(i)], i);
+}
+
+TEST(Select, ABudgetOfBytesIsNeverExceededAndFilledWhileAnythingFits) {
+  const auto pool = pool_of(100, 8);
+  SelectOptions options = kSmall;
+  options.unit = SelectOptions::Unit::kBytes;
+  options.budget = 5000;
+  const auto outcome = run(input_of(pool), *make_deflate_cost(9, 1), options);
+  std::int64_t used = 0;
+  std::set<std::int64_t> chosen;
+  for (const Choice& c : outcome.state.choices) {
+    used += c.n_bytes;
+    chosen.insert(c.record);
+  }
+  EXPECT_LE(used, 5000);
+  for (std::size_t i = 0; i < pool.size(); ++i) {
+    if (chosen.contains(static_cast<std::int64_t>(i))) continue;
+    EXPECT_GT(used + std::ssize(pool[i]), 5000);
+  }
+}
+
+TEST(Select, ABudgetOfTokensCountsThem) {
+  const auto pool = pool_of(100, 9);
+  SelectInput input = input_of(pool);
+  input.tokens = [](const std::string& text) {
+    return static_cast<std::int64_t>(std::count(text.begin(), text.end(), ' '));
+  };
+  SelectOptions options = kSmall;
+  options.unit = SelectOptions::Unit::kTokens;
+  options.budget = 200;
+  std::int64_t used = 0;
+  for (const Choice& c : run(input, *make_deflate_cost(9, 1), options).state.choices)
+    used += input.tokens(pool[static_cast<std::size_t>(c.record)]);
+  EXPECT_LE(used, 200);
+  EXPECT_GT(used, 150);
+}
+
+TEST(Select, LeavesOutWhatIsTooShortOrTooLong) {
+  const auto pool = pool_of(100, 10);
+  SelectOptions options = kSmall;
+  options.min_bytes = 60;
+  options.max_bytes = 120;
+  for (const Choice& c : run(input_of(pool), *make_deflate_cost(9, 1), options).state.choices) {
+    EXPECT_GE(c.n_bytes, 60);
+    EXPECT_LE(c.n_bytes, 120);
+  }
+}
+
+TEST(Select, MinNewPassesOverCopiesOfWhatIsChosen) {
+  auto pool = pool_of(60, 11);
+  const std::vector<std::string> copies = pool;
+  pool.insert(pool.end(), copies.begin(), copies.end());  // each at least twice
+  SelectOptions options = kSmall;
+  options.budget = 100;
+  options.min_new = 0.3;
+  std::set<std::string> texts;
+  for (const std::int64_t record : run(input_of(pool), *make_deflate_cost(9, 1), options).records())
+    EXPECT_TRUE(texts.insert(pool[static_cast<std::size_t>(record)]).second) << record;
+}
+
+TEST(Select, AGroupGetsNoMoreThanItsRoom) {
+  const auto pool = pool_of(100, 12);
+  SelectInput input = input_of(pool);
+  GroupRoom rooms{std::vector<std::int32_t>(100), {4, 10, 100}};
+  for (std::size_t i = 0; i < 100; ++i) rooms.group_of[i] = static_cast<std::int32_t>(i % 3);
+  input.groups = {rooms};
+  std::vector<int> n_chosen(3);
+  for (const std::int64_t record : run(input, *make_deflate_cost(9, 1), kSmall).records())
+    ++n_chosen[static_cast<std::size_t>(record % 3)];
+  EXPECT_EQ(n_chosen, (std::vector<int>{4, 10, 19}));
+}
+
+TEST(Select, ARecordThatCannotBeReadIsReportedAndLeftOut) {
+  const auto pool = pool_of(50, 13);
+  SelectInput input = input_of(pool);
+  input.text = [&pool](std::int64_t i) -> std::string {
+    if (i == 17) throw Error(ErrorKind::kData, "broken");
+    return pool[static_cast<std::size_t>(i)];
+  };
+  const auto outcome = run(input, *make_deflate_cost(9, 4), kSmall);
+  ASSERT_EQ(outcome.state.failures.size(), 1u);
+  EXPECT_EQ(outcome.state.failures[0].record, 17);
+  for (const std::int64_t record : outcome.records()) EXPECT_NE(record, 17);
+}
+
+TEST(TorchTopK, IsASortWhereNothingIsEqual) {
+  std::vector<float> values;
+  for (int i = 0; i < 1000; ++i) values.push_back(static_cast<float>((i * 7919) % 1000));
+  for (const std::int64_t k : {1, 15, 16, 500, 1000}) {
+    const auto top = torch_top_k(values, k);
+    for (std::int64_t i = 0; i < k; ++i)
+      EXPECT_EQ(values[static_cast<std::size_t>(top[static_cast<std::size_t>(i)])], static_cast<float>(i));
+  }
+}
+
+// What torch 2.13 gives for torch.topk(torch.tensor(values), k, largest=False) with these values.
+TEST(TorchTopK, BreaksTiesAsTorchDoes) {
+  std::vector<float> values;
+  for (int i = 0; i < 40; ++i) values.push_back(static_cast<float>(i * i % 7));
+  EXPECT_EQ(torch_top_k(values, 10), (std::vector<std::int64_t>{7, 14, 21, 28, 0, 35, 36, 22, 20, 15}));
+  values.assign(200, 1.0f);
+  EXPECT_EQ(torch_top_k(values, 3), (std::vector<std::int64_t>{0, 1, 2}));
+  EXPECT_EQ(torch_top_k(values, 8), (std::vector<std::int64_t>{131, 137, 136, 135, 134, 133, 132, 128}));
+}
+
+}  // namespace
+}  // namespace lmbits
