@@ -33,14 +33,11 @@ constexpr const char* kSelectHelp =
     "  lmbits select analyse pool.jsonl chosen.jsonl\n"
     "\n"
     "ZIP (Yin et al. 2024, arXiv:2407.06645): greedily the samples that compress worst behind what is chosen already.\n"
-    "POOL is .jsonl, .ndjson or a .json array, also as .gz or .zst: a text under --field, or conversations in the "
-    "shape of\n"
-    "ShareGPT, Alpaca or messages. The chosen records go to -o in the order of choice, their scores to "
-    "OUT.choices.jsonl,\n"
-    "settings and result to OUT.manifest.json. A stopped or killed run goes on by the same command.\n"
-    "zip-reference makes the choices of the released code, ties and overshoot included; zip, the default, meets the "
-    "budget\n"
-    "exactly, offers samples again that their block did not add, and takes pools smaller than --k1.";
+    "POOL is .jsonl, .ndjson or a .json array, also as .gz or .zst: a text under --field, or conversations in the\n"
+    "shape of ShareGPT, Alpaca or messages. The chosen records go to -o in the order of choice, their scores to\n"
+    "OUT.choices.jsonl, settings and result to OUT.manifest.json. The same command goes on where it was stopped.\n"
+    "zip-reference makes the choices of the released code, ties and overshoot included; zip, the default, meets the\n"
+    "budget exactly, offers samples again that their block did not add, and takes pools smaller than --k1.";
 
 std::string command_line() {
   std::ifstream arguments("/proc/self/cmdline", std::ios::binary);

@@ -38,12 +38,10 @@ constexpr const char* kAnalyseHelp =
     "  lmbits select analyse pool.jsonl --model small.pt --heatmap pool.csv\n"
     "  lmbits select analyse --law runs.csv\n"
     "\n"
-    "R is raw / zlib-compressed bytes of all texts in a row; model R the same with a model's bits. copies: the text "
-    "stood\n"
-    "earlier; same form: the same but for case, digits and white space. answer explained: the share of an answer's\n"
-    "compressed bytes that its prompt saves; contradictions: the same prompt with another answer.\n"
-    "--law FILE: a CSV file name,ratio,loss,score with a row a data set; fits score = a + b ln R + c loss, and flags "
-    "losses\n"
+    "R is raw / zlib-compressed bytes of all texts in a row; model R the same with a model's bits. copies: the text\n"
+    "stood earlier; same form: the same but for case, digits and white space. answer explained: the share of an\n"
+    "answer's compressed bytes that its prompt saves; contradictions: the same prompt with another answer.\n"
+    "--law FILE: a CSV file name,ratio,loss,score, a row a data set; fits score = a + b ln R + c loss, and flags losses\n"
     "that R does not explain. --heatmap: which of the first samples explain each other.";
 
 // Removes itself.
