@@ -133,7 +133,7 @@ struct Warner {
     if (2 * largest->second > association.n)
       add("one family dominates: " + largest->first + " is " + std::to_string(largest->second) + " of " + n +
           " models");
-    if (association.n_clusters < 4)
+    if (association.n_clusters > 1 && association.n_clusters < 4)
       add("only " + std::to_string(association.n_clusters) + " " + family_kind + ": too few to resample them whole");
   }
 

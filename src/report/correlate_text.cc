@@ -306,7 +306,10 @@ std::string detail_text(const CorrelateReport& report, const std::string& name, 
   const Association& a = result.association;
   std::string text = bold(printable(panel_name(result.panel)), style) + " · " + metric_words(report.join->by) + " of " +
                      corpora_text(result.panel) + " · " + counted(static_cast<std::int64_t>(a.n), "model") +
-                     (a.n_clusters < a.n ? ", " + std::to_string(a.n_clusters) + " " + report.family_kind : "") + "\n";
+                     (a.n_clusters == 1    ? ", all of one family"
+                      : a.n_clusters < a.n ? ", " + std::to_string(a.n_clusters) + " " + report.family_kind
+                                           : "") +
+                     "\n";
   text += in_words(result, report.join->by, report.request.level, style);
   text += warned(result.warnings, "  ! ", style) + "\n";
   const std::string picture = scatter(result, report.join->by, style.width);

@@ -14,7 +14,7 @@ namespace lmbits {
 struct AssociationOptions {
   double level = 0.95;
   std::int64_t n_resamples = 10000;
-  std::int64_t n_permutations = 99999;
+  std::int64_t n_permutations = 99999;  // Kendall's with ties: fewer above 63 points, 9,999 or more
   std::uint64_t seed = 1;
   int n_threads = 1;
 };

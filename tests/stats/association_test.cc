@@ -308,11 +308,8 @@ TEST(Association, StudentisesZ) {
       const auto n = static_cast<double>(v.size());
       const double mean = std::accumulate(v.begin(), v.end(), 0.0) / n;
       double squares = 0.0;
-      for (double& value : v) {
-        value -= mean;
-        squares += value * value;
-      }
-      for (double& value : v) value /= std::sqrt(squares / n);
+      for (const double value : v) squares += (value - mean) * (value - mean);
+      for (double& value : v) value = (value - mean) / std::sqrt(squares / n);
       return v;
     };
     const Values zx = standardised(x), zy = standardised(y);
