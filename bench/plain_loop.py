@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """lmbits against the loop everybody writes first: PyTorch, one window at a time, full logits, log_softmax.
 
-usage: plain_loop.py PROGRAM BUNDLE.pt TEXT [--repeats 5]     (needs torch, and sentencepiece for such bundles)
+usage: plain_loop.py PROGRAM BUNDLE.pt TEXT [--paragraphs] [--repeats 5]     (needs torch, and sentencepiece for such bundles)
+--paragraphs: the text's paragraphs are documents of their own, as in most corpora; else it is one.
 Both score the same windows of the same text (convention `default`) on one thread: CPU seconds from the text in memory to
 the total, interleaved, medians. For lmbits that is a whole process less one that scores a single line of the text (start,
 loading, probing the model: printed as well); Python's start is not counted either. The totals must agree to 1e-5 before
@@ -9,6 +10,7 @@ any time is printed.
 """
 import argparse
 import json
+import re
 import resource
 import statistics
 import subprocess
@@ -45,10 +47,12 @@ def plain_bits(model, info, ids) -> float:
     return total / 0.6931471805599453
 
 
-def lmbits(program, bundle, text):
+def lmbits(program, bundle, documents):
     """(bits, CPU seconds of scoring)"""
-    with tempfile.TemporaryDirectory() as out:
-        command = [program, "eval", "--model", bundle, "--corpus", text, "-o", out, "--threads", "1", "--quiet", "--json",
+    with tempfile.TemporaryDirectory() as out, tempfile.NamedTemporaryFile("w", suffix=".jsonl") as corpus:
+        corpus.writelines(json.dumps({"text": document.decode()}) + "\n" for document in documents)
+        corpus.flush()
+        command = [program, "eval", "--model", bundle, "--corpus", corpus.name, "-o", out, "--threads", "1", "--quiet", "--json",
                    "--baselines", "none"]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         result = subprocess.run(command, stdout=subprocess.PIPE, check=True)
@@ -61,21 +65,20 @@ def main() -> None:
     ap = argparse.ArgumentParser()
     for name in ("program", "bundle", "text"):
         ap.add_argument(name)
+    ap.add_argument("--paragraphs", action="store_true")
     ap.add_argument("--repeats", type=int, default=5)
     args = ap.parse_args()
     torch.set_num_threads(1)
     model, info, encode = load(args.bundle)
     data = open(args.text, "rb").read()
-    line = tempfile.NamedTemporaryFile(suffix=".txt")
-    line.write(data[: data.index(b"\n") + 1])
-    line.flush()
+    documents = re.findall(rb".+?(?:\n\n+|$)", data, re.S) if args.paragraphs else [data]
     plain_s, ours_s, start_s = [], [], []
     for repeat in range(args.repeats + 1):
         start = time.process_time()
-        plain = plain_bits(model, info, encode(data))
+        plain = sum(plain_bits(model, info, encode(document)) for document in documents)
         plain_cpu = time.process_time() - start
-        ours, ours_cpu = lmbits(args.program, args.bundle, args.text)
-        _, start_cpu = lmbits(args.program, args.bundle, line.name)
+        ours, ours_cpu = lmbits(args.program, args.bundle, documents)
+        _, start_cpu = lmbits(args.program, args.bundle, [data[: data.index(b"\n") + 1]])
         assert abs(ours / plain - 1) < 1e-5, (ours, plain)
         if repeat > 0:  # the first round warms up
             plain_s.append(plain_cpu)
@@ -84,7 +87,7 @@ def main() -> None:
     a, b, start = (statistics.median(x) for x in (plain_s, ours_s, start_s))
     print(f"{info['name']}: plain loop {a:.3f} CPU s [{min(plain_s):.3f}, {max(plain_s):.3f}], lmbits {b:.3f} "
           f"[{min(ours_s):.3f}, {max(ours_s):.3f}], ratio {a / b:.2f} (its start {start:.2f} s; with it {a / (b + start):.2f}); "
-          f"torch {torch.__version__}, {len(data)} bytes")
+          f"torch {torch.__version__}, {len(data)} bytes, {len(documents)} documents")
 
 
 if __name__ == "__main__":

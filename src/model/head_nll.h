@@ -11,7 +11,7 @@ namespace lmbits {
 
 struct HeadOptions {
   std::int64_t vocab_size;                     // columns from here on are padding
-  std::int64_t tile_bytes = 4 << 20;           // of fp32 logits alive at a time, at most
+  std::int64_t tile_bytes = 8 << 20;           // of fp32 logits alive at a time, at most
   std::optional<double> logit_scale, softcap;  // logits = softcap * tanh(scale * (h w^T + bias) / softcap)
 };
 
