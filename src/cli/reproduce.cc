@@ -74,8 +74,11 @@ void run_guo(const ReproduceOptions& options) {
 }
 
 void run_deletang(const ReproduceOptions& options) {
-  print_as(reference_lines(options.join.compression.empty() ? std::vector<Run>() : read_runs(options.join.compression)),
-           options);
+  const std::string& folder = options.join.compression;
+  const std::vector<Run> runs = folder.empty() ? std::vector<Run>() : read_runs(folder);
+  if (!folder.empty() && runs.empty())
+    throw Error(ErrorKind::kData, "there is no run in " + folder, "give the folder that `lmbits eval -o` wrote");
+  print_as(reference_lines(runs), options);
 }
 
 void run_sample_size(const ReproduceOptions& options) {

@@ -204,6 +204,10 @@ CompressionTable compression_of_csv(const CsvTable& csv) {
       set_value(row, column.metric, *value);
     }
   }
+  for (Compression& row : table.rows) {  // one says the other
+    if (!row.ratio && row.bits_per_byte && *row.bits_per_byte > 0.0) row.ratio = 8.0 / *row.bits_per_byte;
+    if (!row.bits_per_byte && row.ratio && *row.ratio > 0.0) row.bits_per_byte = 8.0 / *row.ratio;
+  }
   if (!csv.find("family"))
     table.notes.push_back("families are the first words of the models' names (--families sets them)");
   if (!csv.find("parameters"))

@@ -300,6 +300,9 @@ CorrelateReport correlate(const CompressionTable& table, const std::vector<Run>&
     add_matrix(table, report);
   }
   add_gzip(table, runs, report);
+  if (report.panels.empty() && report.gzip.empty())
+    throw Error(ErrorKind::kUsage, "there are neither scores nor gzip sizes to correlate with",
+                "give --scores FILE; gzip sizes come with runs of `lmbits eval`");
   return report;
 }
 

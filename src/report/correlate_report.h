@@ -77,7 +77,8 @@ struct CorrelateReport {
   std::vector<std::string> notes;
 };
 
-// Adds gzip's side where the table has it, and its documents where there are runs of ten documents or more.
+// Adds gzip's side where the table has it, and its documents where there are runs of ten documents or more. Throws
+// Error(kUsage) where there are neither scores nor gzip's sizes, and as join_scores does.
 CorrelateReport correlate(const CompressionTable& table, const std::vector<Run>& runs, const std::vector<Score>& scores,
                           const CorrelateRequest& request);
 

@@ -82,6 +82,9 @@ std::string verdict(const RankClaim& claim) {
   if (n == noise)
     return "The orders agree in " + share +
            "; all others differ in score by less than their noise, so the claim is not contradicted.";
+  if (std::any_of(claim.disordered.begin(), claim.disordered.end(), [](const auto& p) { return !p.within_noise; }))
+    return "The claim does not hold exactly: " + share + " are in the same order, " + std::to_string(n) +
+           (n == 1 ? " is" : " are") + " not. Whether that is noise the scores do not say: they lack standard errors.";
   return "The claim does not hold exactly: " + share + " are in the same order; " + std::to_string(n - noise) +
          (n - noise == 1 ? " is not, though its" : " are not, though their") + " scores differ by more than noise.";
 }
@@ -118,9 +121,14 @@ RankClaims rank_claims(const CompressionTable& table, const std::vector<Score>& 
   report.level = request.level;
   const ScoreJoin join = join_scores(table, scores, request.join);
   report.notes = join.notes;
-  for (const Panel& panel : join.panels) {
+  const bool has_ratio = join.by == CompressionMetric::kRatio;
+  if (!has_ratio)
+    report.notes.push_back("the order is by 1 / (" + metric_words(join.by) +
+                           "), which is as good as a ratio on one text");
+  for (Panel panel : join.panels) {
     RankClaim claim;
-    claim.result = analyse(panel, join.by, table.family_kind, request);
+    for (JoinedPoint& point : panel.points) point.x = has_ratio ? point.x : 1.0 / point.x;
+    claim.result = analyse(panel, CompressionMetric::kRatio, table.family_kind, request);
     count_pairs(claim);
     report.claims.push_back(std::move(claim));
   }

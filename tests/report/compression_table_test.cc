@@ -83,6 +83,8 @@ TEST(CompressionTable, ReadsWideAndLongTables) {
       parse_csv("model,corpus,bpb,ratio,family,parameters\nm,cc,0.8,10,f,1e6\nm,py,0.4,20,f,1e6\n", "c"));
   EXPECT_EQ(long_table.find("m", "py")->bits_per_byte, 0.4);
   EXPECT_EQ(long_table.find("m", "py")->ratio, 20.0);
+  EXPECT_EQ(compression_of_csv(parse_csv("model,bpb_x\na,2\n", "c")).rows[0].ratio, 4.0);
+  EXPECT_EQ(compression_of_csv(parse_csv("model,ratio_x\na,2\n", "c")).rows[0].bits_per_byte, 4.0);
   EXPECT_EQ(long_table.models.at("m").family, "f");
   EXPECT_EQ(long_table.models.at("m").parameters, 1e6);
 }

@@ -137,6 +137,11 @@ TEST(Correlate, AsksWhetherModelsGainWhereGzipGains) {
   EXPECT_NE(to_text(report, "", {.width = 4000}).find("in 1 of 2 runs"), std::string::npos);
 }
 
+TEST(Correlate, RefusesToCorrelateWithNothing) {
+  const CompressionTable table = compression_of_csv(parse_csv("model,bpb_x\na,1\n", "c"));
+  EXPECT_THROW(correlate(table, {}, {}, {}), Error);
+}
+
 TEST(Correlate, JsonHasWhatAPictureNeeds) {
   const Json json = to_json(report_of(panel_of(12, 0.3, 0.02)));
   const Json& panel = json["panels"][0];

@@ -127,6 +127,24 @@ TEST(RankClaims, CountsPairsInOrderAndJudgesTheOthersByTheirNoise) {
             std::string::npos);
 }
 
+TEST(RankClaims, TurnsBitsRound) {
+  std::vector<Score> scores;
+  for (const auto& [model, value] : {std::pair("a", 0.9), std::pair("b", 0.8), std::pair("c", 0.6)})
+    scores.push_back({model, "q", "x", "acc", value, {}, {}, "f"});
+  for (const char* metric : {"bpb", "bpc"}) {
+    const CompressionTable table =
+        compression_of_csv(parse_csv(std::string("model,") + metric + "_x\na,1\nb,2\nc,3\n", "c"));
+    const RankClaims report = rank_claims(table, scores, {.n_resamples = 200, .n_permutations = 99});
+    EXPECT_EQ(report.claims[0].n_agreeing, 3u) << metric;
+    EXPECT_DOUBLE_EQ(*report.claims[0].result.association.kendall.value, 1.0) << metric;
+  }
+  scores[2].value = 0.85;
+  const CompressionTable table = compression_of_csv(parse_csv("model,bpb_x\na,1\nb,2\nc,3\n", "c"));
+  EXPECT_NE(to_text(rank_claims(table, scores, {.n_resamples = 200, .n_permutations = 99}), {.width = 4000})
+                .find("they lack standard errors"),
+            std::string::npos);
+}
+
 TEST(SampleSize, MakesACurveForEachCorpus) {
   std::vector<ScoredRun> runs;
   for (const double level : {1.5, 2.0, 2.5}) {
