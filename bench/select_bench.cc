@@ -1,7 +1,7 @@
 // How much faster is `lmbits select` than a straightforward ZIP in Python, and how does a candidate's cost grow with the
 // chosen set?
 //
-// usage: select_bench PROGRAM SOURCE_DIR TEXT... [--csv FILE]
+// usage: select_bench PROGRAM SOURCE_DIR TEXT... [--csv FILE] [--svg FILE]
 //
 // The pool: 2,000 samples of 1 KiB of the TEXTs (2 MB at least), in random order. One thread, CPU seconds of the whole
 // process, medians of three interleaved rounds; choices are compared before anything is timed. See README.md.
@@ -23,6 +23,7 @@
 #include "src/core/file.h"
 #include "src/core/json.h"
 #include "src/corpus/utf8.h"
+#include "src/report/plot.h"
 #include "src/selection/cost_model.h"
 #include "src/selection/deflate_size.h"
 #include "src/stats/random.h"
@@ -145,10 +146,46 @@ constexpr const char* kPython =
     "    rounds += 1\n"
     "print(1e6 * (time.process_time() - began) / n)\n";
 
-void curve(const std::vector<std::string>& pool, const fs::path& folder, const std::string& csv_path) {
+struct CandidateCost {
+  double chosen_bytes, python_us, copies_us, lmbits_us;
+};
+
+std::string csv_of(const std::vector<CandidateCost>& costs) {
+  std::string csv = "chosen_bytes,python_us,zlib_copies_us,lmbits_us\n";
+  for (const CandidateCost& c : costs) {
+    char line[128];
+    std::snprintf(line, sizeof line, "%.0f,%.1f,%.1f,%.1f\n", c.chosen_bytes, c.python_us, c.copies_us, c.lmbits_us);
+    csv += line;
+  }
+  return csv;
+}
+
+std::string svg_of(const std::vector<CandidateCost>& costs) {
+  Plot plot;
+  plot.x = {.title = "bytes chosen so far", .scale = Scale::kLog, .notation = Notation::kSi};
+  plot.y = {.title = "CPU µs a candidate of 1 KiB", .scale = Scale::kLog};
+  const auto add = [&](const char* name, int colour, double CandidateCost::*us) {
+    LineSeries line{.name = name, .colour = colour};
+    PointSeries points{.colour = colour};
+    for (const CandidateCost& c : costs) {
+      line.points.push_back({c.chosen_bytes, c.*us});
+      points.points.push_back({.at = line.points.back()});
+    }
+    plot.lines.push_back(line);
+    plot.points.push_back(points);
+  };
+  add("Python and zlib, every set anew", 0, &CandidateCost::python_us);
+  add("copies of zlib's state", 1, &CandidateCost::copies_us);
+  add("lmbits", 2, &CandidateCost::lmbits_us);
+  Drawing drawing(680, 440, "What a candidate costs");
+  draw_plot(drawing, {0, 0, 680, 440}, plot);
+  return drawing.svg(Look::kAdaptive);
+}
+
+std::vector<CandidateCost> curve(const std::vector<std::string>& pool, const fs::path& folder) {
   std::printf("\nCPU us a candidate of 1 KiB behind a chosen set\n%12s %14s %14s %14s %8s\n", "chosen bytes",
               "Python, anew", "zlib's copies", "lmbits", "ratio");
-  std::string csv = "chosen_bytes,python_us,zlib_copies_us,lmbits_us\n";
+  std::vector<CandidateCost> costs;
   const auto fast = make_deflate_sizer(9), copies = make_zlib_sizer(9);
   std::string chosen;
   for (std::size_t n = 1; n <= 4096; n *= 2) {
@@ -167,22 +204,24 @@ void curve(const std::vector<std::string>& pool, const fs::path& folder, const s
                  fast_us = microseconds(*fast, pool);
     std::printf("%12zu %14.0f %14.0f %14.0f %8.1f\n", chosen.size(), python_us, copies_us, fast_us,
                 python_us / fast_us);
-    char line[128];
-    std::snprintf(line, sizeof line, "%zu,%.1f,%.1f,%.1f\n", chosen.size(), python_us, copies_us, fast_us);
-    csv += line;
+    costs.push_back({static_cast<double>(chosen.size()), python_us, copies_us, fast_us});
   }
-  if (!csv_path.empty()) write_file_atomically(csv_path, csv);
+  return costs;
+}
+
+// Takes `flag` and its value out of the arguments; empty where it is not there.
+std::string take_flag(std::vector<std::string>& arguments, const std::string& flag) {
+  const auto found = std::find(arguments.begin(), arguments.end(), flag);
+  if (found == arguments.end() || found + 1 == arguments.end()) return "";
+  const std::string value = *(found + 1);
+  arguments.erase(found, found + 2);
+  return value;
 }
 
 int bench(std::vector<std::string> arguments) {
-  std::string csv;
-  if (const auto flag = std::find(arguments.begin(), arguments.end(), "--csv");
-      flag != arguments.end() && flag + 1 != arguments.end()) {
-    csv = *(flag + 1);
-    arguments.erase(flag, flag + 2);
-  }
+  const std::string csv = take_flag(arguments, "--csv"), svg = take_flag(arguments, "--svg");
   if (arguments.size() < 3) {
-    std::fprintf(stderr, "usage: select_bench PROGRAM SOURCE_DIR TEXT... [--csv FILE]\n");
+    std::fprintf(stderr, "usage: select_bench PROGRAM SOURCE_DIR TEXT... [--csv FILE] [--svg FILE]\n");
     return 2;
   }
   const auto pool = pool_of({arguments.begin() + 2, arguments.end()});
@@ -192,7 +231,9 @@ int bench(std::vector<std::string> arguments) {
   for (std::size_t i = 0; i < kSamples; ++i) lines += Json{{"text", pool[i]}}.dump() + "\n";
   write_file_atomically(folder / "pool.jsonl", lines);
   end_to_end(arguments[0], arguments[1], folder);
-  curve(pool, folder, csv);
+  const std::vector<CandidateCost> costs = curve(pool, folder);
+  if (!csv.empty()) write_file_atomically(csv, csv_of(costs));
+  if (!svg.empty()) write_file_atomically(svg, svg_of(costs));
   fs::remove_all(folder);
   return 0;
 }

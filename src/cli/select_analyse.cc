@@ -12,7 +12,8 @@
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/file.h"
-#include "src/report/rank_report.h"
+#include "src/report/redundancy_map.h"
+#include "src/report/wording.h"
 #include "src/selection/analyse.h"
 #include "src/selection/entropy_law.h"
 #include "src/selection/pool.h"
@@ -35,7 +36,7 @@ struct AnalyseFlags {
 constexpr const char* kAnalyseHelp =
     "Example:\n"
     "  lmbits select analyse pool.jsonl chosen.jsonl random.jsonl\n"
-    "  lmbits select analyse pool.jsonl --model small.pt --heatmap pool.csv\n"
+    "  lmbits select analyse pool.jsonl --model small.pt --heatmap pool.svg\n"
     "  lmbits select analyse --law runs.csv\n"
     "\n"
     "R is raw / zlib-compressed bytes of all texts in a row; model R the same with a model's bits. copies: the text\n"
@@ -223,6 +224,19 @@ std::string matrix_csv(const std::vector<std::string>& names, const std::vector<
   return csv + "\n";
 }
 
+// Samples that explain each other side by side.
+std::string map_svg(const std::vector<std::string>& names, const std::vector<std::vector<double>>& saved) {
+  std::vector<std::string> ordered_names;
+  std::vector<std::vector<double>> ordered;
+  const std::vector<std::size_t> order = neighbourly_order(saved);
+  for (const std::size_t i : order) {
+    ordered_names.push_back(names[i]);
+    ordered.emplace_back();
+    for (const std::size_t j : order) ordered.back().push_back(saved[i][j]);
+  }
+  return draw_redundancy_map(ordered_names, ordered).svg(Look::kAdaptive);
+}
+
 void draw_heatmap(const AnalyseFlags& flags) {
   if (flags.sets.size() != 1) throw Error(ErrorKind::kUsage, "--heatmap is of one set", "give one SET");
   const ScratchFolder scratch;
@@ -238,7 +252,11 @@ void draw_heatmap(const AnalyseFlags& flags) {
     }
   }
   const auto saved = redundancy_matrix(texts, *make_deflate_cost(9, flags.n_threads));
-  write_file_atomically(flags.heatmap, matrix_csv(names, saved));
+  if (flags.heatmap.ends_with(".svg")) {
+    write_file_atomically(flags.heatmap, map_svg(names, saved));
+  } else {
+    write_file_atomically(flags.heatmap, matrix_csv(names, saved));
+  }
 }
 
 void run_analyse(AnalyseFlags& flags) {
@@ -266,7 +284,8 @@ void add_select_analyse(CLI::App& select) {
   command->add_option("--level", flags->level, "of the intervals")
       ->check(CLI::Range(0.5, 0.9999))
       ->capture_default_str();
-  command->add_option("--heatmap", flags->heatmap, "a file for the redundancy of the first samples with each other");
+  command->add_option("--heatmap", flags->heatmap,
+                      "a file .svg or .csv for the redundancy of the first samples with each other");
   command->add_option("--heatmap-samples", flags->n_heatmap, "how many of them")
       ->check(CLI::Range(2, 1000))
       ->capture_default_str();
