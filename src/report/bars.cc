@@ -5,6 +5,7 @@
 
 #include "src/core/error.h"
 #include "src/report/axis.h"
+#include "src/report/short_name.h"
 #include "src/report/table.h"
 
 namespace lmbits {
@@ -13,6 +14,7 @@ namespace {
 constexpr double kSmall = 0.88, kRow = 1.7, kLineHeight = 1.45;  // of the font size
 constexpr double kGap = 8.0;                                     // px
 constexpr double kThickness = 0.66;                              // of a row
+constexpr std::size_t kLongestName = 32;                         // terminal cells; tooltips have all of it
 constexpr double kWhisker = 3.5;                                 // px, half
 
 bool is_drawn(const Bar& bar) { return std::isfinite(bar.value) && bar.value >= 0.0; }
@@ -53,7 +55,7 @@ class BarPainter {
   void lay_out() {
     double names = 0.0, values = 0.0, longest = 0.0;
     for (const Bar* bar : bars_) {
-      names = std::max(names, text_extent(bar->label, small_));
+      names = std::max(names, text_extent(shortened(bar->label, kLongestName), small_));
       values = std::max(values, text_extent(value_text(*bar), small_));
       longest = std::max(longest, reach(*bar));
     }
@@ -102,7 +104,7 @@ class BarPainter {
     const Box& f = layout_.frame;
     const double middle = f.top + (static_cast<double>(i) + 0.5) * row_, half = row_ * kThickness / 2;
     const double baseline = middle + small_ * 0.36;
-    write({f.left - kGap, baseline}, bar.label, {small_, Anchor::kEnd});
+    write({f.left - kGap, baseline}, shortened(bar.label, kLongestName), {small_, Anchor::kEnd});
     drawing_.begin(bar.tooltip, bar.label);
     drawing_.rectangle({f.left, middle - half, pixel(bar.value), middle + half}, bar_fill(bar.colour), 1.5);
     if (bar.interval) {

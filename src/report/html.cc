@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "src/report/wording.h"
 
@@ -125,10 +126,14 @@ std::vector<CellView> views_of(const Table& table) {
   return views;
 }
 
-// Long integers are grouped here: they are read, not copied into other programs.
+// Numbers here are read, not copied into other programs: long integers are grouped, huge numbers have three digits.
 std::string text_of(const Cell& cell, const TableColumn& column) {
-  const auto* integer = std::get_if<std::int64_t>(&cell);
-  return integer != nullptr ? with_thousands(*integer) : cell_text(cell, column);
+  if (const auto* integer = std::get_if<std::int64_t>(&cell)) return with_thousands(*integer);
+  const auto* number = std::get_if<double>(&cell);
+  if (number == nullptr || !(std::abs(*number) >= 1e9) || !std::isfinite(*number)) return cell_text(cell, column);
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.2e", *number);
+  return buffer;
 }
 
 // `width`, in digits, keeps what stands before it in line.

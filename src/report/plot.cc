@@ -7,15 +7,20 @@
 #include "src/core/error.h"
 #include "src/report/axis.h"
 #include "src/report/labels.h"
+#include "src/report/short_name.h"
 
 namespace lmbits {
 namespace {
 
 constexpr double kTick = 4.0, kGap = 6.0;  // px
 constexpr double kLegendInset = 8.0, kSwatch = 22.0;
-constexpr double kLineHeight = 1.45;  // of the font size
-constexpr double kSmall = 0.88;       // of the font size: ticks, labels, legend
+constexpr double kLineHeight = 1.45;      // of the font size
+constexpr double kSmall = 0.88;           // of the font size: ticks, labels, legend
+constexpr std::size_t kLongestName = 32;  // terminal cells
 constexpr double kTickSpacingX = 120.0, kTickSpacingY = 60.0;
+
+// Names as long as a path would leave no room for the data; tooltips have them in full.
+std::string short_name(const std::string& name) { return shortened(name, kLongestName); }
 
 std::string coloured(const char* kind, int colour) {
   return std::string(kind) + std::to_string(colour % kSeriesColours);
@@ -146,7 +151,7 @@ class Painter {
     frame.left += (plot_.y.title.empty() ? kGap : line + kGap) + widest + kTick + 4.0;
     frame.right -= 2 * kGap;
     for (const ReferenceLine& r : plot_.references)
-      if (!r.vertical) widest_reference_ = std::max(widest_reference_, text_extent(r.label, small_) + kGap);
+      if (!r.vertical) widest_reference_ = std::max(widest_reference_, text_extent(short_name(r.label), small_) + kGap);
     if (has_references(false)) frame.right -= widest_reference_ + kGap;
     if (outside) frame.right -= legend_width() + 2 * kGap;
     x_.set_pixels(frame.left, frame.right);
@@ -193,18 +198,19 @@ class Painter {
     for (const std::string& note : plot_.notes) legend_.push_back({note, {}});
     for (const PointSeries& s : plot_.points) {
       if (!s.name.empty())
-        legend_.push_back(
-            {s.name, [this, &s](Drawing& d, Xy c) { d.path(shape_path(s.colour, c, plot_.mark), fill_of(s.colour)); }});
+        legend_.push_back({short_name(s.name), [this, &s](Drawing& d, Xy c) {
+                             d.path(shape_path(s.colour, c, plot_.mark), fill_of(s.colour));
+                           }});
     }
     for (const LineSeries& s : plot_.lines) {
       if (!s.name.empty())
-        legend_.push_back({s.name, [&s](Drawing& d, Xy c) {
+        legend_.push_back({short_name(s.name), [&s](Drawing& d, Xy c) {
                              d.line({c.x - 9, c.y}, {c.x + 9, c.y}, line_classes(s));
                            }});
     }
     for (const BandSeries& s : plot_.bands) {
       if (!s.name.empty())
-        legend_.push_back({s.name, [&s](Drawing& d, Xy c) {
+        legend_.push_back({short_name(s.name), [&s](Drawing& d, Xy c) {
                              d.rectangle({c.x - 9, c.y - 5, c.x + 9, c.y + 5}, band_of(s));
                            }});
     }
@@ -366,7 +372,7 @@ class Painter {
       std::vector<double> wanted, sizes;
       for (const ReferenceLine* r : lines) {
         wanted.push_back((vertical ? x_ : y_).pixel(r->value));
-        sizes.push_back(vertical ? text_extent(r->label, small_) + kGap : small_ * 1.25);
+        sizes.push_back(vertical ? text_extent(short_name(r->label), small_) + kGap : small_ * 1.25);
       }
       const std::vector<double> at =
           spread(wanted, sizes, vertical ? area_.left : f.top - small_ / 2, vertical ? area_.right : f.bottom + small_);
@@ -384,7 +390,7 @@ class Painter {
     drawing_.line({f.left, y}, {f.right, y}, "muted-line dashed thin");
     if (line.label.empty()) return;
     drawing_.line({f.right, y}, {f.right + kGap + 2, label_y}, "muted-line thin");
-    write({f.right + kGap + 5, label_y + small_ * 0.36}, line.label, small(Anchor::kStart));
+    write({f.right + kGap + 5, label_y + small_ * 0.36}, short_name(line.label), small(Anchor::kStart));
   }
 
   void draw_vertical(const ReferenceLine& line, double x, double label_x) {
@@ -392,7 +398,7 @@ class Painter {
     drawing_.line({x, f.top}, {x, f.bottom}, "muted-line dashed thin");
     if (line.label.empty()) return;
     drawing_.line({x, f.top}, {label_x, f.top - 4}, "muted-line thin");
-    write({label_x, f.top - 6}, line.label, small(Anchor::kMiddle));
+    write({label_x, f.top - 6}, short_name(line.label), small(Anchor::kMiddle));
   }
 
   void draw_marks() {
@@ -433,8 +439,8 @@ class Painter {
           obstacles.boxes.push_back(Box{at.x, at.y, at.x, at.y}.grown(plot_.mark * 1.25));
           continue;
         }
-        requests.push_back({at, plot_.mark * 1.25, text_extent(p.label, small_), small_ * 1.17});
-        names.push_back(p.label);
+        requests.push_back({at, plot_.mark * 1.25, text_extent(short_name(p.label), small_), small_ * 1.17});
+        names.push_back(short_name(p.label));
       }
     }
     const auto placed = place_labels(layout_.frame, requests, obstacles);

@@ -115,7 +115,7 @@ Table models_table(const std::vector<Run>& runs) {
                    {.key = "training_flops", .title = "training FLOP", .decimals = 0},
                    left("tokenizer", "tokenizer"),
                    left("licence", "licence"),
-                   left("source", "source")};
+                   left("source", "source", Audience::kMachines)};  // a sentence: people find it in the manifest
   std::set<std::string> seen;
   for (const Run& run : runs) {
     if (!seen.insert(model_name(run)).second) continue;

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "src/core/error.h"
+#include "src/report/short_name.h"
 
 namespace lmbits {
 namespace {
@@ -128,21 +129,6 @@ std::size_t total_width(const Grid& grid) {
   return total;
 }
 
-// "checkpoint-12000" -> "check…-12000": names of checkpoints differ at their ends.
-std::string shortened(std::string_view text, std::size_t width) {
-  if (display_width(text) <= width) return std::string(text);
-  const std::size_t head_width = (width - 1) / 2;
-  std::string_view rest = text;
-  std::size_t head = 0;
-  while (display_width(text.substr(0, text.size() - rest.size())) <= head_width) {
-    head = text.size() - rest.size();
-    take_code_point(rest);
-  }
-  std::string_view tail = text.substr(head);
-  while (display_width(tail) > width - 1 - display_width(text.substr(0, head))) take_code_point(tail);
-  return std::string(text.substr(0, head)) + "…" + std::string(tail);
-}
-
 void shorten_first_left_column(Grid& grid, std::size_t limit) {
   const std::size_t total = total_width(grid);
   const auto left = std::find(grid.align.begin(), grid.align.end(), Align::kLeft);
@@ -186,6 +172,20 @@ std::string csv_scalar(const Json& value) {
 }
 
 }  // namespace
+
+std::string shortened(std::string_view text, std::size_t width) {
+  if (display_width(text) <= width) return std::string(text);
+  const std::size_t head_width = (width - 1) / 2;
+  std::string_view rest = text;
+  std::size_t head = 0;
+  while (display_width(text.substr(0, text.size() - rest.size())) <= head_width) {
+    head = text.size() - rest.size();
+    take_code_point(rest);
+  }
+  std::string_view tail = text.substr(head);
+  while (display_width(tail) > width - 1 - display_width(text.substr(0, head))) take_code_point(tail);
+  return std::string(text.substr(0, head)) + "…" + std::string(tail);
+}
 
 std::string cell_text(const Cell& cell, const TableColumn& column) {
   if (const auto* text = std::get_if<std::string>(&cell)) return printable(*text);

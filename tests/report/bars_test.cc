@@ -31,6 +31,15 @@ TEST(Bars, NoTextsOverlapAndAllStayInside) {
   }
 }
 
+TEST(Bars, NamesAsLongAsAPathLeaveRoomForTheBars) {
+  BarChart chart = some_chart();
+  chart.bars[0].label = std::string(300, 'x');
+  const Box area{0, 0, 600, bar_chart_height(chart)};
+  Drawing drawing(600, area.bottom, "bars");
+  EXPECT_GT(draw_bars(drawing, area, chart).frame.width(), 200.0);
+  EXPECT_NE(drawing.svg(Look::kInline).find("data-name=\"" + chart.bars[0].label), std::string::npos);
+}
+
 TEST(Bars, WhatIsUndefinedIsLeftOut) {
   BarChart chart;
   chart.bars = {{"a", 1.0}, {"b", std::nan("")}, {"c", -1.0}};

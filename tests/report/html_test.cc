@@ -54,6 +54,13 @@ TEST(Html, HasWhatSortingNeedsAndWhatPeopleRead) {
   EXPECT_NE(html.find("<tr class=\"faint\" data-name=\"gzip-9\">"), std::string::npos);
 }
 
+TEST(Html, HugeNumbersHaveThreeDigitsAndSortByAllOfThem) {
+  Table table;
+  table.columns = {{.key = "flops", .title = "FLOP", .decimals = 0}};
+  table.rows.push_back({{3931176960000.0}});
+  EXPECT_NE(page_of(table).find("<td data-value=\"3931176960000.0\">3.93e+12</td>"), std::string::npos);
+}
+
 TEST(Html, ReadsNothingFromElsewhere) {
   const std::string html = page_of(some_table());
   EXPECT_EQ(html.find("http:"), std::string::npos);

@@ -161,6 +161,14 @@ TEST(Plot, ALegendThatWouldHidePointsLiesBesideTheFrame) {
   EXPECT_LE(layout.legend->right, 600.0);
 }
 
+TEST(Plot, NamesAsLongAsAPathLeaveRoomForTheData) {
+  Plot plot = crowded_plot(5, 1);
+  plot.points[0].points[0].label = plot.points[0].name = plot.lines[0].name = std::string(300, 'x');
+  plot.references = {{.value = 45.0, .label = std::string(300, 'y')}};
+  Drawing drawing(760, 520, "test");
+  EXPECT_GT(draw_plot(drawing, {0, 0, 760, 520}, plot).frame.width(), 250.0);
+}
+
 TEST(Plot, UndefinedPointsAreLeftOut) {
   Plot plot;
   plot.x.scale = Scale::kLog;
