@@ -203,6 +203,23 @@ TEST(BootstrapFits, DoNotDependOnThreads) {
   EXPECT_EQ(one.left_out, three.left_out);
 }
 
+TEST(BootstrapFits, SpreadAsAMeanDoes) {
+  // With its exponent given, kaplan-n's log A is the mean of log L + alpha log N: its standard error is known.
+  const auto points = isoflop_points(9, 0.02, 12);
+  FitRequest request = request_of(ObjectiveKind::kLeastSquares);
+  request.constraints = make_law("kaplan-n")->default_constraints();
+  request.constraints[2].fixed = 0.08;
+  const Fit fit = fit_law(law_of("kaplan-n"), points, request);
+  double mean = 0.0, squares = 0.0;
+  const auto n = static_cast<double>(points.size());
+  const auto value = [](const ScalingPoint& p) { return std::log(p.loss) + 0.08 * std::log(*p.at(Variable::kParams)); };
+  for (const ScalingPoint& point : points) mean += value(point) / n;
+  for (const ScalingPoint& point : points) squares += std::pow(value(point) - mean, 2);
+  EXPECT_NEAR(fit.p[1], mean, 1e-9);
+  const Refits refits = bootstrap_fits(fit, points, 1000, 1, 2);
+  EXPECT_NEAR(bootstrap_se(refits, [](const Parameters& p) { return p[1]; }) / (std::sqrt(squares) / n), 1.0, 0.08);
+}
+
 TEST(BootstrapFits, FindWhatASearchFromScratchFinds) {
   const auto points = isoflop_points(6, 0.01, 10);
   const Fit fit = fit_law(law_of("chinchilla"), points, {});

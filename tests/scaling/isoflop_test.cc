@@ -52,6 +52,17 @@ TEST(IsoFlop, RefusesBudgetsWithoutAnInteriorMinimum) {
   EXPECT_THROW(isoflop(points, request), Error);
 }
 
+TEST(IsoFlop, RefusesMinimaOutsideOfTheSizes) {
+  for (const auto& [shift, says] : {std::pair{-1.5, "minimum above the largest size"}, {1.5, "minimum below the smallest size"}}) {
+    try {
+      isoflop(parabolas(shift), {});
+      FAIL() << says;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.hint(), says);
+    }
+  }
+}
+
 TEST(IsoFlop, MeasuresItsOwnBias) {
   // Sizes that lie to one side of the minimum, further so at larger budgets: the parabola is pulled along.
   const auto law = make_law("chinchilla");

@@ -35,6 +35,7 @@ TEST(Pcfg, GivesTheSameIdsForASeedHoweverTheyAreTaken) {
 TEST(Pcfg, WritesTerminalsAndSeparatorsAlone) {
   for (const PcfgSetting& setting : pcfg_presets()) {
     const Grammar grammar(setting, 2);
+    EXPECT_GT(ids_of(grammar, 2, 1)[0], 0);  // a sentence comes first, not a separator
     for (const std::int32_t id : ids_of(grammar, 2, 20000)) {
       ASSERT_GE(id, 0);
       ASSERT_LE(id, static_cast<std::int32_t>(setting.terminals));
