@@ -12,6 +12,8 @@
 namespace lmbits {
 namespace {
 
+using Tree = nlohmann::json;  // not Json, which looks for each new key among all before it: a vocabulary would take seconds
+
 constexpr std::string_view kMeta = "\xE2\x96\x81";
 constexpr std::uint64_t kMaxId = 1 << 24;  // a larger one is damage, not a vocabulary
 
@@ -23,7 +25,7 @@ constexpr std::uint64_t kMaxId = 1 << 24;  // a larger one is damage, not a voca
   throw Error(ErrorKind::kModel, "this tokenizer.json is damaged: " + what, "fetch or export the file again");
 }
 
-std::uint32_t checked_id(const Json& json) {
+std::uint32_t checked_id(const Tree& json) {
   if (!json.is_number_integer() || json.get<std::int64_t>() < 0 || json.get<std::uint64_t>() > kMaxId) {
     damaged("an id is " + json.dump());
   }
@@ -31,14 +33,14 @@ std::uint32_t checked_id(const Json& json) {
 }
 
 // A value that is there and not null.
-const Json* find(const Json& json, const char* key) {
+const Tree* find(const Tree& json, const char* key) {
   const auto found = json.find(key);
   return found == json.end() || found->is_null() ? nullptr : &*found;
 }
 
-std::vector<AddedToken> read_added_tokens(const Json& json) {
+std::vector<AddedToken> read_added_tokens(const Tree& json) {
   std::vector<AddedToken> tokens;
-  for (const Json& item : json.value("added_tokens", Json::array())) {
+  for (const Tree& item : json.value("added_tokens", Tree::array())) {
     tokens.push_back({checked_id(item.at("id")), item.at("content").get<std::string>(), item.value("special", false),
                       item.value("normalized", false), item.value("single_word", false), item.value("lstrip", false),
                       item.value("rstrip", false)});
@@ -48,21 +50,21 @@ std::vector<AddedToken> read_added_tokens(const Json& json) {
 
 using Vocabulary = std::unordered_map<std::string, std::uint32_t>;
 
-Vocabulary read_vocabulary(const Json& model) {
+Vocabulary read_vocabulary(const Tree& model) {
   Vocabulary ids;
   for (const auto& [piece, id] : model.at("vocab").items()) ids[piece] = checked_id(id);
   return ids;
 }
 
-std::optional<std::uint32_t> unknown_id(const Json& model, const Vocabulary& ids) {
-  const Json* unk = find(model, "unk_token");
+std::optional<std::uint32_t> unknown_id(const Tree& model, const Vocabulary& ids) {
+  const Tree* unk = find(model, "unk_token");
   if (!unk) return std::nullopt;
   const auto found = ids.find(unk->get<std::string>());
   if (found == ids.end()) return std::nullopt;
   return found->second;
 }
 
-std::pair<std::string, std::string> read_merge(const Json& merge) {
+std::pair<std::string, std::string> read_merge(const Tree& merge) {
   if (merge.is_array() && merge.size() == 2) return {merge[0].get<std::string>(), merge[1].get<std::string>()};
   const auto text = merge.get<std::string>();
   const std::size_t space = text.find(' ');
@@ -70,26 +72,26 @@ std::pair<std::string, std::string> read_merge(const Json& merge) {
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
-std::vector<MergeRule> read_merges(const Json& model, const Vocabulary& ids) {
+std::vector<MergeRule> read_merges(const Tree& model, const Vocabulary& ids) {
   std::vector<MergeRule> rules;
   const auto id_of = [&](const std::string& piece) {
     const auto found = ids.find(piece);
     if (found == ids.end()) damaged("a merge needs the piece \"" + piece + "\", which the vocabulary has not");
     return found->second;
   };
-  for (const Json& merge : model.at("merges")) {
+  for (const Tree& merge : model.at("merges")) {
     const auto [left, right] = read_merge(merge);
     rules.push_back({id_of(left), id_of(right), id_of(left + right), static_cast<std::uint32_t>(rules.size())});
   }
   return rules;
 }
 
-std::unique_ptr<WordModel> read_bpe(const Json& model, bool byte_level) {
-  if (const Json* dropout = find(model, "dropout"); dropout && *dropout != 0) {
+std::unique_ptr<WordModel> read_bpe(const Tree& model, bool byte_level) {
+  if (const Tree* dropout = find(model, "dropout"); dropout && *dropout != 0) {
     refuse("has a BPE dropout of " + dropout->dump(), "dropout makes ids random: set it to null");
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (const Json* affix = find(model, key); affix && *affix != "") {
+    if (const Tree* affix = find(model, key); affix && *affix != "") {
       refuse(std::string("has a ") + key, "BpeModel's symbols would have to carry it (src/tokenizer/bpe_model.cc)");
     }
   }
@@ -110,15 +112,15 @@ std::unique_ptr<WordModel> read_bpe(const Json& model, bool byte_level) {
   return std::make_unique<BpeModel>(std::move(bpe));
 }
 
-std::unique_ptr<WordModel> read_unigram(const Json& model) {
+std::unique_ptr<WordModel> read_unigram(const Tree& model) {
   std::vector<std::pair<std::string, double>> vocabulary;
-  for (const Json& item : model.at("vocab")) vocabulary.emplace_back(item.at(0).get<std::string>(), item.at(1).get<double>());
+  for (const Tree& item : model.at("vocab")) vocabulary.emplace_back(item.at(0).get<std::string>(), item.at(1).get<double>());
   std::optional<std::uint32_t> unk_id;
-  if (const Json* unk = find(model, "unk_id")) unk_id = checked_id(*unk);
+  if (const Tree* unk = find(model, "unk_id")) unk_id = checked_id(*unk);
   return std::make_unique<UnigramModel>(vocabulary, unk_id, model.value("byte_fallback", false));
 }
 
-std::unique_ptr<WordModel> read_model(const Json& model, bool byte_level) {
+std::unique_ptr<WordModel> read_model(const Tree& model, bool byte_level) {
   const std::string type = model.value("type", "BPE");  // older files leave it out
   if (type == "BPE") return read_bpe(model, byte_level);
   if (type == "Unigram") return read_unigram(model);
@@ -131,16 +133,16 @@ std::unique_ptr<WordModel> read_model(const Json& model, bool byte_level) {
 }
 
 // BOS and EOS as the post-processor puts them around one text.
-void read_post_processor(const Json& json, Pipeline& pipeline) {
+void read_post_processor(const Tree& json, Pipeline& pipeline) {
   const auto type = json.at("type").get<std::string>();
   if (type == "Sequence") {
-    for (const Json& part : json.at("processors")) read_post_processor(part, pipeline);
+    for (const Tree& part : json.at("processors")) read_post_processor(part, pipeline);
   } else if (type == "TemplateProcessing") {
     bool behind = false;
-    for (const Json& item : json.at("single")) {
+    for (const Tree& item : json.at("single")) {
       if (item.contains("Sequence")) behind = true;
       if (!item.contains("SpecialToken")) continue;
-      const Json& ids = json.at("special_tokens").at(item["SpecialToken"].at("id").get<std::string>()).at("ids");
+      const Tree& ids = json.at("special_tokens").at(item["SpecialToken"].at("id").get<std::string>()).at("ids");
       (behind ? pipeline.eos_id : pipeline.bos_id) = static_cast<std::int32_t>(checked_id(ids.at(0)));
     }
   } else if (type == "RobertaProcessing" || type == "BertProcessing") {
@@ -156,14 +158,14 @@ struct Decoding {
   bool meta_is_space = false, strips_first_space = false, byte_fallback = false;
 };
 
-void read_decoder(const Json& json, Decoding& decoding) {
+void read_decoder(const Tree& json, Decoding& decoding) {
   const auto type = json.at("type").get<std::string>();
   if (type == "Sequence") {
-    for (const Json& part : json.at("decoders")) read_decoder(part, decoding);
+    for (const Tree& part : json.at("decoders")) read_decoder(part, decoding);
   } else if (type == "Metaspace") {
     decoding.meta_is_space = true;
     decoding.strips_first_space = json.value("prepend_scheme", json.value("add_prefix_space", true) ? "always" : "never") != "never";
-  } else if (type == "Replace" && json.at("pattern") == Json{{"String", kMeta}} && json.at("content") == " ") {
+  } else if (type == "Replace" && json.at("pattern") == Tree{{"String", kMeta}} && json.at("content") == " ") {
     decoding.meta_is_space = true;
   } else if (type == "Strip" && json.at("content") == " " && json.value("start", 0) == 1 && json.value("stop", 0) == 0) {
     decoding.strips_first_space = true;
@@ -183,15 +185,15 @@ std::string surface(const std::string& piece, bool byte_level, const Decoding& d
   return text;
 }
 
-void read_surfaces(const Json& json, Pipeline& pipeline) {
+void read_surfaces(const Tree& json, Pipeline& pipeline) {
   Decoding decoding;
-  if (const Json* decoder = find(json, "decoder")) read_decoder(*decoder, decoding);
+  if (const Tree* decoder = find(json, "decoder")) read_decoder(*decoder, decoding);
   pipeline.strips_first_space = decoding.strips_first_space;
   const auto put = [&](std::uint32_t id, std::string text) {
     if (pipeline.surfaces.size() <= id) pipeline.surfaces.resize(id + std::size_t{1});
     pipeline.surfaces[id] = std::move(text);
   };
-  const Json& vocabulary = json.at("model").at("vocab");
+  const Tree& vocabulary = json.at("model").at("vocab");
   std::uint32_t next = 0;
   for (const auto& [key, value] : vocabulary.items()) {
     const bool is_list = value.is_array();  // Unigram: [piece, score], the id is the place
@@ -201,15 +203,15 @@ void read_surfaces(const Json& json, Pipeline& pipeline) {
   for (const AddedToken& token : pipeline.added_tokens) put(token.id, token.content);
 }
 
-std::unique_ptr<Tokenizer> read(const Json& json, const std::string& bytes) {
+std::unique_ptr<Tokenizer> read(const Tree& json, const std::string& bytes) {
   Pipeline pipeline;
   pipeline.kind = "tokenizer.json";
   pipeline.fingerprint = tokenizer_fingerprint(pipeline.kind, bytes);
   pipeline.added_tokens = read_added_tokens(json);
-  pipeline.normalizers = read_normalizers(json.value("normalizer", Json()));
-  pipeline.pre_tokenization = read_pre_tokenizers(json.value("pre_tokenizer", Json()));
+  pipeline.normalizers = read_normalizers(Json(json.value("normalizer", Tree())));
+  pipeline.pre_tokenization = read_pre_tokenizers(Json(json.value("pre_tokenizer", Tree())));
   pipeline.model = read_model(json.at("model"), pipeline.pre_tokenization.byte_level);
-  if (const Json* processor = find(json, "post_processor")) read_post_processor(*processor, pipeline);
+  if (const Tree* processor = find(json, "post_processor")) read_post_processor(*processor, pipeline);
   read_surfaces(json, pipeline);
   pipeline.strips_first_space = pipeline.strips_first_space || (pipeline.pre_tokenization.byte_level && pipeline.pre_tokenization.adds_prefix);
   return make_pipeline_tokenizer(std::move(pipeline));
@@ -219,8 +221,8 @@ std::unique_ptr<Tokenizer> read(const Json& json, const std::string& bytes) {
 
 std::unique_ptr<Tokenizer> read_tokenizer_json(const std::string& bytes) {
   try {
-    return read(Json::parse(bytes), bytes);
-  } catch (const Json::exception& e) {
+    return read(Tree::parse(bytes), bytes);
+  } catch (const Tree::exception& e) {
     damaged(e.what());
   }
 }
