@@ -23,6 +23,7 @@ void add_reproduce(CLI::App& app, int& exit_code);
 void add_scaling(CLI::App& app, int& exit_code);
 void add_scores(CLI::App& app, int& exit_code);
 void add_select(CLI::App& app, int& exit_code);
+void add_tokenize(CLI::App& app, int& exit_code);
 
 // Part of `reproduce`.
 void add_reproduce_chinchilla(CLI::App& reproduce, int& exit_code);

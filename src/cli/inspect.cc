@@ -1,4 +1,4 @@
-// lmbits inspect: what is this bundle or run? Which text costs the bits?
+// lmbits inspect: what is this bundle, run or tokenizer? Which text costs the bits?
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
@@ -6,6 +6,7 @@
 #include "src/cli/convention_flags.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/tokenizer_flags.h"
 #include "src/core/file.h"
 #include "src/store/run_directory.h"
 
@@ -16,6 +17,7 @@ struct InspectFlags {
   std::string what;
   std::string text, text_file;
   std::string dtype = "auto";
+  TokenizerFlags tokenizer;
   ConventionOptions convention;
   bool json = false;
 };
@@ -88,7 +90,27 @@ int inspect_model(const InspectFlags& flags) {
   return 0;
 }
 
+int inspect_tokenizer(InspectFlags flags) {
+  flags.tokenizer.path = flags.what;
+  const auto tokenizer = open_tokenizer(flags.tokenizer);
+  Json longest = Json::array();
+  std::vector<std::pair<std::size_t, std::int32_t>> sizes;  // the longest first, then by id
+  for (std::int32_t id = 0; id < tokenizer->vocab_size(); ++id) sizes.emplace_back(~tokenizer->piece(id).size(), id);
+  const std::size_t n_shown = std::min<std::size_t>(5, sizes.size());
+  std::partial_sort(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(n_shown), sizes.end());
+  for (std::size_t i = 0; i < n_shown; ++i) longest.push_back({{"id", sizes[i].second}, {"piece", tokenizer->piece(sizes[i].second)}});
+  const auto special = [&](std::optional<std::int32_t> id) {
+    return id ? Json{{"id", *id}, {"piece", tokenizer->piece(*id)}} : Json(nullptr);
+  };
+  const Json json = {{"path", flags.what}, {"kind", tokenizer->kind()}, {"fingerprint", tokenizer->fingerprint()},
+                     {"vocab_size", tokenizer->vocab_size()}, {"bos", special(tokenizer->bos_id())},
+                     {"eos", special(tokenizer->eos_id())}, {"longest_pieces", longest}};
+  print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  return 0;
+}
+
 int run(const InspectFlags& flags) {
+  if (!flags.tokenizer.kind.empty() || is_tokenizer_file(flags.what)) return inspect_tokenizer(flags);
   if (!flags.text.empty() || !flags.text_file.empty()) return inspect_text(flags);
   if (std::filesystem::is_directory(flags.what)) return inspect_run(flags);
   return inspect_model(flags);
@@ -98,11 +120,12 @@ int run(const InspectFlags& flags) {
 
 void add_inspect(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<InspectFlags>();
-  CLI::App* command = app.add_subcommand("inspect", "what is this bundle or run? which text costs the bits?");
+  CLI::App* command = app.add_subcommand("inspect", "what is this bundle, run or tokenizer? which text costs the bits?");
   command->footer(
       "Example:\n  lmbits inspect model.pt\n  lmbits inspect runs/model__novel__default\n"
       "  lmbits inspect model.pt --text \"It was the best of times\"");
-  command->add_option("what", flags->what, "a model (as for eval) or a run's folder")->required();
+  command->add_option("what", flags->what, "a model (as for eval), a run's folder or a tokenizer's file")->required();
+  add_tokenizer_flags(*command, flags->tokenizer);
   auto* text = command->add_option("--text", flags->text, "show the bits of each token of this text");
   command->add_option("--text-file", flags->text_file, "the same for a file")->excludes(text);
   command->add_option("--dtype", flags->dtype, "of the arithmetic")->capture_default_str();

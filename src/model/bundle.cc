@@ -65,6 +65,7 @@ BundleMetadata parse_bundle_metadata(const Json& json, const std::string& where)
   if (!tokenizer.is_object()) refuse(where, "`tokenizer` is not an object");
   m.tokenizer_kind = require<std::string>(tokenizer, "kind", where + ": tokenizer");
   m.tokenizer_file = get<std::string>(tokenizer, "file", where + ": tokenizer").value_or("");
+  m.tokenizer_pattern = get<std::string>(tokenizer, "pattern", where + ": tokenizer").value_or("");
   m.logit_softcap = get<double>(json, "logit_softcap", where);
   m.logit_scale = get<double>(json, "logit_scale", where);
   if (m.logit_softcap && !(*m.logit_softcap > 0)) refuse(where, "`logit_softcap` is not positive");

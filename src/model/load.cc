@@ -24,6 +24,7 @@
 #include "src/model/probe.h"
 #include "src/model/torch_module.h"
 #include "src/model/weightless.h"
+#include "src/tokenizer/make_tokenizer.h"
 
 namespace lmbits {
 namespace {
@@ -66,21 +67,18 @@ BundleMetadata find_metadata(const Archive& archive) {
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(const BundleMetadata& metadata, const std::string& path) {
-  if (metadata.tokenizer_kind == "bytes") {
-    return make_byte_tokenizer(metadata.vocab_size, metadata.bos_id, metadata.eos_id);
-  }
-  if (metadata.tokenizer_kind == "sentencepiece") {
-    std::string bytes = read_extra_file(path, metadata.tokenizer_file);
+  TokenizerSource source{.kind = metadata.tokenizer_kind, .bytes = {}, .pattern = metadata.tokenizer_pattern,
+                         .vocab_size = metadata.vocab_size, .bos_id = metadata.bos_id, .eos_id = metadata.eos_id};
+  if (source.kind != "bytes") {
+    source.bytes = read_extra_file(path, metadata.tokenizer_file);
     const fs::path sidecar = fs::path(path).parent_path() / metadata.tokenizer_file;
-    if (bytes.empty() && fs::is_regular_file(sidecar)) bytes = read_file(sidecar.string());
-    if (bytes.empty()) {
+    if (source.bytes.empty() && fs::is_regular_file(sidecar)) source.bytes = read_file(sidecar.string());
+    if (source.bytes.empty()) {
       throw Error(ErrorKind::kModel, path + ": the tokenizer's file \"" + metadata.tokenizer_file +
                                          "\" is neither in the archive nor beside it");
     }
-    return make_sentencepiece_tokenizer(bytes);
   }
-  throw Error(ErrorKind::kUnsupported, path + ": tokenizer kind \"" + metadata.tokenizer_kind + "\" is not known",
-              "this version reads: bytes, sentencepiece");
+  return make_tokenizer(source, path);
 }
 
 void verify_hash(const Archive& archive, const BundleMetadata& metadata) {

@@ -62,8 +62,9 @@ class Message {
   std::string_view rest_;
 };
 
-enum ModelField : std::uint64_t { kTrainer = 2, kNormalizer = 3, kSelfTest = 4, kDenormalizer = 5 };
+enum ModelField : std::uint64_t { kPiece = 1, kTrainer = 2, kNormalizer = 3, kSelfTest = 4, kDenormalizer = 5 };
 constexpr std::uint64_t kModelTypeBpe = 2;
+constexpr std::uint8_t kNormalPiece = 1;
 
 void read_trainer(std::string_view spec, SentencePieceSettings& settings) {
   Message message(spec);
@@ -79,6 +80,7 @@ void read_normalizer(std::string_view spec, bool before, SentencePieceSettings& 
   while (const auto field = message.next()) {
     if (field->number == 2 && !field->content.empty()) settings.maps_characters = true;
     if (field->number == 3 && before) settings.add_dummy_prefix = field->value != 0;
+    if (field->number == 5 && before) settings.escape_whitespaces = field->value != 0;
     if (field->number == 4 && before) settings.remove_extra_whitespaces = field->value != 0;
   }
 }
@@ -94,6 +96,20 @@ SentencePieceSettings read_sentencepiece_settings(std::string_view model) {
     if (field->number == kDenormalizer) read_normalizer(field->content, false, settings);
   }
   return settings;
+}
+
+std::vector<std::uint8_t> read_sentencepiece_types(std::string_view model) {
+  std::vector<std::uint8_t> types;
+  Message message(model);
+  while (const auto field = message.next()) {
+    if (field->number != kPiece) continue;
+    types.push_back(kNormalPiece);
+    Message piece(field->content);
+    while (const auto part = piece.next()) {
+      if (part->number == 3) types.back() = static_cast<std::uint8_t>(part->value);
+    }
+  }
+  return types;
 }
 
 std::string without_dummy_prefix(std::string_view model) {

@@ -1,7 +1,9 @@
 // What a SentencePiece model file says about itself and the library does not tell.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lmbits {
 
@@ -14,10 +16,14 @@ struct SentencePieceSettings {
   bool add_dummy_prefix = true;
   bool remove_extra_whitespaces = true;
   bool whitespace_as_suffix = false;
+  bool escape_whitespaces = true;  // " " becomes "▁"
 };
 
 // Throws Error(kModel) where the bytes are no protocol buffer message.
 SentencePieceSettings read_sentencepiece_settings(std::string_view model);
+
+// The type of each piece: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+std::vector<std::uint8_t> read_sentencepiece_types(std::string_view model);
 
 // The same model for text that goes on where other text ended: it puts no "▁" in front.
 std::string without_dummy_prefix(std::string_view model);

@@ -8,17 +8,26 @@
 // unigram model's float sum of scores runs over the whole text, and cutting it did change ids), one call gets it
 // all. Cuts depend on the text and the model alone.
 //
+// Such a model (BPE, byte fallback, nothing normalised, no unused pieces, no space in user-defined ones) needs no library
+// at all: its merges are those of BpeModel, which knows words again, with ids equal by test. The library then only
+// reads the file.
+//
 // A dummy prefix belongs to the text's start, so what follows a cut goes to a second processor that adds none.
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
+#include <optional>
 #include <unordered_set>
 
 #include "src/core/error.h"
 #include "src/corpus/utf8.h"
+#include "src/tokenizer/added_tokens.h"
+#include "src/tokenizer/bpe_model.h"
 #include "src/tokenizer/fingerprint.h"
+#include "src/tokenizer/pipeline_tokenizer.h"
 #include "src/tokenizer/sentencepiece_model.h"
 #include "src/tokenizer/tokenizer.h"
 
@@ -27,6 +36,7 @@ namespace {
 
 using sentencepiece::SentencePieceProcessor;
 
+constexpr std::uint8_t kUserDefinedPiece = 4;
 constexpr std::size_t kSegmentBytes = std::size_t{1} << 13;
 constexpr std::string_view kSpace = "\xE2\x96\x81";  // "▁", U+2581, which stands for " " in pieces
 
@@ -70,10 +80,12 @@ class SentencePieceTokenizer : public Tokenizer {
   explicit SentencePieceTokenizer(const std::string& model)
       : processor_(load(model)),
         settings_(read_sentencepiece_settings(model)),
-        fingerprint_(tokenizer_fingerprint("sentencepiece", model)) {
+        fingerprint_(tokenizer_fingerprint("sentencepiece", model)),
+        types_(read_sentencepiece_types(model)) {
     if (settings_.add_dummy_prefix) continuation_ = load(without_dummy_prefix(model));
     byte_ids_.fill(-1);
     for (int id = 0; id < processor_->GetPieceSize(); ++id) add_piece(id);
+    make_own_engine();
   }
 
   Tokens encode(std::string_view text) const override {
@@ -149,6 +161,7 @@ class SentencePieceTokenizer : public Tokenizer {
 
   // Valid UTF-8, from the start of the text or from behind an invalid byte.
   void encode_run(std::string_view run, bool at_start, Tokens& tokens) const {
+    if (own_) return encode_by_own_engine(run, at_start, tokens);
     while (!run.empty()) {
       const std::size_t n = segment_length(run);
       encode_segment(at_start || !continuation_ ? *processor_ : *continuation_, run.substr(0, n), tokens);
@@ -159,9 +172,7 @@ class SentencePieceTokenizer : public Tokenizer {
 
   // The first place from kSegmentBytes on where a cut changes no id.
   std::size_t segment_length(std::string_view run) const {
-    const bool may_cut = settings_.is_bpe && settings_.byte_fallback && !settings_.maps_characters &&
-                         !settings_.remove_extra_whitespaces && !settings_.whitespace_as_suffix;
-    if (!may_cut || run.size() <= kSegmentBytes) return run.size();
+    if (!may_cut() || run.size() <= kSegmentBytes) return run.size();
     std::size_t at = kSegmentBytes;
     while (utf8_character_length(run.substr(at, 4)) == 0) --at;  // to the beginning of a character
     for (std::string_view left = character_at(run, at);;) {
@@ -171,6 +182,66 @@ class SentencePieceTokenizer : public Tokenizer {
       if (!joined_.contains(neighbours(left, right))) return at;
       left = right;
     }
+  }
+
+  // User-defined pieces are found first, as the library does, and merge with nothing.
+  void encode_by_own_engine(std::string_view run, bool at_start, Tokens& tokens) const {
+    if (run.empty()) return;
+    const WorkspacePool::Lease workspace(workspaces_);
+    Pieces pieces{std::move(tokens.ids), std::move(tokens.n_bytes)};
+    bool prefix = at_start && settings_.add_dummy_prefix;
+    const char* const end = run.data() + run.size();
+    for (const TextPart& part : user_defined_.cut(run)) {
+      const std::string_view text = part.token ? std::string_view() : run.substr(part.begin, part.end - part.begin);
+      if (prefix) {
+        own_->encode_with_prefix(text, *workspace, pieces);
+      } else if (!part.token) {
+        own_->encode(text, end, *workspace, pieces);
+      }
+      if (part.token) pieces.put(part.token->id, static_cast<std::int32_t>(part.end - part.begin));
+      prefix = false;
+    }
+    tokens.ids = std::move(pieces.ids);
+    tokens.n_bytes = std::move(pieces.n_bytes);
+  }
+
+  void make_own_engine() {
+    const auto n_pieces = static_cast<std::size_t>(processor_->GetPieceSize());
+    if (!may_cut() || !settings_.escape_whitespaces || std::ranges::find(byte_ids_, -1) != byte_ids_.end()) return;
+    BpeDefinition bpe;
+    bpe.byte_level = false;
+    bpe.space_is_meta = true;
+    bpe.unknown = Unknown::kBytesLast;
+    bpe.byte_ids = byte_ids_;
+    bpe.pieces.resize(n_pieces);
+    std::vector<float> scores;  // of the pieces that merges make, the best first
+    std::vector<AddedToken> user_defined;
+    for (std::size_t i = 0; i < n_pieces; ++i) {
+      const int id = static_cast<int>(i);
+      if (processor_->IsUnused(id)) return;
+      if (processor_->IsByte(id) || processor_->IsControl(id) || processor_->IsUnknown(id)) continue;
+      bpe.pieces[i] = processor_->IdToPiece(id);
+      scores.push_back(processor_->GetScore(id));
+      if (!is_user_defined(id)) continue;
+      if (bpe.pieces[i].find(kSpace) != std::string::npos || bpe.pieces[i].find(' ') != std::string::npos) return;
+      user_defined.push_back({.id = static_cast<std::uint32_t>(id), .content = bpe.pieces[i]});
+    }
+    std::ranges::sort(scores, std::greater<>());
+    std::vector<std::int64_t> ranks(n_pieces, -1);
+    for (std::size_t i = 0; i < n_pieces; ++i) {
+      if (bpe.pieces[i].empty()) continue;
+      ranks[i] = std::ranges::lower_bound(scores, processor_->GetScore(static_cast<int>(i)), std::greater<>()) - scores.begin();
+    }
+    bpe.rules = rules_from_ranks(bpe.pieces, ranks, false);
+    own_.emplace(std::move(bpe));
+    user_defined_ = AddedTokenFinder(std::move(user_defined));
+  }
+
+  bool is_user_defined(int id) const { return types_[static_cast<std::size_t>(id)] == kUserDefinedPiece; }
+
+  bool may_cut() const {
+    return settings_.is_bpe && settings_.byte_fallback && !settings_.maps_characters && !settings_.remove_extra_whitespaces &&
+           !settings_.whitespace_as_suffix;
   }
 
   static void encode_segment(const SentencePieceProcessor& processor, std::string_view segment, Tokens& tokens) {
@@ -201,6 +272,10 @@ class SentencePieceTokenizer : public Tokenizer {
   std::vector<std::string> bytes_;            // of each id, as text
   std::array<std::int32_t, 256> byte_ids_{};  // of each byte's piece; -1 without byte fallback
   std::unordered_set<std::uint64_t> joined_;  // neighbours() within a piece
+  std::vector<std::uint8_t> types_;           // of each id, as in the model file
+  std::optional<BpeModel> own_;               // where it is exact: see above
+  AddedTokenFinder user_defined_;
+  mutable WorkspacePool workspaces_;
 };
 
 }  // namespace

@@ -1,0 +1,212 @@
+#include "src/tokenizer/pipeline_tokenizer.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "src/core/error.h"
+#include "src/tokenizer/fingerprint.h"
+
+namespace lmbits {
+namespace {
+
+constexpr std::size_t kBatchWords = 256;
+
+std::pair<std::vector<AddedToken>, std::vector<AddedToken>> by_place(const std::vector<AddedToken>& tokens) {
+  std::pair<std::vector<AddedToken>, std::vector<AddedToken>> split;
+  for (const AddedToken& token : tokens) (token.normalized ? split.second : split.first).push_back(token);
+  return split;
+}
+
+class PipelineTokenizer final : public Tokenizer {
+ public:
+  explicit PipelineTokenizer(Pipeline pipeline) : p_(std::move(pipeline)) {
+    auto [in_source, in_normalised] = by_place(p_.added_tokens);
+    for (AddedToken& token : in_normalised) token.content = normalised(AlignedText::of(token.content)).text;
+    in_source_ = AddedTokenFinder(std::move(in_source));
+    in_normalised_ = AddedTokenFinder(std::move(in_normalised));
+  }
+
+  Tokens encode(std::string_view text) const override {
+    const WorkspacePool::Lease workspace(pool_);
+    Pieces pieces;
+    pieces.ids.reserve(text.size() / 4 + 16);
+    pieces.n_bytes.reserve(text.size() / 4 + 16);
+    for (const TextPart& part : in_source_.cut(text)) {
+      if (part.token) {
+        pieces.put(part.token->id, static_cast<std::int32_t>(part.end - part.begin));
+      } else {
+        encode_source(text, part, *workspace, pieces);
+      }
+    }
+    Tokens tokens{std::move(pieces.ids), std::move(pieces.n_bytes), false};
+    tokens.lossless = gives_back(text, tokens.ids);
+    return tokens;
+  }
+
+  std::string decode(std::span<const std::int32_t> ids) const override {
+    std::string text;
+    for (const std::int32_t id : ids) {
+      check_token_id(id, vocab_size());
+      text += p_.surfaces[static_cast<std::size_t>(id)];
+    }
+    if (p_.strips_first_space && text.starts_with(' ')) text.erase(0, 1);
+    return text;
+  }
+
+  std::string kind() const override { return p_.kind; }
+  std::string fingerprint() const override { return p_.fingerprint; }
+  std::int64_t vocab_size() const override { return static_cast<std::int64_t>(p_.surfaces.size()); }
+  std::optional<std::int32_t> bos_id() const override { return p_.bos_id; }
+  std::optional<std::int32_t> eos_id() const override { return p_.eos_id; }
+  std::string piece(std::int32_t id) const override {
+    check_token_id(id, vocab_size());
+    return p_.surfaces[static_cast<std::size_t>(id)];
+  }
+
+ private:
+  // Is text what decode() makes of these ids? Without making it.
+  bool gives_back(std::string_view text, const std::vector<std::int32_t>& ids) const {
+    const char *at = text.data(), *const end = at + text.size();
+    bool strips = p_.strips_first_space;
+    for (const std::int32_t id : ids) {
+      std::string_view surface = p_.surfaces[static_cast<std::size_t>(id)];
+      if (strips && !surface.empty()) {
+        if (surface[0] == ' ') surface.remove_prefix(1);
+        strips = false;
+      }
+      if (static_cast<std::size_t>(end - at) < surface.size() || std::memcmp(at, surface.data(), surface.size()) != 0) return false;
+      at += surface.size();
+    }
+    return at == end;
+  }
+
+  AlignedText normalised(AlignedText text) const {
+    for (const auto& normalizer : p_.normalizers) {
+      if (normalizer->may_change(text.text)) text = normalizer->apply(std::move(text));
+    }
+    return text;
+  }
+
+  bool is_normal(std::string_view text) const {
+    return std::ranges::none_of(p_.normalizers, [&](const auto& normalizer) { return normalizer->may_change(text); });
+  }
+
+  // A part of the source without tokens that are searched there.
+  void encode_source(std::string_view source, const TextPart& part, Workspace& workspace, Pieces& pieces) const {
+    const std::string_view text = source.substr(part.begin, part.end - part.begin);
+    const PreTokenization& cutting = p_.pre_tokenization;
+    if ((cutting.splitter || cutting.steps.empty()) && is_normal(text)) {
+      for (const TextPart& inner : in_normalised_.cut(text)) {
+        if (inner.token) {
+          pieces.put(inner.token->id, static_cast<std::int32_t>(inner.end - inner.begin));
+        } else {
+          encode_plain(text.substr(inner.begin, inner.end - inner.begin), source.data() + source.size(), workspace, pieces);
+        }
+      }
+      return;
+    }
+    encode_aligned(normalised(AlignedText::of(text)), part.begin == 0, workspace, pieces);
+  }
+
+  // Text that nothing changes: straight from the splitter to the model.
+  void encode_plain(std::string_view text, const char* readable_end, Workspace& workspace, Pieces& pieces) const {
+    const std::size_t first = pieces.ids.size();
+    if (!p_.pre_tokenization.splitter) {
+      p_.model->encode(text, readable_end, workspace, pieces);
+    } else {
+      std::array<std::uint32_t, kBatchWords> lengths;
+      for (std::size_t at = 0; at < text.size();) {
+        const std::size_t n = p_.pre_tokenization.splitter->split(text, at, lengths);
+        for (std::size_t i = 0; i < n; at += lengths[i++]) p_.model->encode(text.substr(at, lengths[i]), readable_end, workspace, pieces);
+      }
+    }
+    cover(text.size(), first, pieces);
+  }
+
+  void encode_aligned(const AlignedText& aligned, bool at_start, Workspace& workspace, Pieces& pieces) const {
+    for (const TextPart& part : in_normalised_.cut(aligned.text)) {
+      const std::size_t first = pieces.ids.size();
+      const std::uint32_t begin = aligned.origin[part.begin], end = aligned.origin[part.end];
+      if (part.token) {
+        pieces.put(part.token->id, static_cast<std::int32_t>(end - begin));
+        continue;
+      }
+      TextChange change(aligned);
+      change.copy(part.begin, part.end);
+      CutText cut{change.finish(), {{0, part.end - part.begin}}, at_start && part.begin == 0};
+      cut.aligned.origin.back() = end;
+      encode_words(cut, workspace, pieces);
+      cover(end - begin, first, pieces);
+    }
+  }
+
+  void encode_words(CutText& cut, Workspace& workspace, Pieces& pieces) const {
+    for (const auto& step : p_.pre_tokenization.steps) {
+      step->apply(cut);
+      std::erase_if(cut.words, [](const Word& word) { return word.begin == word.end; });
+    }
+    const AlignedText& aligned = cut.aligned;
+    const std::uint32_t source_begin = aligned.origin.front();
+    std::uint32_t covered = source_begin;  // of the source
+    for (const Word& word : cut.words) {
+      const std::size_t first = pieces.ids.size();
+      const std::string_view text = std::string_view(aligned.text).substr(word.begin, word.end - word.begin);
+      if (p_.pre_tokenization.bytes_mapped) {
+        const std::string bytes = from_byte_alphabet(text).value_or(std::string(text));
+        p_.model->encode(bytes, bytes.data() + bytes.size(), workspace, pieces);
+      } else {
+        p_.model->encode(text, aligned.text.data() + aligned.text.size(), workspace, pieces);
+      }
+      std::size_t at = word.begin;  // of the normalised text
+      for (std::size_t i = first; i < pieces.ids.size(); ++i) {
+        at = advance(aligned, at, pieces.n_bytes[i]);
+        const std::uint32_t end = std::max(covered, aligned.origin[std::min(at, word.end)]);
+        pieces.n_bytes[i] = static_cast<std::int32_t>(end - covered);
+        covered = end;
+      }
+    }
+  }
+
+  // `n_bytes` on, of the model's: where bytes are mapped, that many characters.
+  std::size_t advance(const AlignedText& aligned, std::size_t at, std::int32_t n_bytes) const {
+    if (!p_.pre_tokenization.bytes_mapped) return at + static_cast<std::size_t>(n_bytes);
+    for (; n_bytes > 0 && at < aligned.text.size(); --n_bytes) {
+      at += static_cast<unsigned char>(aligned.text[at]) < 0x80 ? 1 : 2;
+    }
+    return at;
+  }
+
+  // What no token stands for counts with the last one.
+  static void cover(std::size_t n_bytes, std::size_t first, Pieces& pieces) {
+    if (first == pieces.ids.size()) return;
+    std::int64_t sum = 0;
+    for (std::size_t i = first; i < pieces.n_bytes.size(); ++i) sum += pieces.n_bytes[i];
+    pieces.n_bytes.back() += static_cast<std::int32_t>(static_cast<std::int64_t>(n_bytes) - sum);
+  }
+
+  Pipeline p_;
+  AddedTokenFinder in_source_, in_normalised_;
+  mutable WorkspacePool pool_;
+};
+
+}  // namespace
+
+std::unique_ptr<Workspace> WorkspacePool::take() {
+  const std::lock_guard lock(mutex_);
+  if (free_.empty()) return std::make_unique<Workspace>();
+  std::unique_ptr<Workspace> workspace = std::move(free_.back());
+  free_.pop_back();
+  return workspace;
+}
+
+void WorkspacePool::give_back(std::unique_ptr<Workspace> workspace) {
+  const std::lock_guard lock(mutex_);
+  free_.push_back(std::move(workspace));
+}
+
+std::unique_ptr<Tokenizer> make_pipeline_tokenizer(Pipeline pipeline) {
+  return std::make_unique<PipelineTokenizer>(std::move(pipeline));
+}
+
+}  // namespace lmbits

@@ -1,0 +1,92 @@
+#include "src/tokenizer/word_models.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "src/tokenizer/unicode.h"
+
+namespace lmbits {
+namespace {
+
+constexpr double kUnknownPenalty = 10.0;
+
+struct Step {  // the best way to reach a place
+  double score = -std::numeric_limits<double>::infinity();
+  std::size_t begin = 0;
+  std::int64_t id = -1;  // -1: unknown
+};
+
+}  // namespace
+
+UnigramModel::UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary, std::optional<std::uint32_t> unk_id,
+                           bool byte_fallback)
+    : unk_id_(unk_id) {
+  byte_ids_.fill(-1);
+  double worst = std::numeric_limits<double>::infinity();
+  for (std::uint32_t id = 0; id < vocabulary.size(); ++id) {
+    const auto& [piece, score] = vocabulary[id];
+    pieces_[piece] = {id, score};
+    max_piece_bytes_ = std::max(max_piece_bytes_, piece.size());
+    worst = std::min(worst, score);
+    if (const auto byte = byte_of_piece(piece); byte && byte_fallback) byte_ids_[*byte] = static_cast<std::int32_t>(id);
+  }
+  unknown_score_ = worst - kUnknownPenalty;
+}
+
+void UnigramModel::encode(std::string_view word, const char*, Workspace&, Pieces& pieces) const {
+  const char* const end = word.data() + word.size();
+  std::vector<Step> steps(word.size() + 1);
+  steps[0].score = 0;
+  for (std::size_t at = 0; at < word.size();) {
+    const std::size_t n_character = decode_utf8(word.data() + at, end).n_bytes;
+    bool covers_character = false;
+    const auto reach = [&](std::size_t n, double score, std::int64_t id) {
+      Step& step = steps[at + n];
+      if (steps[at].score + score > step.score) step = {steps[at].score + score, at, id};
+    };
+    for (std::size_t n = 1; n <= max_piece_bytes_ && at + n <= word.size(); ++n) {
+      const auto found = pieces_.find(std::string(word.substr(at, n)));
+      if (found == pieces_.end()) continue;
+      reach(n, found->second.score, found->second.id);
+      covers_character = covers_character || n == n_character;
+    }
+    if (!covers_character) reach(n_character, unknown_score_, -1);
+    at += n_character;
+  }
+  std::vector<std::pair<Step, std::size_t>> path;
+  for (std::size_t at = word.size(); at > 0; at = steps[at].begin) path.emplace_back(steps[at], at);
+  for (std::size_t i = path.size(); i-- > 0;) {
+    const auto& [step, step_end] = path[i];
+    if (step.id >= 0 && (!unk_id_ || step.id != *unk_id_)) {
+      pieces.put(static_cast<std::uint32_t>(step.id), static_cast<std::int32_t>(step_end - step.begin));
+      continue;
+    }
+    std::size_t run_end = step_end;
+    while (i > 0 && path[i - 1].first.id < 0) run_end = path[--i].second;
+    put_unknown(word.substr(step.begin, run_end - step.begin), pieces);
+  }
+}
+
+void UnigramModel::put_unknown(std::string_view run, Pieces& pieces) const {
+  const auto id_of = [&](char c) { return byte_ids_[static_cast<unsigned char>(c)]; };
+  if (std::ranges::all_of(run, [&](char c) { return id_of(c) >= 0; })) {
+    for (const char c : run) pieces.put(static_cast<std::uint32_t>(id_of(c)), 1);
+  } else if (unk_id_) {
+    pieces.put(*unk_id_, static_cast<std::int32_t>(run.size()));
+  }
+}
+
+void WordLevelModel::encode(std::string_view word, const char*, Workspace&, Pieces& pieces) const {
+  const auto found = ids_.find(std::string(word));
+  const std::optional<std::uint32_t> id = found != ids_.end() ? std::optional(found->second) : unk_id_;
+  if (id) pieces.put(*id, static_cast<std::int32_t>(word.size()));
+}
+
+std::optional<unsigned char> byte_of_piece(std::string_view piece) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  if (piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>') return std::nullopt;
+  if (digit(piece[3]) < 0 || digit(piece[4]) < 0) return std::nullopt;
+  return static_cast<unsigned char>(digit(piece[3]) * 16 + digit(piece[4]));
+}
+
+}  // namespace lmbits

@@ -1,0 +1,215 @@
+// The parts of the tokenizers against slow and obvious ones.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <numeric>
+#include <random>
+
+#include "src/core/error.h"
+#include "src/core/json.h"
+#include "src/core/thread_pool.h"
+#include "src/tokenizer/make_tokenizer.h"
+#include "src/tokenizer/merge_table.h"
+#include "src/tokenizer/pattern.h"
+#include "src/tokenizer/pre_tokenizer.h"
+#include "src/tokenizer/splitter.h"
+#include "src/tokenizer/unicode.h"
+
+namespace lmbits {
+namespace {
+
+// The definition: again and again the leftmost pair of the lowest rank.
+std::vector<std::uint32_t> merged_slowly(std::vector<std::uint32_t> symbols, const std::vector<MergeRule>& rules) {
+  while (true) {
+    const MergeRule* best = nullptr;
+    std::size_t place = 0;
+    for (std::size_t i = 0; i + 1 < symbols.size(); ++i) {
+      for (const MergeRule& rule : rules) {
+        if (rule.left != symbols[i] || rule.right != symbols[i + 1] || (best && rule.rank >= best->rank)) continue;
+        best = &rule;
+        place = i;
+      }
+    }
+    if (!best) return symbols;
+    symbols[place] = best->result;
+    symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(place) + 1);
+  }
+}
+
+TEST(MergeTable, MergesAsItsDefinitionSaysOnBothSidesOfTheHeap) {
+  std::mt19937 rng(3);
+  for (int trial = 0; trial < 60; ++trial) {
+    std::vector<MergeRule> rules;
+    for (std::uint32_t result = 4; result < 24; ++result) {
+      const auto left = static_cast<std::uint32_t>(rng() % result), right = static_cast<std::uint32_t>(rng() % result);
+      const bool known = std::ranges::any_of(rules, [&](const MergeRule& r) { return r.left == left && r.right == right; });
+      if (!known) rules.push_back({left, right, result, trial % 2 ? result : result / 3});  // with and without equal ranks
+    }
+    const MergeTable table(rules);
+    MergeWorkspace workspace;
+    for (const std::size_t n : {0, 1, 2, 5, 95, 96, 97, 98, 180}) {
+      std::vector<std::uint32_t> symbols(n);
+      for (auto& symbol : symbols) symbol = static_cast<std::uint32_t>(rng() % 4);
+      const auto expected = merged_slowly(symbols, rules);
+      table.merge(symbols, workspace);
+      ASSERT_EQ(symbols, expected) << "trial " << trial << ", " << n << " symbols";
+    }
+  }
+}
+
+std::string random_bytes(std::mt19937& rng, std::size_t n) {
+  const std::vector<std::string> parts = {"a", "Zb", "'s", "'LL", "'\xC5\xBF", " ", "  ", "\n", "\r\n", "\t", "12345", "!?", "/", "\xC3\xA9", "\xCC\x81",
+                                          "\xE4\xBD\xA0", "\xF0\x9F\x98\x80", "\xE2\x80\xA8", "\xC7\x85", "\xFF", "\xE2\x96", std::string(1, '\0')};
+  std::string text;
+  while (text.size() < n) text += parts[rng() % parts.size()];
+  return text;
+}
+
+std::vector<std::uint32_t> all_lengths(const Splitter& splitter, std::string_view text, std::size_t batch) {
+  std::vector<std::uint32_t> all, some(batch);
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t n = splitter.split(text, at, some);
+    if (n == 0) break;
+    for (std::size_t i = 0; i < n; ++i) at += some[i];
+    all.insert(all.end(), some.begin(), some.begin() + static_cast<std::ptrdiff_t>(n));
+  }
+  return all;
+}
+
+TEST(Splitter, ByHandCutsWherePcre2DoesAndCoversEveryByte) {
+  std::mt19937 rng(4);
+  for (const char* name : {"gpt2", "r50k", "cl100k", "llama3", "qwen2", "o200k"}) {
+    const auto by_hand = make_named_splitter(name);
+    const PatternSplitter by_pattern(splitter_pattern(name));
+    for (int trial = 0; trial < 300; ++trial) {
+      const std::string text = random_bytes(rng, 1 + rng() % 60);
+      const auto lengths = all_lengths(*by_hand, text, 64);
+      ASSERT_EQ(std::accumulate(lengths.begin(), lengths.end(), std::size_t{0}), text.size()) << name;
+      ASSERT_EQ(lengths, all_lengths(*by_hand, text, 2)) << name;
+      const bool is_utf8 = text.find('\xFF') == std::string::npos && text.find("\xE2\x96") == std::string::npos;
+      if (is_utf8) {
+        ASSERT_EQ(lengths, all_lengths(by_pattern, text, 64)) << name << ": " << Json(text).dump();
+      }
+    }
+  }
+}
+
+// A byte-level tokenizer.json of all bytes and some merges.
+std::string byte_level_json(const Json& changes = Json::object()) {
+  Json vocab = Json::object(), merges = Json::array();
+  for (int byte = 0; byte < 256; ++byte) vocab[to_byte_alphabet(std::string(1, static_cast<char>(byte)))] = byte;
+  int next = 256;
+  for (const auto& [left, right] : std::vector<std::pair<std::string, std::string>>{
+           {"t", "h"}, {"th", "e"}, {" ", "the"}, {"a", "a"}, {"aa", "aa"}, {"\xC3", "\xA9"}, {"i", "n"}, {" ", "a"}}) {
+    vocab[to_byte_alphabet(left + right)] = next++;
+    merges.push_back(to_byte_alphabet(left) + " " + to_byte_alphabet(right));
+  }
+  Json json = {{"added_tokens", Json::array({{{"id", next}, {"content", "<|end|>"}, {"special", true}}})},
+               {"normalizer", nullptr},
+               {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+               {"decoder", {{"type", "ByteLevel"}}},
+               {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", merges}}}};
+  json.merge_patch(changes);
+  return json.dump();
+}
+
+std::int64_t total(const Tokens& tokens) { return std::accumulate(tokens.n_bytes.begin(), tokens.n_bytes.end(), std::int64_t{0}); }
+
+TEST(TokenizerJson, AnyBytesComeBackAndTheirTokensAddUp) {
+  const auto tokenizer = read_tokenizer_json(byte_level_json());
+  std::mt19937 rng(5);
+  for (int trial = 0; trial < 300; ++trial) {
+    std::string text = random_bytes(rng, rng() % 80);
+    if (trial % 3 == 0) text.insert(rng() % (text.size() + 1), "<|end|>");
+    const Tokens tokens = tokenizer->encode(text);
+    ASSERT_TRUE(tokens.lossless);
+    ASSERT_EQ(tokenizer->decode(tokens.ids), text);
+    ASSERT_EQ(total(tokens), static_cast<std::int64_t>(text.size()));
+  }
+}
+
+TEST(TokenizerJson, ANormalisedTextIsCalledLossyAndItsBytesStillAddUp) {
+  const auto tokenizer = read_tokenizer_json(byte_level_json({{"normalizer", {{"type", "Sequence"}, {"normalizers", Json::array({{{"type", "NFC"}}, {{"type", "Lowercase"}}})}}}}));
+  const std::string text = "The e\xCC\x81nd";
+  const Tokens tokens = tokenizer->encode(text);
+  EXPECT_FALSE(tokens.lossless);
+  EXPECT_EQ(tokenizer->decode(tokens.ids), "the \xC3\xA9nd");
+  EXPECT_EQ(total(tokens), static_cast<std::int64_t>(text.size()));
+  EXPECT_TRUE(tokenizer->encode("the end").lossless);
+}
+
+TEST(TokenizerJson, WhatIsNotReadIsRefusedByName) {
+  const std::vector<std::pair<Json, std::string>> cases = {
+      {{{"normalizer", {{"type", "BertNormalizer"}}}}, "BertNormalizer"},
+      {{{"pre_tokenizer", {{"type", "UnicodeScripts"}}}}, "UnicodeScripts"},
+      {{{"model", {{"type", "WordPiece"}}}}, "WordPiece"},
+      {{{"model", {{"dropout", 0.1}}}}, "dropout"},
+      {{{"decoder", {{"type", "CTC"}}}}, "CTC"},
+      {{{"post_processor", {{"type", "Odd"}}}}, "Odd"}};
+  for (const auto& [changes, name] : cases) {
+    try {
+      read_tokenizer_json(byte_level_json(changes));
+      ADD_FAILURE() << name << " was taken";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
+      EXPECT_NE(std::string(e.what()).find(name), std::string::npos) << e.what();
+      EXPECT_FALSE(e.hint().empty());
+    }
+  }
+}
+
+TEST(TokenizerJson, AMegabyteWithoutASpaceTakesNoQuadraticTime) {
+  const auto tokenizer = read_tokenizer_json(byte_level_json());
+  const auto seconds = [&](std::size_t n) {
+    std::mt19937 rng(6);
+    std::string text(n, 'a');
+    for (char& c : text) c = "aethin"[rng() % 6];
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_TRUE(tokenizer->encode(text).lossless);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  seconds(1 << 14);
+  const double small = seconds(1 << 17), large = seconds(1 << 20);
+  EXPECT_LT(large, 24 * small) << small << " s for 128 KiB, " << large << " s for 1 MiB: 64 times would be quadratic";
+}
+
+TEST(TokenizerJson, ThreadsDoNotChangeIds) {
+  const auto tokenizer = read_tokenizer_json(byte_level_json());
+  std::mt19937 rng(7);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 40; ++i) texts.push_back(random_bytes(rng, 2000));
+  std::vector<std::vector<std::int32_t>> alone, together(texts.size());
+  for (const std::string& text : texts) alone.push_back(tokenizer->encode(text).ids);
+  parallel_for(static_cast<std::int64_t>(texts.size()), 4, [&](std::int64_t i) {
+    together[static_cast<std::size_t>(i)] = tokenizer->encode(texts[static_cast<std::size_t>(i)]).ids;
+  });
+  EXPECT_EQ(together, alone);
+}
+
+TEST(TokenizerReaders, ADamagedFileIsAnErrorOrATokenizerButNeverACrash) {
+  const std::string json = byte_level_json();
+  std::string ranks;
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const auto b = static_cast<std::size_t>(byte);
+    ranks += {digits[b >> 2], digits[(b & 3) << 4], '=', '='};
+    ranks += " " + std::to_string(byte) + "\n";
+  }
+  EXPECT_EQ(read_tiktoken(ranks, "gpt2")->encode("ab").ids, (std::vector<std::int32_t>{'a', 'b'}));
+  std::mt19937 rng(8);
+  for (int trial = 0; trial < 200; ++trial) {
+    for (const bool is_json : {true, false}) {
+      std::string damaged = is_json ? json : ranks;
+      if (trial % 2) damaged.resize(rng() % damaged.size());
+      if (!damaged.empty()) damaged[rng() % damaged.size()] ^= static_cast<char>(1 << rng() % 8);
+      try {
+        (is_json ? read_tokenizer_json(damaged) : read_tiktoken(damaged, "cl100k"))->encode("the \xFF caf\xC3\xA9");
+      } catch (const Error&) {
+      }
+    }
+  }
+  EXPECT_THROW(read_gguf_vocabulary("GGUF\3\0\0\0"), Error);
+}
+
+}  // namespace
+}  // namespace lmbits
