@@ -16,7 +16,6 @@ struct ReproducedNumber {
   double published = 0.0, ours = 0.0;
   double tolerance = 0.0;  // absolute: by how much they may differ
   std::string why;         // what the tolerance is
-  std::string explained = {};  // why it is further off; empty: nothing explains it
   bool ok() const { return published - tolerance <= ours && ours <= published + tolerance; }
 };
 
@@ -24,7 +23,7 @@ struct ChinchillaReproduction {
   std::vector<ReproducedNumber> numbers;
   std::vector<std::string> notes;    // what is shown beside them and not checked
   std::vector<std::string> skipped;  // sections whose data are not at hand
-  bool ok() const;  // all are within their tolerance, or explained
+  bool ok() const;  // all are within their tolerance
 };
 
 struct ChinchillaRequest {
