@@ -1,6 +1,6 @@
 // How close does scoring come to the machine's matrix product? One thread, CPU time, medians of interleaved repeats.
 //
-// usage: eval_bench [MODEL.pt [CORPUS.txt]] [--repeats N] [--positions N] [--libtorch]       without MODEL: a random model of SmolLM2-135M's shape
+// usage: eval_bench [MODEL.pt [CORPUS.txt]] [--repeats N] [--positions N] [--libtorch] [--write NEW.pt]       without MODEL: a random model of SmolLM2-135M's shape
 //
 // Useful FLOP = 2 x body parameters a fed position + 4 x hidden x layers x mean context a fed position (attention) +
 // 2 x V x D a scored token (head). Padding and dummy sequences count as time, not as work. Peaks: torch.mm at 2048^3 at
@@ -90,6 +90,7 @@ int run(int argc, char** argv) {
     if (std::strcmp(argv[i], "--repeats") == 0 && i + 1 < argc) repeats = std::atoi(argv[++i]);
     else if (std::strcmp(argv[i], "--positions") == 0 && i + 1 < argc) positions = std::atoi(argv[++i]);
     else if (std::strcmp(argv[i], "--libtorch") == 0) fuse = false;
+    else if (std::strcmp(argv[i], "--write") == 0 && i + 1 < argc) return write_random_llama(argv[i + 1], kSmolLM2_135M), 0;
     else (path.empty() ? path : corpus) = argv[i];
   }
   prepare_torch();
