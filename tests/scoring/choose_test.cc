@@ -82,7 +82,9 @@ TEST_F(Choose, AUniformModelPaysEveryByteAlikeAndPicksTheShortest) {
     const Json json = Json::parse(text);
     for (std::size_t i = 0; i < json["bits"].size(); ++i)
       EXPECT_NEAR(json["bits"][i].get<double>(), 8.0 * json["n_bytes"][i].get<double>(), 1e-9) << id;
-    if (json.contains("picked")) EXPECT_EQ(json["picked"]["acc"], 1) << id;
+    if (json.contains("picked")) {
+      EXPECT_EQ(json["picked"]["acc"], 1) << id;
+    }
   }
 }
 
