@@ -9,6 +9,7 @@ class App;
 namespace lmbits::cli {
 
 void add_baseline(CLI::App& app, int& exit_code);
+void add_choice(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_corpus(CLI::App& app, int& exit_code);
 void add_correlate(CLI::App& app, int& exit_code);

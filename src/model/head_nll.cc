@@ -20,6 +20,16 @@ constexpr std::int64_t kPackedTileBytes = 1 << 19;   // logits that stay in the 
 
 std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 
+void finish(const std::vector<kernels::NllState>& state, std::int64_t row, std::int64_t n, std::vector<double>& bits,
+            std::vector<std::uint8_t>* most_probable) {
+  kernels::nll_finish(state.data(), bits.data() + row, n);
+  if (most_probable == nullptr) return;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const kernels::NllState& s = state[static_cast<std::size_t>(i)];
+    (*most_probable)[static_cast<std::size_t>(row + i)] = s.target >= s.max;  // false where either is NaN
+  }
+}
+
 }  // namespace
 
 WeightHead::WeightHead(at::Tensor weight, std::optional<at::Tensor> bias, const HeadOptions& options)
@@ -29,12 +39,14 @@ WeightHead::WeightHead(at::Tensor weight, std::optional<at::Tensor> bias, const 
   options_.tile_bytes = std::min(options_.tile_bytes, kPackedTileBytes);
 }
 
-void WeightHead::score(const at::Tensor& h, const std::vector<std::int32_t>& targets, std::vector<double>& bits) const {
+void WeightHead::score(const at::Tensor& h, const std::vector<std::int32_t>& targets, std::vector<double>& bits,
+                       std::vector<std::uint8_t>* most_probable) const {
   const std::int64_t n = h.size(0), n_in = weight_.size(1), vocab = options_.vocab_size;
   const std::int64_t n_cols = std::min(vocab, kTileColumns);
   const std::int64_t n_rows =
       std::min(round_up(n, kRowStep), std::max(kRowStep, options_.tile_bytes / (4 * n_cols) / kRowStep * kRowStep));
   bits.resize(static_cast<std::size_t>(n));
+  if (most_probable != nullptr) most_probable->resize(bits.size());
   std::vector<kernels::NllState> state(static_cast<std::size_t>(n_rows));
   at::Tensor tile = at::empty({n_rows, n_cols}, weight_.options());
   for (std::int64_t row = 0; row < n; row += n_rows) {
@@ -58,15 +70,17 @@ void WeightHead::score(const at::Tensor& h, const std::vector<std::int32_t>& tar
       kernels::nll_update(logits.data_ptr<float>(), targets.data() + row, state.data(),
                           {.n_rows = here, .n_cols = width, .stride = width, .first_col = col});
     }
-    kernels::nll_finish(state.data(), bits.data() + row, here);
+    finish(state, row, here, bits, most_probable);
   }
 }
 
 void logit_bits(const std::function<at::Tensor(std::int64_t first, std::int64_t n)>& logits,
-                const std::vector<std::int32_t>& targets, const HeadOptions& options, std::vector<double>& bits) {
+                const std::vector<std::int32_t>& targets, const HeadOptions& options, std::vector<double>& bits,
+                std::vector<std::uint8_t>* most_probable) {
   const auto n = static_cast<std::int64_t>(targets.size());
   const std::int64_t n_rows = std::max(kRowStep, options.tile_bytes / (4 * options.vocab_size) / kRowStep * kRowStep);
   bits.resize(targets.size());
+  if (most_probable != nullptr) most_probable->resize(bits.size());
   std::vector<kernels::NllState> state(static_cast<std::size_t>(std::min(n, n_rows)));
   for (std::int64_t row = 0; row < n; row += n_rows) {
     const std::int64_t here = std::min(n_rows, n - row);
@@ -78,7 +92,7 @@ void logit_bits(const std::function<at::Tensor(std::int64_t first, std::int64_t 
     kernels::nll_init(state.data(), here);
     kernels::nll_update(rows.data_ptr<float>(), targets.data() + row, state.data(),
                         {.n_rows = here, .n_cols = options.vocab_size, .stride = rows.size(1), .first_col = 0});
-    kernels::nll_finish(state.data(), bits.data() + row, here);
+    finish(state, row, here, bits, most_probable);
   }
 }
 

@@ -20,8 +20,9 @@ class WeightHead {
  public:
   WeightHead(at::Tensor weight, std::optional<at::Tensor> bias, const HeadOptions& options);
 
-  // bits[N] of hidden rows h [N,D].
-  void score(const at::Tensor& h, const std::vector<std::int32_t>& targets, std::vector<double>& bits) const;
+  // bits[N] of hidden rows h [N,D]; most_probable[N], where asked for: is no logit above the target's?
+  void score(const at::Tensor& h, const std::vector<std::int32_t>& targets, std::vector<double>& bits,
+             std::vector<std::uint8_t>* most_probable = nullptr) const;
 
  private:
   at::Tensor weight_;
@@ -32,6 +33,7 @@ class WeightHead {
 
 // bits[N] where only whole rows of final logits are to be had: `logits(first, n)` gives rows [first, first + n).
 void logit_bits(const std::function<at::Tensor(std::int64_t first, std::int64_t n)>& logits,
-                const std::vector<std::int32_t>& targets, const HeadOptions& options, std::vector<double>& bits);
+                const std::vector<std::int32_t>& targets, const HeadOptions& options, std::vector<double>& bits,
+                std::vector<std::uint8_t>* most_probable = nullptr);
 
 }  // namespace lmbits

@@ -37,7 +37,11 @@ class LanguageModel {
 
   // bits[i] = -log2 p(targets[i] | the ids up to and including rows[i] in its sequence), [N]. Safe to call from several
   // threads at once. NaN where the model gave NaN. Throws Error(kModel) when the model breaks its contract.
-  virtual void score(const Batch& batch, std::vector<double>& bits) const = 0;
+  void score(const Batch& batch, std::vector<double>& bits) const { score(batch, bits, nullptr); }
+
+  // The same, and where it is asked for most_probable[i] [N]: 1 where no id is more probable than targets[i], else 0 (also
+  // where the model gave NaN).
+  virtual void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const = 0;
 
  protected:
   ModelInfo info_;

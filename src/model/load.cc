@@ -126,7 +126,7 @@ class TorchModel final : public LanguageModel {
     if (!metadata_.content_hash) info_.warnings.push_back("the bundle states no content hash: corruption goes unnoticed");
   }
 
-  void score(const Batch& batch, std::vector<double>& bits) const override {
+  void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const override {
     const c10::InferenceMode inference;
     const at::Tensor ids = at::from_blob(const_cast<std::int64_t*>(batch.ids.data()),
                                          {batch.n_sequences, batch.n_positions}, at::kLong);
@@ -134,7 +134,7 @@ class TorchModel final : public LanguageModel {
                                           {static_cast<std::int64_t>(batch.rows.size())}, at::kLong);
     const at::Tensor chosen = module_->rows(ids, rows);
     if (weight_head_) {
-      weight_head_->score(chosen, batch.targets, bits);
+      weight_head_->score(chosen, batch.targets, bits, most_probable);
       return;
     }
     logit_bits(
@@ -142,7 +142,7 @@ class TorchModel final : public LanguageModel {
           const at::Tensor part = chosen.slice(0, first, first + n);
           return module_->level() == 1 ? module_->head(part) : part;
         },
-        batch.targets, head_, bits);
+        batch.targets, head_, bits, most_probable);
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "src/model/weightless.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -31,7 +32,10 @@ class UniformModel final : public ByteModel {
         bits_(std::log2(static_cast<double>(vocab_size))) {
     info_.fingerprint = Fingerprint().add("uniform-" + std::to_string(vocab_size)).hex();
   }
-  void score(const Batch& batch, std::vector<double>& bits) const override { bits.assign(batch.rows.size(), bits_); }
+  void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const override {
+    bits.assign(batch.rows.size(), bits_);
+    if (most_probable != nullptr) most_probable->assign(batch.rows.size(), 1);
+  }
 
  private:
   double bits_;
@@ -56,11 +60,14 @@ class BigramModel final : public ByteModel {
       }
     }
   }
-  void score(const Batch& batch, std::vector<double>& bits) const override {
+  void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const override {
     bits.resize(batch.rows.size());
+    if (most_probable != nullptr) most_probable->resize(batch.rows.size());
     for (std::size_t i = 0; i < batch.rows.size(); ++i) {
       const auto context = static_cast<std::size_t>(batch.ids[static_cast<std::size_t>(batch.rows[i])]);
-      bits[i] = bits_[context][static_cast<std::size_t>(batch.targets[i])];
+      const std::array<double, 256>& row = bits_[context];
+      bits[i] = row[static_cast<std::size_t>(batch.targets[i])];
+      if (most_probable != nullptr) (*most_probable)[i] = bits[i] <= *std::min_element(row.begin(), row.end());
     }
   }
 

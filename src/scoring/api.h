@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "src/scoring/choose.h"
 #include "src/scoring/evaluate.h"
 #include "src/selection/conditional_bits.h"
 
@@ -24,6 +25,7 @@ struct EvalApi {
   std::vector<TokenCost> (*inspect_text)(const std::string& model, const std::string& text,
                                          const ConventionOptions& convention);
   Json (*describe)();  // versions and devices
+  ChooseOutcome (*choose)(const ChooseRequest& request, Progress& progress);
   // For a selection by a model's own bits.
   std::unique_ptr<ConditionalBits> (*open_conditional_bits)(const std::string& model, int n_threads);
 };

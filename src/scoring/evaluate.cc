@@ -1,7 +1,6 @@
 #include "src/scoring/evaluate.h"
 
 #include <algorithm>
-#include <cctype>
 #include <ctime>
 #include <future>
 
@@ -27,15 +26,6 @@ std::string utc_now() {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return text;
-}
-
-// A name as part of a folder's name: the separator of runs and whatever a path could not hold become '-'.
-std::string folder_name(std::string name) {
-  for (char& c : name) {
-    if (!(std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_' || c == '+')) c = '-';
-  }
-  for (std::size_t at = name.find("__"); at != std::string::npos; at = name.find("__")) name.replace(at, 2, "-");
-  return name.empty() || name[0] == '.' ? "-" + name : name;
 }
 
 // A corpus, what identifies it, and what classical compressors need for it: computed once, beside the scoring.

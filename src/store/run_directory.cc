@@ -1,6 +1,7 @@
 #include "src/store/run_directory.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -11,7 +12,7 @@
 
 #include "src/core/error.h"
 #include "src/core/file.h"
-#include "src/core/hash.h"
+#include "src/store/checked_line.h"
 
 namespace lmbits {
 namespace {
@@ -80,27 +81,6 @@ Json read_manifest(const fs::path& run) {
   return manifest;
 }
 
-// ---- Lines of documents.jsonl: {..., "crc":"xxxxxxxx"}, the checksum being that of the object without its last key.
-
-constexpr std::string_view kCrcKey = ",\"crc\":\"";
-constexpr std::size_t kCrcTail = kCrcKey.size() + 8 + 2;  // ,"crc":"xxxxxxxx"}
-
-std::string to_line(const DocumentRecord& record) {
-  std::string line = to_text(to_json(record));
-  const std::string crc = crc32c_hex(line);
-  line.pop_back();
-  return line.append(kCrcKey).append(crc).append("\"}");
-}
-
-// Null where the line is torn or corrupt.
-std::optional<Json> checked_json(const std::string& line) {
-  if (line.size() <= kCrcTail) return std::nullopt;
-  const std::string text = line.substr(0, line.size() - kCrcTail) + "}";
-  if (line.substr(text.size() - 1) != std::string(kCrcKey) + crc32c_hex(text) + "\"}") return std::nullopt;
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  return json.is_discarded() ? std::nullopt : std::optional<Json>(std::move(json));
-}
-
 struct Documents {
   std::vector<DocumentRecord> records;  // in file order, the first of each id
   std::int64_t n_damaged_lines = 0;
@@ -133,7 +113,7 @@ Documents read_documents(const fs::path& path) {
   std::unordered_set<std::string> ids;
   bool dropped = false;
   for_each_line(path, [&](const std::string& line, bool complete) {
-    const std::optional<Json> json = complete ? checked_json(line) : std::nullopt;
+    const std::optional<Json> json = complete ? parse_checked_line(line) : std::nullopt;
     bool keep = false;
     if (json) {
       DocumentRecord record = read_record(*json, path, documents.keep.size() + 1);
@@ -228,6 +208,14 @@ void start_or_check(const fs::path& run, const Json& manifest) {
 }
 
 }  // namespace
+
+std::string folder_name(std::string name) {
+  for (char& c : name) {
+    if (!(std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_' || c == '+')) c = '-';
+  }
+  for (std::size_t at = name.find("__"); at != std::string::npos; at = name.find("__")) name.replace(at, 2, "-");
+  return name.empty() || name[0] == '.' ? "-" + name : name;
+}
 
 Run read_run(const fs::path& path) {
   Run run;
@@ -324,7 +312,7 @@ void RunWriter::append(const DocumentRecord& record) {
     remove_file(s.path / kSummary);
     s.has_summary = false;
   }
-  s.file->append(to_line(record));
+  s.file->append(checked_line(to_json(record)));
   s.ids.insert(record.id);
   s.synced = false;
   if (Clock::now() - s.last_sync >= kSyncInterval) s.sync();

@@ -25,6 +25,9 @@ struct Run {
 // Throws Error(kData) when `path` holds no manifest or one of another schema.
 Run read_run(const std::filesystem::path& path);
 
+// A name as part of a file's or folder's name: the separator `__` of runs and whatever a path could not hold become '-'.
+std::string folder_name(std::string name);
+
 // Every run directly below `dir` (or `dir` itself), sorted by name.
 std::vector<Run> read_runs(const std::filesystem::path& dir);
 

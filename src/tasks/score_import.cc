@@ -140,6 +140,13 @@ std::optional<std::int64_t> lm_eval_n(const Json& json, const std::string& task,
   return n.is_number_integer() ? std::optional(n.get<std::int64_t>()) : std::nullopt;
 }
 
+// configs.TASK.metadata.area, which `lmbits choice` writes.
+std::string lm_eval_area(const Json& json, const std::string& task) {
+  const Json configs = json.value("configs", Json::object());
+  const Json config = configs.is_object() ? configs.value(task, Json::object()) : Json();
+  return config.is_object() ? text_or(config.value("metadata", Json()), "area") : "";
+}
+
 void import_lm_eval_task(Importer& importer, const Json& json, const std::string& model, const std::string& task,
                          const Json& result) {
   if (!result.is_object()) importer.refuse("results." + task, "is " + result.dump().substr(0, 40) + ", not an object");
@@ -157,7 +164,7 @@ void import_lm_eval_task(Importer& importer, const Json& json, const std::string
       importer.leave_out(task + " " + metric.name() + ": no value");
       continue;
     }
-    Score score{model, task, {}, metric.name(), *number, lm_eval_n(json, task, result), std::nullopt, {}};
+    Score score{model, task, lm_eval_area(json, task), metric.name(), *number, lm_eval_n(json, task, result), std::nullopt, {}};
     const std::string error_key = metric.error_key(old_style);
     if (result.contains(error_key))
       score.standard_error = number_at(importer, "results." + task + "." + error_key, result[error_key]);
