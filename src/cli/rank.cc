@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "src/cli/commands.h"
+#include "src/cli/rank_flags.h"
 #include "src/cli/stdout_style.h"
-#include "src/core/thread_pool.h"
 #include "src/report/rank_report.h"
 #include "src/store/run_directory.h"
 
@@ -13,9 +13,9 @@ namespace {
 
 struct RankOptions {
   std::string directory;
-  std::string format = "table", by = "bits_per_byte", method = "bca";
+  std::string format = "table";
   bool json = false, no_baselines = false;
-  RankRequest request;
+  RankFlags rank;
 };
 
 constexpr const char* kRankHelp =
@@ -31,13 +31,8 @@ constexpr const char* kRankHelp =
     "With several corpora, overall tables follow: micro (all bits over all bytes) and macro (the mean of the corpora).";
 
 void run_rank(const RankOptions& options) {
-  RankRequest request = options.request;
-  request.metric = options.by == "ratio"           ? Metric::kRatio
-                   : options.by == "bits_per_char" ? Metric::kBitsPerChar
-                                                   : Metric::kBitsPerByte;
-  request.method = options.method == "bca" ? IntervalMethod::kBca : IntervalMethod::kPercentile;
+  RankRequest request = rank_request(options.rank);
   request.baselines = !options.no_baselines;
-  request.n_threads = available_threads();
   RankReport report = rank_runs(read_runs(options.directory), request);
   report.warnings = read_failures(options.directory);
   const std::string format = options.json ? "json" : options.format;
@@ -59,23 +54,12 @@ void add_rank(CLI::App& app, int& /*exit_code*/) {
   CLI::App* command =
       app.add_subcommand("rank", "Rank the scored models, with intervals for numbers, differences and ranks");
   command->add_option("DIR", options->directory, "The folder that `lmbits eval -o` wrote")->required();
-  command->add_option("--by", options->by, "bits_per_byte (default), bits_per_char or ratio")
-      ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "ratio"}));
-  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--method", options->method, "Bootstrap interval: bca (default) or percentile")
-      ->check(CLI::IsMember({"bca", "percentile"}));
-  command
-      ->add_option("--resamples", options->request.n_resamples,
-                   "Bootstrap resamples (default 10000, fewer for very many models or documents)")
-      ->check(CLI::Range(100, 10000000));
-  command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
-  command->add_option("--corpus", options->request.corpora, "Only these corpora (default all)");
+  add_rank_flags(*command, options->rank);
   command->add_option("--format", options->format, "table (default), markdown, csv or json")
       ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
   command->add_flag("--json", options->json, "The same as --format json");
   command->add_flag("--no-baselines", options->no_baselines, "Leave out gzip, xz and the other compressors");
-  command->add_flag("--doc-baselines", options->request.document_baselines,
+  command->add_flag("--doc-baselines", options->rank.request.document_baselines,
                     "Also the compressors on each document by itself");
   command->footer(kRankHelp);
   command->callback([options] { run_rank(*options); });

@@ -7,6 +7,7 @@
 #include "src/cli/eval_library.h"
 #include "src/cli/figure_files.h"
 #include "src/cli/join_flags.h"
+#include "src/cli/rank_flags.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -25,12 +26,11 @@ constexpr std::size_t kShownTextBytes = 3000;  // of a text whose tokens are dra
 
 struct ReportOptions {
   std::string directory, output, format, title = "How many bits?";
-  std::string by = "bits_per_byte", method = "bca";
   std::string figures, text_file;
   JoinFlags join;
   std::vector<std::string> figure_formats = {"svg"}, text_models;
   bool json = false;
-  RankRequest request;
+  RankFlags rank;
 };
 
 constexpr const char* kReportHelp =
@@ -55,16 +55,6 @@ std::string format_of(const ReportOptions& options) {
   const std::string ending = std::filesystem::path(options.output).extension().string();
   if (ending == ".md") return "markdown";
   return ending == ".csv" ? "csv" : ending == ".json" ? "json" : "html";
-}
-
-RankRequest request_of(const ReportOptions& options) {
-  RankRequest request = options.request;
-  request.metric = options.by == "ratio"           ? Metric::kRatio
-                   : options.by == "bits_per_char" ? Metric::kBitsPerChar
-                                                   : Metric::kBitsPerByte;
-  request.method = options.method == "bca" ? IntervalMethod::kBca : IntervalMethod::kPercentile;
-  request.n_threads = available_threads();
-  return request;
 }
 
 // "NAME=PATH" or a path, whose stem is the name then.
@@ -109,11 +99,11 @@ ReportSection scores_section(const ReportOptions& options) {
   flags.compression = options.directory;
   const JoinInput input = read_join(flags);
   CorrelateRequest request;
-  request.level = options.request.level;
-  request.seed = options.request.seed;
+  request.level = options.rank.request.level;
+  request.seed = options.rank.request.seed;
   request.n_threads = available_threads();
   request.join = input.request;
-  request.join.by = compression_metric(request_of(options).metric);
+  request.join.by = compression_metric(rank_request(options.rank).metric);
   return correlate_section(correlate(input.table, input.runs, input.scores, request));
 }
 
@@ -136,7 +126,7 @@ std::vector<Run> runs_of(const ReportOptions& options) {
 
 void run_report(const ReportOptions& options) {
   const std::vector<Run> runs = runs_of(options);
-  RunReport report = report_runs(runs, request_of(options));
+  RunReport report = report_runs(runs, rank_request(options.rank));
   report.ranking.warnings = read_failures(options.directory);
   std::vector<ReportSection> sections;
   if (!options.join.scores.empty()) sections.push_back(scores_section(options));
@@ -169,18 +159,7 @@ void add_report(CLI::App& app, int& /*exit_code*/) {
       ->check(CLI::IsMember({"html", "markdown", "csv", "json"}));
   command->add_flag("--json", options->json, "The same as --format json");
   command->add_option("--title", options->title, "The page's title");
-  command->add_option("--by", options->by, "bits_per_byte (default), bits_per_char or ratio")
-      ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "ratio"}));
-  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--method", options->method, "Bootstrap interval: bca (default) or percentile")
-      ->check(CLI::IsMember({"bca", "percentile"}));
-  command
-      ->add_option("--resamples", options->request.n_resamples,
-                   "Bootstrap resamples (default 10000, fewer for very many models or documents)")
-      ->check(CLI::Range(100, 10000000));
-  command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
-  command->add_option("--corpus", options->request.corpora, "Only these corpora (default all)");
+  add_rank_flags(*command, options->rank);
   add_figure_flags(*command, options->figures, options->figure_formats);
   add_join_flags(*command, options->join);
   auto* text = command->add_option("--text", options->text_file, "Colour this text by what its tokens cost");

@@ -6,6 +6,7 @@
 
 #include "src/core/error.h"
 #include "src/report/pairing.h"
+#include "src/report/training.h"
 
 namespace lmbits {
 namespace {
@@ -28,14 +29,6 @@ void note_corpus(CompressionTable& table, const std::string& corpus) {
 }
 
 // ---- runs ----
-
-// The training run that a checkpoint is of: its name without the step it ends in; empty where it does not.
-std::string training_run(const std::string& name, const Json& metadata) {
-  const std::optional<double> step = number_in(object_in(metadata, "training"), "step");
-  if (!step) return {};
-  const std::string ending = "-" + std::to_string(static_cast<std::int64_t>(*step));
-  return name.ends_with(ending) ? name.substr(0, name.size() - ending.size()) : std::string();
-}
 
 Compression compression_of(const Run& run) {
   Compression row;
@@ -167,13 +160,13 @@ CompressionTable compression_of_runs(const std::vector<Run>& runs, const std::st
                             " documents failed and are not in its bits/byte");
     note_corpus(table, corpus);
     table.rows.push_back(compression_of(*run));
-    const Json& metadata = object_in(object_in(run->manifest, "model"), "metadata");
+    const Training training = training_of(*run);
+    const bool checkpoint = training.run != model;
+    training_runs = training_runs || checkpoint;
     ModelFacts& facts = table.models[model];
-    const std::string run_name = training_run(model, metadata);
-    training_runs = training_runs || !run_name.empty();
-    facts.family = run_name.empty() ? family_in_name(model) : run_name;
-    facts.parameters = number_in(object_in(metadata, "parameters"), "total");
-    facts.training_tokens = number_in(object_in(metadata, "training"), "tokens");
+    facts.family = checkpoint ? training.run : family_in_name(model);
+    facts.parameters = training.parameters;
+    facts.training_tokens = training.tokens;
   }
   table.family_kind = training_runs ? "training runs" : "families";
   std::sort(table.corpora.begin(), table.corpora.end());

@@ -20,19 +20,6 @@ std::string in_words(const Interval& interval, int decimals) {
   return fixed(interval.lo, decimals) + " to " + fixed(interval.hi, decimals);
 }
 
-struct Columns {
-  std::vector<double> x, y;
-};
-
-Columns columns_of(const Panel& panel) {
-  Columns columns;
-  for (const JoinedPoint& point : panel.points) {
-    columns.x.push_back(point.x);
-    columns.y.push_back(point.y);
-  }
-  return columns;
-}
-
 // A number a family, equal for models of the same.
 std::vector<std::size_t> clusters_of(const Panel& panel) {
   std::map<std::string, std::size_t> numbers;
@@ -97,7 +84,7 @@ struct Warner {
   }
 
   void narrow_ranges() {
-    const Columns columns = columns_of(panel);
+    const PanelColumns columns = panel_columns(panel);
     if (columns.x.size() < 3) return;
     const auto [x_lo, x_hi] = std::minmax_element(columns.x.begin(), columns.x.end());
     if ((*x_hi - *x_lo) < 0.1 * std::abs(0.5 * (*x_hi + *x_lo)))
@@ -253,7 +240,7 @@ void add_matrix(const CompressionTable& table, CorrelateReport& report) {
     if (area.panel.kind != PanelKind::kArea) continue;
     MatrixRow row{area.panel.area, {}};
     for (const std::string& corpus : table.corpora) {
-      const Columns columns = columns_of(mismatched(table, *report.join, area.panel, corpus));
+      const PanelColumns columns = panel_columns(mismatched(table, *report.join, area.panel, corpus));
       row.r.push_back(correlation(Correlation::kPearson, columns.x, columns.y));
     }
     report.matrix.push_back(row);
@@ -266,7 +253,7 @@ PanelResult analyse(const Panel& panel, CompressionMetric by, const std::string&
                     const CorrelateRequest& request) {
   PanelResult result;
   result.panel = panel;
-  const Columns columns = columns_of(panel);
+  const PanelColumns columns = panel_columns(panel);
   const AssociationOptions options{
       request.level, request.n_resamples > 0 ? request.n_resamples : default_model_resamples(columns.x.size()),
       request.n_permutations, request.seed, request.n_threads};

@@ -100,19 +100,6 @@ std::optional<Panel> panel_of(const CompressionTable& table, const std::string& 
   return mismatched(table, join, *panel, corpus);
 }
 
-struct Columns {
-  std::vector<double> x, y;
-};
-
-Columns columns_of(const Panel& panel) {
-  Columns columns;
-  for (const JoinedPoint& point : panel.points) {
-    columns.x.push_back(point.x);
-    columns.y.push_back(point.y);
-  }
-  return columns;
-}
-
 // How many printed numbers a point's score is the mean of, by area.
 double n_averaged(const Panel& panel, const ScoreJoin& join) {
   const auto benchmarks = [&](const std::string& area) {
@@ -125,7 +112,7 @@ double n_averaged(const Panel& panel, const ScoreJoin& join) {
 
 // r and rmse over tables that would have been printed alike: each printed number is moved within half of its last
 // digit. A mean of k of them moves by the mean of k such moves.
-void add_rounding(const Columns& columns, double k_scores, double k_corpora, ReproducedFit& fit) {
+void add_rounding(const PanelColumns& columns, double k_scores, double k_corpora, ReproducedFit& fit) {
   constexpr int kDraws = 2000;
   Random random(1, 0);
   const auto moved = [&](double value, double half_digit, double k) {
@@ -135,7 +122,7 @@ void add_rounding(const Columns& columns, double k_scores, double k_corpora, Rep
   };
   Interval r{1.0, -1.0}, rmse{1e9, 0.0};
   for (int draw = 0; draw < kDraws; ++draw) {
-    Columns other = columns;
+    PanelColumns other = columns;
     for (double& x : other.x) x = moved(x, kBitsHalfDigit, k_corpora);
     for (double& y : other.y) y = moved(y, kScoreHalfDigit, k_scores);
     const auto line = fit_line(other.x, other.y);
@@ -171,13 +158,13 @@ ReproducedFit reproduce_row(const CompressionTable& table, const CsvTable& csv, 
     fit.not_possible = why_not_possible(benchmark, corpus);
     return fit;
   }
-  const Columns columns = columns_of(*panel);
+  const PanelColumns columns = panel_columns(*panel);
   fit.n = columns.x.size();
   fit.r = correlation(Correlation::kPearson, columns.x, columns.y);
   if (const auto line = fit_line(columns.x, columns.y)) fit.rmse = line->rmse;
   if (fit.r) fit.interval = fisher_z_interval(Correlation::kPearson, *fit.r, fit.n, level);
   if (fit.without_qwen) {
-    const Columns all = columns_of(*panel_of(table, area, benchmark, corpus, false));
+    const PanelColumns all = panel_columns(*panel_of(table, area, benchmark, corpus, false));
     fit.r_with_qwen = correlation(Correlation::kPearson, all.x, all.y);
     if (const auto line = fit_line(all.x, all.y)) fit.rmse_with_qwen = line->rmse;
   }

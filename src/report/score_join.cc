@@ -239,6 +239,15 @@ std::string chosen_metric(const std::vector<std::string>& metrics, const std::st
   return metrics.size() == 1 ? metrics[0] : std::string();
 }
 
+PanelColumns panel_columns(const Panel& panel) {
+  PanelColumns columns;
+  for (const JoinedPoint& point : panel.points) {
+    columns.x.push_back(point.x);
+    columns.y.push_back(point.y);
+  }
+  return columns;
+}
+
 ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& scores, const JoinRequest& request) {
   ScoreJoin join;
   join.by = available_metric(table, request.by, join);

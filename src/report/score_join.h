@@ -42,6 +42,12 @@ struct Panel {
   std::vector<std::string> left_out;  // models that have only a part of what it takes
 };
 
+// The points' x and y, in their order.
+struct PanelColumns {
+  std::vector<double> x, y;
+};
+PanelColumns panel_columns(const Panel& panel);
+
 struct ScoreJoin {
   CompressionMetric by = CompressionMetric::kBitsPerByte;  // what x is
   std::vector<Panel> panels;  // overall, then each area, followed by its benchmarks where they are several
