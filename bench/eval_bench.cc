@@ -25,7 +25,8 @@ namespace {
 struct Spread : Rates {
   void print(const char* name, double peak) const {
     const auto [lo, hi] = std::minmax_element(values.begin(), values.end());
-    std::printf("%-34s %7.1f GFLOP/s  [%.1f, %.1f]  %5.2f of sgemm\n", name, middle() / 1e9, *lo / 1e9, *hi / 1e9, middle() / peak);
+    std::printf("%-34s %7.1f GFLOP/s  [%.1f, %.1f]  %5.2f of sgemm\n", name, middle() / 1e9, *lo / 1e9, *hi / 1e9,
+                middle() / peak);
   }
 };
 
@@ -87,11 +88,16 @@ int run(int argc, char** argv) {
   bool fuse = true;
   std::int64_t positions = 2048;
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--repeats") == 0 && i + 1 < argc) repeats = std::atoi(argv[++i]);
-    else if (std::strcmp(argv[i], "--positions") == 0 && i + 1 < argc) positions = std::atoi(argv[++i]);
-    else if (std::strcmp(argv[i], "--libtorch") == 0) fuse = false;
-    else if (std::strcmp(argv[i], "--write") == 0 && i + 1 < argc) return write_random_llama(argv[i + 1], kSmolLM2_135M), 0;
-    else (path.empty() ? path : corpus) = argv[i];
+    if (std::strcmp(argv[i], "--repeats") == 0 && i + 1 < argc)
+      repeats = std::atoi(argv[++i]);
+    else if (std::strcmp(argv[i], "--positions") == 0 && i + 1 < argc)
+      positions = std::atoi(argv[++i]);
+    else if (std::strcmp(argv[i], "--libtorch") == 0)
+      fuse = false;
+    else if (std::strcmp(argv[i], "--write") == 0 && i + 1 < argc)
+      return write_random_llama(argv[i + 1], kSmolLM2_135M), 0;
+    else
+      (path.empty() ? path : corpus) = argv[i];
   }
   prepare_torch();
   const bool random = path.empty();
@@ -105,7 +111,8 @@ int run(int argc, char** argv) {
   const ModelInfo& info = model->info();
   std::vector<std::int32_t> ids;
   if (corpus.empty()) {
-    for (std::int64_t i = 0; i < 4 * std::min<std::int64_t>(info.context_length, 2048); ++i) ids.push_back(static_cast<std::int32_t>(i * 7919 % info.vocab_size));
+    for (std::int64_t i = 0; i < 4 * std::min<std::int64_t>(info.context_length, 2048); ++i)
+      ids.push_back(static_cast<std::int32_t>(i * 7919 % info.vocab_size));
   } else {
     ids = model->tokenizer().encode(read_file(corpus)).ids;
   }
@@ -116,7 +123,9 @@ int run(int argc, char** argv) {
   double seconds = 0.0;
   for (int i = -1; i < repeats; ++i) {  // the first round warms up
     const double rates[] = {sgemm_rate(a, b, "highest"), sgemm_rate(a, b, "medium")};
-    const double s = cpu_s([&] { for (const Batch& batch : work.batches) model->score(batch, bits); });
+    const double s = cpu_s([&] {
+      for (const Batch& batch : work.batches) model->score(batch, bits);
+    });
     const double head_flops = head_rate(info, 2048);
     if (i < 0) continue;
     seconds = s;
@@ -127,15 +136,18 @@ int run(int argc, char** argv) {
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("%s: %lld tokens scored, %lld fed, %.1f GFLOP useful; %.0f scored tokens/s; NLL kernel %s, B*T %lld, peak RSS %ld MiB\n",
-              info.name.c_str(), (long long)work.n_scored, (long long)work.n_fed, work.flop / 1e9, double(work.n_scored) / seconds,
-              kernels::nll_isa(), (long long)positions, usage.ru_maxrss / 1024);
+  std::printf(
+      "%s: %lld tokens scored, %lld fed, %.1f GFLOP useful; %.0f scored tokens/s; NLL kernel %s, B*T %lld, peak RSS "
+      "%ld MiB\n",
+      info.name.c_str(), (long long)work.n_scored, (long long)work.n_fed, work.flop / 1e9,
+      double(work.n_scored) / seconds, kernels::nll_isa(), (long long)positions, usage.ru_maxrss / 1024);
   sgemm.print("torch.mm 2048^3, default precision", sgemm.middle());
   medium.print("torch.mm 2048^3, \"medium\"", sgemm.middle());
   scoring.print("scoring, useful FLOP", sgemm.middle());
   head.print("head + NLL, 2048 rows", sgemm.middle());
   const double fastest = std::max(sgemm.middle(), medium.middle());
-  std::printf("of the faster backend's: scoring %.2f, head + NLL %.2f\n", scoring.middle() / fastest, head.middle() / fastest);
+  std::printf("of the faster backend's: scoring %.2f, head + NLL %.2f\n", scoring.middle() / fastest,
+              head.middle() / fastest);
   return 0;
 }
 

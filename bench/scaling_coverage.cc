@@ -46,36 +46,43 @@ struct Named {
   Quantity quantity;
 };
 
-void measure(const char* design, const std::vector<ScalingPoint>& base, ObjectiveKind kind, double sigma, int times, int n_resamples, std::uint64_t seed) {
+void measure(const char* design, const std::vector<ScalingPoint>& base, ObjectiveKind kind, double sigma, int times,
+             int n_resamples, std::uint64_t seed) {
   const std::shared_ptr<const Law> law = make_law("chinchilla");
   const Observation far = observe(point_at(7e10, 1.4e12));
-  const std::vector<Named> quantities = {{"E", [](const Parameters& p) { return std::exp(p[0]); }},
-                                         {"A", [](const Parameters& p) { return std::exp(p[1]); }},
-                                         {"B", [](const Parameters& p) { return std::exp(p[2]); }},
-                                         {"alpha", [](const Parameters& p) { return p[3]; }},
-                                         {"beta", [](const Parameters& p) { return p[4]; }},
-                                         {"L(70B, 1.4T)", [&](const Parameters& p) { return std::exp(law->log_loss(p, far)); }}};
+  const std::vector<Named> quantities = {
+      {"E", [](const Parameters& p) { return std::exp(p[0]); }},
+      {"A", [](const Parameters& p) { return std::exp(p[1]); }},
+      {"B", [](const Parameters& p) { return std::exp(p[2]); }},
+      {"alpha", [](const Parameters& p) { return p[3]; }},
+      {"beta", [](const Parameters& p) { return p[4]; }},
+      {"L(70B, 1.4T)", [&](const Parameters& p) { return std::exp(law->log_loss(p, far)); }}};
   std::vector<std::array<std::array<int, 6>, 3>> held(static_cast<std::size_t>(times));
   parallel_for(times, available_threads(), [&](std::int64_t t) {
     Random random(seed, static_cast<std::uint64_t>(t));
     std::vector<ScalingPoint> points = base;
     for (ScalingPoint& point : points)
-      point.loss = std::exp(law->log_loss(kTruth, observe(point)) + sigma * normal_quantile(std::max(random.uniform(), 1e-16)));
+      point.loss =
+          std::exp(law->log_loss(kTruth, observe(point)) + sigma * normal_quantile(std::max(random.uniform(), 1e-16)));
     FitRequest request;
     request.objective.kind = kind;
     const Fit fit = fit_law(law, points, request);
     const Refits refits = bootstrap_fits(fit, points, n_resamples, seed, 1);
     for (std::size_t q = 0; q < quantities.size(); ++q) {
       const double truth = quantities[q].quantity(kTruth);
-      const auto hold = [&](const std::optional<Interval>& interval) { return interval && interval->contains(truth) ? 1 : 0; };
+      const auto hold = [&](const std::optional<Interval>& interval) {
+        return interval && interval->contains(truth) ? 1 : 0;
+      };
       auto& row = held[static_cast<std::size_t>(t)];
       row[0][q] = hold(bootstrap_interval(refits, fit, quantities[q].quantity, 0.95, IntervalMethod::kPercentile));
       row[1][q] = hold(bootstrap_interval(refits, fit, quantities[q].quantity, 0.95, IntervalMethod::kBca));
-      row[2][q] = hold(q < 5 ? profile_interval(fit, points, q, 0.95) : profile_prediction(fit, points, point_at(7e10, 1.4e12), 0.95));
+      row[2][q] = hold(q < 5 ? profile_interval(fit, points, q, 0.95)
+                             : profile_prediction(fit, points, point_at(7e10, 1.4e12), 0.95));
     }
   });
   const char* kinds[] = {"percentile", "bca", "profile"};
-  std::printf("%s, %zu points, %s, noise %.2f %%: share of %d nominal 95 %% intervals that hold the truth, %%\n", design, base.size(), name_of(Objective{kind, 1e-3}).c_str(), 100.0 * sigma, times);
+  std::printf("%s, %zu points, %s, noise %.2f %%: share of %d nominal 95 %% intervals that hold the truth, %%\n",
+              design, base.size(), name_of(Objective{kind, 1e-3}).c_str(), 100.0 * sigma, times);
   for (std::size_t k = 0; k < 3; ++k) {
     std::printf("  %-11s", kinds[k]);
     for (std::size_t q = 0; q < quantities.size(); ++q) {

@@ -49,12 +49,19 @@ int main(int argc, char** argv) {
       times.push_back(cpu_seconds() - begin);
     }
     std::sort(times.begin(), times.end());
-    std::printf("{\"what\": \"fit\", \"objective\": \"%s\", \"value\": %.12g, \"cpu_s\": %.6f, \"least\": %.6f, \"most\": %.6f, \"E\": %.6g, \"A\": %.6g, \"B\": %.6g, \"alpha\": %.6g, \"beta\": %.6g}\n",
-                kind == ObjectiveKind::kHuber ? "huber" : "l1", fit.objective, times[times.size() / 2], times.front(), times.back(), std::exp(fit.p[0]), std::exp(fit.p[1]), std::exp(fit.p[2]), fit.p[3], fit.p[4]);
+    std::printf(
+        "{\"what\": \"fit\", \"objective\": \"%s\", \"value\": %.12g, \"cpu_s\": %.6f, \"least\": %.6f, \"most\": "
+        "%.6f, \"E\": %.6g, \"A\": %.6g, \"B\": %.6g, \"alpha\": %.6g, \"beta\": %.6g}\n",
+        kind == ObjectiveKind::kHuber ? "huber" : "l1", fit.objective, times[times.size() / 2], times.front(),
+        times.back(), std::exp(fit.p[0]), std::exp(fit.p[1]), std::exp(fit.p[2]), fit.p[3], fit.p[4]);
     const double begin = wall_seconds();
     const Refits refits = bootstrap_fits(fit, points, 4000, 1, available_threads());
-    std::printf("{\"what\": \"4000 refits\", \"objective\": \"%s\", \"wall_s\": %.3f, \"threads\": %d, \"se_alpha\": %.5f, \"se_beta\": %.5f}\n", kind == ObjectiveKind::kHuber ? "huber" : "l1",
-                wall_seconds() - begin, available_threads(), bootstrap_se(refits, [](const Parameters& p) { return p[3]; }), bootstrap_se(refits, [](const Parameters& p) { return p[4]; }));
+    std::printf(
+        "{\"what\": \"4000 refits\", \"objective\": \"%s\", \"wall_s\": %.3f, \"threads\": %d, \"se_alpha\": %.5f, "
+        "\"se_beta\": %.5f}\n",
+        kind == ObjectiveKind::kHuber ? "huber" : "l1", wall_seconds() - begin, available_threads(),
+        bootstrap_se(refits, [](const Parameters& p) { return p[3]; }),
+        bootstrap_se(refits, [](const Parameters& p) { return p[4]; }));
   }
   return 0;
 }

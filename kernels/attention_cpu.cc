@@ -32,10 +32,12 @@ void causal_attention_reference(const AttentionShape& shape, HeadsView<const flo
           p[static_cast<std::size_t>(s)] = dot * shape.scale;
           max = std::fmax(max, dot * shape.scale);
         }
-        for (std::int64_t s = 0; s <= t; ++s) sum += p[static_cast<std::size_t>(s)] = std::exp(p[static_cast<std::size_t>(s)] - max);
+        for (std::int64_t s = 0; s <= t; ++s)
+          sum += p[static_cast<std::size_t>(s)] = std::exp(p[static_cast<std::size_t>(s)] - max);
         for (std::int64_t i = 0; i < shape.head_size; ++i) {
           out[i] = 0.0;
-          for (std::int64_t s = 0; s <= t; ++s) out[i] += p[static_cast<std::size_t>(s)] / sum * v.at(b, kv)[s * v.position_stride + i];
+          for (std::int64_t s = 0; s <= t; ++s)
+            out[i] += p[static_cast<std::size_t>(s)] / sum * v.at(b, kv)[s * v.position_stride + i];
         }
       }
     }

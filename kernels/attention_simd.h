@@ -108,16 +108,16 @@ float softmax_row(float* scores, std::int64_t n, std::int64_t end) {
 template <class S, int kVectors>
 void weigh_values(const AttentionScratch<S>& from, std::int64_t column, std::int64_t n_keys, const float* factors,
                   std::int64_t head_size, std::int64_t n_rows, float* out, std::int64_t out_stride) {
-  multiply_tile<S, S::kTileRows, kVectors>(
-      from.scores, from.padded_positions, from.values + column, from.padded_head, n_keys,
-      [&](int i, typename S::Vector(&sums)[kVectors]) LMBITS_INLINE {
-        if (i >= n_rows) return;
-        const typename S::Vector factor = S::fill(factors[i]);
-        repeat<kVectors>([&](auto j) LMBITS_INLINE {
-          const std::int64_t at = column + j.value * S::kLanes;
-          store_until<S>(out + i * out_stride + at, head_size - at, S::multiply(sums[j.value], factor));
-        });
-      });
+  multiply_tile<S, S::kTileRows, kVectors>(from.scores, from.padded_positions, from.values + column, from.padded_head,
+                                           n_keys, [&](int i, typename S::Vector(&sums)[kVectors]) LMBITS_INLINE {
+                                             if (i >= n_rows) return;
+                                             const typename S::Vector factor = S::fill(factors[i]);
+                                             repeat<kVectors>([&](auto j) LMBITS_INLINE {
+                                               const std::int64_t at = column + j.value * S::kLanes;
+                                               store_until<S>(out + i * out_stride + at, head_size - at,
+                                                              S::multiply(sums[j.value], factor));
+                                             });
+                                           });
 }
 
 // The queries of one head from position `first` on, a tile of them.
@@ -137,8 +137,8 @@ void attend_tile(const AttentionShape& shape, const AttentionScratch<S>& with, s
   const std::int64_t n_keys = first + n_rows;
   for (std::int64_t key = 0; key < n_keys; key += with.panel) {
     float* scores = with.scores + key;
-    multiply_tile<S, kRows, 2>(with.queries, shape.head_size, with.keys + key * shape.head_size, with.panel, shape.head_size,
-                               [&](int i, typename S::Vector(&sums)[2]) LMBITS_INLINE {
+    multiply_tile<S, kRows, 2>(with.queries, shape.head_size, with.keys + key * shape.head_size, with.panel,
+                               shape.head_size, [&](int i, typename S::Vector(&sums)[2]) LMBITS_INLINE {
                                  S::store(scores + i * with.padded_positions, sums[0]);
                                  S::store(scores + i * with.padded_positions + S::kLanes, sums[1]);
                                });

@@ -11,8 +11,8 @@ namespace {
 
 template <class S>
 constexpr Bodies all_bodies() {
-  return {nll_block<S>,         S::kLanes, linear_panels<S>, pack_linear_weight<S>, linear_rows<S>,
-          attention_scratch<S>, attend<S>, rms_norm_rows<S>, rotate<S>};
+  return {nll_block<S>, S::kLanes,        linear_panels<S>, pack_linear_weight<S>, linear_rows<S>, attention_scratch<S>,
+          attend<S>,    rms_norm_rows<S>, rotate<S>};
 }
 
 }  // namespace

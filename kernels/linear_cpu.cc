@@ -26,7 +26,8 @@ void linear_reference(const Linear& map, const float* weight, const float* gain,
     double squares = 0.0;
     for (std::int64_t i = 0; i < map.n_in; ++i) squares += double{x[i]} * x[i];
     const double factor = map.norm_eps ? 1.0 / std::sqrt(squares / static_cast<double>(map.n_in) + *map.norm_eps) : 1.0;
-    for (std::int64_t i = 0; i < map.n_in; ++i) row[static_cast<std::size_t>(i)] = x[i] * factor * (gain ? gain[i] : 1.0F);
+    for (std::int64_t i = 0; i < map.n_in; ++i)
+      row[static_cast<std::size_t>(i)] = x[i] * factor * (gain ? gain[i] : 1.0F);
     const auto output = [&](std::int64_t out) {
       double sum = 0.0;
       for (std::int64_t i = 0; i < map.n_in; ++i) sum += row[static_cast<std::size_t>(i)] * weight[out * map.n_in + i];

@@ -26,7 +26,9 @@ void pack_linear_weight(const Linear& map, const float* weight, const float* gai
       const std::int64_t out = map.gated ? panel * kLanes + lane % kLanes : panel * 2 * kLanes + lane;
       const float* row = out < map.n_out ? weight + (value ? map.n_out + out : out) * map.n_in : nullptr;
       for (std::int64_t i = 0; i < map.n_in; ++i) {
-        packed[(panel * map.n_in + i) * 2 * kLanes + lane] = row == nullptr ? 0.0F : gain == nullptr ? row[i] : row[i] * gain[i];
+        packed[(panel * map.n_in + i) * 2 * kLanes + lane] = row == nullptr    ? 0.0F
+                                                             : gain == nullptr ? row[i]
+                                                                               : row[i] * gain[i];
       }
     }
   }
@@ -100,7 +102,8 @@ void linear_tile(const Linear& map, const float* x, const float* panel, const fl
 }
 
 template <class S, bool kGated, bool kNormed>
-void linear_blocks(const Linear& map, const float* packed, const float* x, std::int64_t n_rows, const float* residual, float* y) {
+void linear_blocks(const Linear& map, const float* packed, const float* x, std::int64_t n_rows, const float* residual,
+                   float* y) {
   const std::int64_t width = kGated ? S::kLanes : 2 * S::kLanes;
   const std::int64_t n_panels = linear_panels<S>(map);
   float factors[kRowBlock + S::kLanes];
@@ -118,14 +121,17 @@ void linear_blocks(const Linear& map, const float* packed, const float* x, std::
       };
       std::int64_t row = first;
       for (; row + S::kTileRows <= end; row += S::kTileRows) tile(Count<S::kTileRows>{}, row);
-      if (row < end && end - first >= S::kTileRows) tile(Count<S::kTileRows>{}, end - S::kTileRows);
-      else for (; row < end; ++row) tile(Count<1>{}, row);
+      if (row < end && end - first >= S::kTileRows)
+        tile(Count<S::kTileRows>{}, end - S::kTileRows);
+      else
+        for (; row < end; ++row) tile(Count<1>{}, row);
     }
   }
 }
 
 template <class S>
-void linear_rows(const Linear& map, const float* packed, const float* x, std::int64_t n_rows, const float* residual, float* y) {
+void linear_rows(const Linear& map, const float* packed, const float* x, std::int64_t n_rows, const float* residual,
+                 float* y) {
   const auto blocks = map.gated ? (map.norm_eps ? linear_blocks<S, true, true> : linear_blocks<S, true, false>)
                                 : (map.norm_eps ? linear_blocks<S, false, true> : linear_blocks<S, false, false>);
   blocks(map, packed, x, n_rows, residual, y);

@@ -34,16 +34,15 @@ NllBlock nll_block(const float* x, std::int64_t n, float max_so_far) {
   const Vector start = S::fill(max_so_far);
   Vector maxima[4] = {start, start, start, start};
   fold_vectors<S>(x, n, maxima, [](Vector max, Vector v) { return S::max_or_second(v, max); });
-  const float max = S::reduce_max(
-      S::max_or_second(S::max_or_second(maxima[0], maxima[1]), S::max_or_second(maxima[2], maxima[3])));
+  const float max =
+      S::reduce_max(S::max_or_second(S::max_or_second(maxima[0], maxima[1]), S::max_or_second(maxima[2], maxima[3])));
 
   // -inf - -inf is NaN, so where all is -inf (or NaN) so far, 0 stands in for the maximum.
   const Vector origin = S::fill(max == kMinusInfinity ? 0.0F : max);
   const Vector zero = S::fill(0.0F);
   Vector sums[4] = {zero, zero, zero, zero};
-  fold_vectors<S>(x, n, sums, [origin](Vector sum, Vector v) {
-    return S::add(sum, exponential<S>(S::subtract(v, origin)));
-  });
+  fold_vectors<S>(x, n, sums,
+                  [origin](Vector sum, Vector v) { return S::add(sum, exponential<S>(S::subtract(v, origin))); });
   return {S::reduce_add(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]))), max};
 }
 

@@ -21,7 +21,8 @@ void rms_norm_rows(const float* x, std::int64_t n_rows, std::int64_t n, const fl
 }
 
 template <class S>
-void rotate(const AttentionShape& shape, HeadsView<const float> x, const float* cos, const float* sin, HeadsView<float> y) {
+void rotate(const AttentionShape& shape, HeadsView<const float> x, const float* cos, const float* sin,
+            HeadsView<float> y) {
   using Vector = typename S::Vector;
   const std::int64_t n = shape.head_size / 2;
   for (std::int64_t b = 0; b < shape.n_sequences; ++b) {

@@ -16,7 +16,9 @@ struct Avx512 {
   static Vector fill(float value) { return _mm512_set1_ps(value); }
   static Vector load(const float* x) { return _mm512_loadu_ps(x); }
   // The first n, 0 <= n < kLanes, and `rest` behind them: a masked lane is not touched, so it cannot fault.
-  static Vector load_first(const float* x, std::int64_t n, Vector rest) { return _mm512_mask_loadu_ps(rest, first(n), x); }
+  static Vector load_first(const float* x, std::int64_t n, Vector rest) {
+    return _mm512_mask_loadu_ps(rest, first(n), x);
+  }
   static void store(float* x, Vector a) { _mm512_storeu_ps(x, a); }
   static void store_first(float* x, std::int64_t n, Vector a) { _mm512_mask_storeu_ps(x, first(n), a); }
   static Vector add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
@@ -61,9 +63,9 @@ struct Avx512 {
       rows[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
       rows[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
     }
-    for (int c = 0; c < 4; ++c) {  // halves
-      t[c] = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0x88);           // quarters 0, 2 of both
-      t[4 + c] = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0xdd);       // 1, 3
+    for (int c = 0; c < 4; ++c) {                                   // halves
+      t[c] = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0x88);      // quarters 0, 2 of both
+      t[4 + c] = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0xdd);  // 1, 3
       t[8 + c] = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0x88);
       t[12 + c] = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0xdd);
     }

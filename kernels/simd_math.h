@@ -86,7 +86,9 @@ template <class S, int kRows, int kVectors, class Use>
                                                  std::int64_t b_stride, std::int64_t n_k, Use use) {
   using Vector = typename S::Vector;
   Vector total[kRows][kVectors];
-  repeat<kRows>([&](auto i) LMBITS_INLINE { repeat<kVectors>([&](auto j) LMBITS_INLINE { total[i.value][j.value] = S::fill(0.0F); }); });
+  repeat<kRows>([&](auto i) LMBITS_INLINE {
+    repeat<kVectors>([&](auto j) LMBITS_INLINE { total[i.value][j.value] = S::fill(0.0F); });
+  });
   for (std::int64_t k = 0; k < n_k; ++k, b += b_stride) {
     Vector columns[kVectors];
     repeat<kVectors>([&](auto j) LMBITS_INLINE { columns[j.value] = S::load(b + j.value * S::kLanes); });
@@ -109,8 +111,10 @@ template <class S>
 // Stores the lanes of `a` that lie before `end` columns from x on.
 template <class S>
 [[gnu::always_inline]] inline void store_until(float* x, std::int64_t end, typename S::Vector a) {
-  if (end >= S::kLanes) S::store(x, a);
-  else if (end > 0) S::store_first(x, end, a);
+  if (end >= S::kLanes)
+    S::store(x, a);
+  else if (end > 0)
+    S::store_first(x, end, a);
 }
 
 }  // namespace

@@ -66,7 +66,8 @@ std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<
     if (stop_requested()) return std::nullopt;
     if (!document->error.empty()) {
       ++corpus.n_failed;
-      std::fprintf(stderr, "lmbits: %s\n", printable(corpus.name + ": " + document->id + ": " + document->error).c_str());
+      std::fprintf(stderr, "lmbits: %s\n",
+                   printable(corpus.name + ": " + document->id + ": " + document->error).c_str());
       continue;
     }
     ++corpus.n_documents;
@@ -134,7 +135,9 @@ Table table_of(const MeasuredCorpus& corpus, const std::vector<BaselineCodec>& c
   return table;
 }
 
-std::string counted(std::int64_t n, const std::string& noun) { return with_thousands(n) + " " + noun + (n == 1 ? "" : "s"); }
+std::string counted(std::int64_t n, const std::string& noun) {
+  return with_thousands(n) + " " + noun + (n == 1 ? "" : "s");
+}
 
 std::string heading(const MeasuredCorpus& corpus) {
   std::string text = printable(corpus.name) + ": " + counted(corpus.n_documents, "document") + ", " +
@@ -218,10 +221,13 @@ int run_baseline(const BaselineOptions& options) {
 void add_baseline(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<BaselineOptions>();
   CLI::App* command = app.add_subcommand("baseline", "What gzip, bzip2, zstd, xz and brotli need for a corpus");
-  command->add_option("CORPUS,--corpus", options->corpora, "[NAME=]PATH of a text file, a folder or JSONL; also as .gz or .zst")
+  command
+      ->add_option("CORPUS,--corpus", options->corpora,
+                   "[NAME=]PATH of a text file, a folder or JSONL; also as .gz or .zst")
       ->required();
   command->add_option("--field", options->field, "JSONL: the key that holds the text (default text)");
-  command->add_option("--split", options->split, "Cut into documents: none (default), paragraphs, lines or a number of bytes");
+  command->add_option("--split", options->split,
+                      "Cut into documents: none (default), paragraphs, lines or a number of bytes");
   command->add_option("--codec", options->codecs, "Only this codec; may be given several times (default all)")
       ->allow_extra_args(false);  // or it would take the corpora that follow
   command->add_option("--dictionary", options->dictionary, "Adds zstd-22-dict, which has seen this file");

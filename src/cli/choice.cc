@@ -18,8 +18,10 @@ constexpr const char* kHelp =
     "  lmbits choice --model small.pt --model large.pt --questions models/benchmarks/cloze-prose.jsonl -o scores\n"
     "  lmbits correlate runs --scores scores/scores.jsonl\n"
     "\n"
-    "A question is a line of JSON: {id, area, kind, context, choices, answer}. The choice that needs the fewest bits behind\n"
-    "the context is picked (acc), or the fewest a byte (acc_norm) or a token (acc/token). Without choices, the answer has\n"
+    "A question is a line of JSON: {id, area, kind, context, choices, answer}. The choice that needs the fewest bits "
+    "behind\n"
+    "the context is picked (acc), or the fewest a byte (acc_norm) or a token (acc/token). Without choices, the answer "
+    "has\n"
     "to be what the model would write greedily (exact). The same command again resumes what was stopped or killed.\n"
     "-o receives scores.jsonl, results_MODEL.json in lm-eval's schema, and each question's bits in answers/.";
 
@@ -67,7 +69,8 @@ Json to_json(const ChooseOutcome& outcome) {
   Json list = Json::array();
   for (const ModelBenchmarks& result : outcome.results) {
     for (const Benchmark& b : result.benchmarks) {
-      Json json = {{"model", result.model}, {"benchmark", b.name}, {"area", b.area}, {"n", b.n}, {"n_failed", b.n_failed}};
+      Json json = {
+          {"model", result.model}, {"benchmark", b.name}, {"area", b.area}, {"n", b.n}, {"n_failed", b.n_failed}};
       json["metrics"] = Json::object();
       for (const ChoiceMetric& m : b.metrics) {
         json["metrics"][m.name] = {{"value", m.value}, {"stderr", to_json_or_null(m.standard_error)}};
@@ -115,14 +118,20 @@ void add_choice(CLI::App& app, int& exit_code) {
   command->add_option("--questions", request.questions, "a JSONL file of questions; several allowed")->required();
   command->add_option("-o,--output", request.output, "folder of the results")->capture_default_str();
   command->add_option("--shots", request.n_shots, "solved questions of the same kind before each")
-      ->check(CLI::Range(0, 1000))->capture_default_str();
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
   command->add_option("--limit", request.limit, "only the first so many of each kind; 0: all")
-      ->check(CLI::Range(0, 1 << 30))->capture_default_str();
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str();
   command->add_option("--threads", request.n_threads, "batches computed at a time")
-      ->check(CLI::Range(1, 1024))->capture_default_str();
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   command->add_option("--batch", request.batch_positions, "positions in a forward pass to aim at")
-      ->check(CLI::Range(1, 1 << 24))->capture_default_str();
-  command->add_option("--level", request.level, "of the intervals")->check(CLI::Range(0.5, 0.9999))->capture_default_str();
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command->add_option("--level", request.level, "of the intervals")
+      ->check(CLI::Range(0.5, 0.9999))
+      ->capture_default_str();
   command->add_flag("--json", flags->json, "print the results as JSON");
   command->add_flag("--quiet", flags->quiet, "no progress, no table");
   command->callback([flags, &exit_code] { exit_code = run(*flags); });

@@ -87,7 +87,8 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
     if (std::ranges::find(known, "--" + item.name) == known.end())
       refuse(file, "unknown key \"" + item.name + "\" for " + command->get_name(), suggestion("--" + item.name, known));
     if (!seen.emplace(CLI::detail::join(path_of(*command), "."), item.name).second)
-      refuse(file, "the key \"" + item.name + "\" is given twice", "several values are a list: " + item.name + " = [\"a\", \"b\"]");
+      refuse(file, "the key \"" + item.name + "\" is given twice",
+             "several values are a list: " + item.name + " = [\"a\", \"b\"]");
     if (command != chosen) continue;
     item.parents = path_of(*command);
     chosen_items.push_back(std::move(item));

@@ -20,8 +20,10 @@ constexpr const char* kHelp =
     "  lmbits eval --model small.pt --model new=big.pt --corpus novel.txt --corpus web.jsonl.zst -o runs\n"
     "  lmbits rank runs\n"
     "\n"
-    "Each pair of a model and a corpus is a folder below -o. The same command again resumes what was stopped or killed\n"
-    "and computes nothing twice. Models: a bundle, a bare TorchScript .pt with a sidecar .json, uniform:V, bigram:FILE.\n"
+    "Each pair of a model and a corpus is a folder below -o. The same command again resumes what was stopped or "
+    "killed\n"
+    "and computes nothing twice. Models: a bundle, a bare TorchScript .pt with a sidecar .json, uniform:V, "
+    "bigram:FILE.\n"
     "Corpora: a text file, a folder, JSONL; any of them as .gz or .zst.";
 
 struct EvalFlags {
@@ -107,9 +109,9 @@ Table results(const std::vector<Json>& summaries) {
     if (profile != s.end() && number(*profile, "wall_s").value_or(0.0) > 0) {
       rate = *number(*profile, "n_scored") / *number(*profile, "wall_s");
     }
-    table.rows.push_back({{s["model"].get<std::string>(), s["corpus"].get<std::string>(), cell_of(number(s, "bits_per_byte")),
-                           interval, cell_of(number(s, "bits_per_char")), cell_of(number(s, "ratio")), cell_of(rate),
-                           s["n_failed"].get<std::int64_t>()}});
+    table.rows.push_back({{s["model"].get<std::string>(), s["corpus"].get<std::string>(),
+                           cell_of(number(s, "bits_per_byte")), interval, cell_of(number(s, "bits_per_char")),
+                           cell_of(number(s, "ratio")), cell_of(rate), s["n_failed"].get<std::int64_t>()}});
   }
   return table;
 }
@@ -117,10 +119,11 @@ Table results(const std::vector<Json>& summaries) {
 // Shares of the wall time; what runs beside the model can add up to more than 100 %.
 Table profiles(const std::vector<Json>& summaries) {
   Table table;
-  table.columns = {{.key = "run", .title = "run", .align = Align::kLeft}, {.key = "wall_s", .title = "wall s", .decimals = 2}};
+  table.columns = {{.key = "run", .title = "run", .align = Align::kLeft},
+                   {.key = "wall_s", .title = "wall s", .decimals = 2}};
   const std::vector<std::pair<const char*, const char*>> parts = {
-      {"model_s", "model %"}, {"read_s", "read %"}, {"tokenize_s", "tokens %"}, {"windows_s", "windows %"},
-      {"records_s", "records %"}, {"baseline_s", "gzip %"}};
+      {"model_s", "model %"},     {"read_s", "read %"},       {"tokenize_s", "tokens %"},
+      {"windows_s", "windows %"}, {"records_s", "records %"}, {"baseline_s", "gzip %"}};
   for (const auto& [key, title] : parts) table.columns.push_back({.key = key, .title = title, .decimals = 2});
   table.columns.push_back({.key = "padding", .title = "padding %", .decimals = 1});
   for (const Json& s : summaries) {
@@ -137,7 +140,8 @@ Table profiles(const std::vector<Json>& summaries) {
 std::pair<std::string, std::string> split_pair(const std::string& text, const char* flag) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    throw Error(ErrorKind::kUsage, std::string(flag) + " " + text + " is not NAME=FILE", "for example prose=novels.txt");
+    throw Error(ErrorKind::kUsage, std::string(flag) + " " + text + " is not NAME=FILE",
+                "for example prose=novels.txt");
   }
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
@@ -174,7 +178,8 @@ int run(EvalFlags& flags) {
   if (outcome.interrupted) {
     std::fprintf(stderr, "stopped; every finished document is kept. To go on: the same command again\n");
   } else if (!flags.quiet && !flags.json) {
-    std::fprintf(stderr, "runs are in %s; compare them with: lmbits rank %s\n", request.output.c_str(), request.output.c_str());
+    std::fprintf(stderr, "runs are in %s; compare them with: lmbits rank %s\n", request.output.c_str(),
+                 request.output.c_str());
   }
   return outcome.exit_code();
 }
@@ -193,27 +198,32 @@ void add_eval(CLI::App& app, int& exit_code) {
   command->add_option("--corpus", flags->corpora, "PATH or NAME=PATH of a text; several allowed")->required();
   command->add_option("-o,--output", request.output, "folder of the runs")->capture_default_str();
   command->add_option("--field", flags->field, "JSONL: the key that holds the text")->capture_default_str();
-  command->add_option("--split", flags->split, "cut texts into documents: none, paragraphs, lines, or a number of BYTES")
+  command
+      ->add_option("--split", flags->split, "cut texts into documents: none, paragraphs, lines, or a number of BYTES")
       ->capture_default_str();
   add_convention_flags(*command, request.convention);
   command->add_option("--threads", request.score.n_threads, "batches computed at a time")
-      ->check(CLI::Range(1, 1024))->capture_default_str();
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   command->add_option("--batch", flags->batch, "windows in a forward pass, as far as memory allows; 0: by size")
-      ->check(CLI::Range(0, 1 << 20))->capture_default_str();
-  command->add_option("--dtype", request.dtype, "of the arithmetic: auto, float32, bfloat16, float16")->capture_default_str();
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--dtype", request.dtype, "of the arithmetic: auto, float32, bfloat16, float16")
+      ->capture_default_str();
   command->add_option("--device", request.device, "cpu or auto")->capture_default_str();
   command->add_option("--baselines", request.baselines, "compressors set beside the models; none, all, or names")
-      ->delimiter(',')->capture_default_str();
+      ->delimiter(',')
+      ->capture_default_str();
   command->add_option("--dictionary", flags->dictionaries,
                       "NAME=FILE: a zstd row for corpus NAME that has seen FILE; several allowed");
-  command->add_option("--level", request.level, "of the intervals")->check(CLI::Range(0.5, 0.9999))->capture_default_str();
+  command->add_option("--level", request.level, "of the intervals")
+      ->check(CLI::Range(0.5, 0.9999))
+      ->capture_default_str();
   command->add_option("--seed", request.seed, "of the bootstrap")->capture_default_str();
   command->add_flag("--profile", flags->profile, "show where the time went");
   command->add_flag("--json", flags->json, "print the summaries as JSON");
   command->add_flag("--quiet", flags->quiet, "no progress, no notes");
-  command->callback([flags, &exit_code] {
-    exit_code = run(*flags);
-  });
+  command->callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -43,12 +43,14 @@ std::string text_report(const std::vector<TokenCost>& costs) {
       for (const char c : cost.bytes) out += c == '\n' ? std::string("\033[0m\n") + heat(cost.bits) : std::string(1, c);
       out += "\033[0m";
     } else {
-      out += format_fixed(cost.bits, 3) + "\t" + Json(cost.bytes).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+      out += format_fixed(cost.bits, 3) + "\t" + Json(cost.bytes).dump(-1, ' ', false, Json::error_handler_t::replace) +
+             "\n";
     }
   }
   if (color) {
     out += "\n";
-    for (std::size_t i = 0; i < std::size(kHeat); ++i) out += heat(2.0 * static_cast<double>(i)) + " " + std::to_string(2 * i) + "+ \033[0m";
+    for (std::size_t i = 0; i < std::size(kHeat); ++i)
+      out += heat(2.0 * static_cast<double>(i)) + " " + std::to_string(2 * i) + "+ \033[0m";
     out += " bits a token\n";
   }
   out += std::to_string(costs.size()) + " tokens scored, " + format_fixed(total, 2) + " bits";
@@ -71,12 +73,9 @@ int inspect_text(const InspectFlags& flags) {
 
 int inspect_run(const InspectFlags& flags) {
   const Run run = read_run(flags.what);
-  Json json = {{"path", run.path.string()},
-               {"state", run.summary.is_null() ? "unfinished" : "finished"},
-               {"n_records", run.records.size()},
-               {"n_damaged_lines", run.n_damaged_lines},
-               {"summary", run.summary},
-               {"manifest", run.manifest}};
+  Json json = {{"path", run.path.string()},       {"state", run.summary.is_null() ? "unfinished" : "finished"},
+               {"n_records", run.records.size()}, {"n_damaged_lines", run.n_damaged_lines},
+               {"summary", run.summary},          {"manifest", run.manifest}};
   print(json.dump(2) + "\n");
   return 0;
 }
@@ -98,13 +97,18 @@ int inspect_tokenizer(InspectFlags flags) {
   for (std::int32_t id = 0; id < tokenizer->vocab_size(); ++id) sizes.emplace_back(~tokenizer->piece(id).size(), id);
   const std::size_t n_shown = std::min<std::size_t>(5, sizes.size());
   std::partial_sort(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(n_shown), sizes.end());
-  for (std::size_t i = 0; i < n_shown; ++i) longest.push_back({{"id", sizes[i].second}, {"piece", tokenizer->piece(sizes[i].second)}});
+  for (std::size_t i = 0; i < n_shown; ++i)
+    longest.push_back({{"id", sizes[i].second}, {"piece", tokenizer->piece(sizes[i].second)}});
   const auto special = [&](std::optional<std::int32_t> id) {
     return id ? Json{{"id", *id}, {"piece", tokenizer->piece(*id)}} : Json(nullptr);
   };
-  const Json json = {{"path", flags.what}, {"kind", tokenizer->kind()}, {"fingerprint", tokenizer->fingerprint()},
-                     {"vocab_size", tokenizer->vocab_size()}, {"bos", special(tokenizer->bos_id())},
-                     {"eos", special(tokenizer->eos_id())}, {"longest_pieces", longest}};
+  const Json json = {{"path", flags.what},
+                     {"kind", tokenizer->kind()},
+                     {"fingerprint", tokenizer->fingerprint()},
+                     {"vocab_size", tokenizer->vocab_size()},
+                     {"bos", special(tokenizer->bos_id())},
+                     {"eos", special(tokenizer->eos_id())},
+                     {"longest_pieces", longest}};
   print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   return 0;
 }
@@ -120,7 +124,8 @@ int run(const InspectFlags& flags) {
 
 void add_inspect(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<InspectFlags>();
-  CLI::App* command = app.add_subcommand("inspect", "what is this bundle, run or tokenizer? which text costs the bits?");
+  CLI::App* command =
+      app.add_subcommand("inspect", "what is this bundle, run or tokenizer? which text costs the bits?");
   command->footer(
       "Example:\n  lmbits inspect model.pt\n  lmbits inspect runs/model__novel__default\n"
       "  lmbits inspect model.pt --text \"It was the best of times\"");

@@ -96,7 +96,9 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
     std::vector<std::string> known = flag_names(leftover.command == nullptr ? app : *leftover.command);
     known.insert(known.end(), {"--help", "--version", "--config"});
     const std::string near = nearest_name(flag, known);
-    if (near == flag) return Error(ErrorKind::kUsage, flag + " stands before the command", "put it after " + leftover.command->get_name());
+    if (near == flag)
+      return Error(ErrorKind::kUsage, flag + " stands before the command",
+                   "put it after " + leftover.command->get_name());
     return Error(ErrorKind::kUsage, "unknown flag " + flag,
                  (near.empty() ? "" : "did you mean " + near + "? ") + help_hint(leftover.command));
   }
@@ -110,7 +112,7 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
 
 // The first signal asks for a clean stop at the next safe point; the handler is gone by the second, which kills.
 void stop_cleanly_on_signals() {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = [](int) { request_stop(); };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigemptyset(&action.sa_mask);

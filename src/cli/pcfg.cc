@@ -1,4 +1,6 @@
 // lmbits pcfg: corpora of a set complexity, from random probabilistic grammars.
+#include "src/scaling/pcfg.h"
+
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
@@ -14,7 +16,6 @@
 #include "src/core/stop.h"
 #include "src/report/fit_report.h"
 #include "src/scaling/gzip_complexity.h"
-#include "src/scaling/pcfg.h"
 
 namespace lmbits::cli {
 namespace {
@@ -38,20 +39,25 @@ constexpr const char* kPcfgHelp =
     "symbols. Pandey 2024's, with their gzip complexity H: 3-20-2-2 (.11), 10-150-5-3 (.22), 20-300-10-5 (.35),\n"
     "30-400-10-8 (.42), 50-500-20-15 (.51), 100-2000-100-30 (.61). Terminals are ids from 1 on, 0 stands between\n"
     "sentences. The same SETTING and --seed give the same ids everywhere. Formats: jsonl ({\"id\", \"text\"}, ids in\n"
-    "decimal with spaces), text (a document a line), int32be (ids as 4 bytes, big-endian). A grammar whose sentences do\n"
-    "not end (branching of 1 or more) is refused; --force cuts what is deeper than --max-depth, and then the data depend\n"
+    "decimal with spaces), text (a document a line), int32be (ids as 4 bytes, big-endian). A grammar whose sentences "
+    "do\n"
+    "not end (branching of 1 or more) is refused; --force cuts what is deeper than --max-depth, and then the data "
+    "depend\n"
     "on that. --complexity measures H over --grammars seeds instead of writing.";
 
 void check_branching(const Grammar& grammar, std::uint64_t seed, bool force) {
   if (grammar.branching() < 1.0 || force) return;
   const double expected = expected_branching(grammar.setting());
   throw Error(ErrorKind::kConfig,
-              "the grammar of " + grammar.setting().name + " with seed " + std::to_string(seed) + " has a branching factor of " + significant(grammar.branching(), 4) +
+              "the grammar of " + grammar.setting().name + " with seed " + std::to_string(seed) +
+                  " has a branching factor of " + significant(grammar.branching(), 4) +
                   " (expected of its setting: " + significant(expected, 4) + "): its sentences need not end",
-              expected < 1.0 ? "take another --seed, or --force" : "take more terminals or shorter right sides, or --force to cut at --max-depth");
+              expected < 1.0 ? "take another --seed, or --force"
+                             : "take more terminals or shorter right sides, or --force to cut at --max-depth");
 }
 
-void put_document(std::ostream& out, const std::string& format, std::int64_t index, const std::vector<std::int32_t>& ids) {
+void put_document(std::ostream& out, const std::string& format, std::int64_t index,
+                  const std::vector<std::int32_t>& ids) {
   if (format == "int32be") {
     const std::string bytes = int32_big_endian(ids);
     out.write(bytes.data(), std::ssize(bytes));
@@ -59,8 +65,10 @@ void put_document(std::ostream& out, const std::string& format, std::int64_t ind
   }
   std::string text;
   for (const std::int32_t id : ids) text += (text.empty() ? "" : " ") + std::to_string(id);
-  if (format == "jsonl") out << R"({"id":"pcfg-)" << index << R"(","text":")" << text << "\"}\n";
-  else out << text << '\n';
+  if (format == "jsonl")
+    out << R"({"id":"pcfg-)" << index << R"(","text":")" << text << "\"}\n";
+  else
+    out << text << '\n';
 }
 
 int write_corpus(const PcfgFlags& flags, const PcfgSetting& setting) {
@@ -84,9 +92,12 @@ int write_corpus(const PcfgFlags& flags, const PcfgSetting& setting) {
   }
   progress->end();
   out.flush();
-  if (!out) throw Error(ErrorKind::kData, "cannot write all of " + (flags.output.empty() ? "standard output" : flags.output), "check the disk's free space");
+  if (!out)
+    throw Error(ErrorKind::kData, "cannot write all of " + (flags.output.empty() ? "standard output" : flags.output),
+                "check the disk's free space");
   if (!flags.output.empty() && !flags.quiet)
-    std::fprintf(stderr, "lmbits: %s, branching %.3f, mean sentence of %s ids\n", setting.name.c_str(), grammar.branching(), significant(grammar.mean_length(), 3).c_str());
+    std::fprintf(stderr, "lmbits: %s, branching %.3f, mean sentence of %s ids\n", setting.name.c_str(),
+                 grammar.branching(), significant(grammar.mean_length(), 3).c_str());
   return 0;
 }
 
@@ -121,20 +132,36 @@ std::vector<Measured> measure(const PcfgFlags& flags, const PcfgSetting& setting
 void print_complexity(const PcfgFlags& flags, const PcfgSetting& setting) {
   const std::vector<Measured> all = measure(flags, setting);
   Table table;
-  table.columns = {{.key = "seed", .title = "seed"}, {.key = "branching", .title = "branching", .decimals = 3}, {.key = "length", .title = "ids/sentence", .decimals = 1},
-                   {.key = "median", .title = "H (median)", .decimals = 4}, {.key = "mean", .title = "H (mean)", .decimals = 4}};
+  table.columns = {{.key = "seed", .title = "seed"},
+                   {.key = "branching", .title = "branching", .decimals = 3},
+                   {.key = "length", .title = "ids/sentence", .decimals = 1},
+                   {.key = "median", .title = "H (median)", .decimals = 4},
+                   {.key = "mean", .title = "H (mean)", .decimals = 4}};
   double sum = 0.0, lo = 1e9, hi = 0.0, n = 0.0;
   for (const Measured& m : all) {
-    table.rows.push_back({{static_cast<std::int64_t>(m.seed), m.branching, m.mean_length, cell_of(m.median), cell_of(m.mean)}});
+    table.rows.push_back(
+        {{static_cast<std::int64_t>(m.seed), m.branching, m.mean_length, cell_of(m.median), cell_of(m.mean)}});
     if (!m.median) continue;
     sum += *m.median;
     n += 1.0;
     lo = std::min(lo, *m.median);
     hi = std::max(hi, *m.median);
   }
-  if (flags.json) return print(Json{{"setting", setting.name}, {"expected_branching", expected_branching(setting)}, {"unit", std::to_string(flags.length) + " ids, int32 big-endian, gzip-9"}, {"grammars", to_json(table)}, {"mean_of_medians", n > 0.0 ? Json(sum / n) : Json(nullptr)}}.dump(2) + "\n");
-  std::string text = setting.name + ": expected branching " + significant(expected_branching(setting), 3) + "; H of " + std::to_string(flags.n_documents) + " documents each (" + std::to_string(flags.length) + " ids, int32 big-endian, gzip-9)\n\n" + to_text(table, stdout_style());
-  if (n > 0.0) text += "\nmedian H: mean " + format_fixed(sum / n, 4) + ", from " + format_fixed(lo, 4) + " to " + format_fixed(hi, 4) + " over " + format_fixed(n, 0) + " grammars" + (setting.published_h > 0.0 ? "; published " + format_fixed(setting.published_h, 2) : "") + "\n";
+  if (flags.json)
+    return print(Json{{"setting", setting.name},
+                      {"expected_branching", expected_branching(setting)},
+                      {"unit", std::to_string(flags.length) + " ids, int32 big-endian, gzip-9"},
+                      {"grammars", to_json(table)},
+                      {"mean_of_medians", n > 0.0 ? Json(sum / n) : Json(nullptr)}}
+                     .dump(2) +
+                 "\n");
+  std::string text = setting.name + ": expected branching " + significant(expected_branching(setting), 3) + "; H of " +
+                     std::to_string(flags.n_documents) + " documents each (" + std::to_string(flags.length) +
+                     " ids, int32 big-endian, gzip-9)\n\n" + to_text(table, stdout_style());
+  if (n > 0.0)
+    text += "\nmedian H: mean " + format_fixed(sum / n, 4) + ", from " + format_fixed(lo, 4) + " to " +
+            format_fixed(hi, 4) + " over " + format_fixed(n, 0) + " grammars" +
+            (setting.published_h > 0.0 ? "; published " + format_fixed(setting.published_h, 2) : "") + "\n";
   print(text);
 }
 
@@ -143,16 +170,20 @@ void print_complexity(const PcfgFlags& flags, const PcfgSetting& setting) {
 void add_pcfg(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<PcfgFlags>();
   CLI::App* command = app.add_subcommand("pcfg", "Corpora of a set complexity, from probabilistic grammars");
-  command->add_option("SETTING", flags->setting, "NONTERMINALS-TERMINALS-OPTIONS-LENGTH, such as 30-400-10-8")->required();
+  command->add_option("SETTING", flags->setting, "NONTERMINALS-TERMINALS-OPTIONS-LENGTH, such as 30-400-10-8")
+      ->required();
   command->add_option("--documents", flags->n_documents, "How many (default 1000)")->check(CLI::PositiveNumber);
   command->add_option("--length", flags->length, "Ids a document (default 256)")->check(CLI::Range(1, 100000000));
   command->add_option("--seed", flags->seed, "Seed of the grammar and its sentences (default 1)");
-  command->add_option("--format", flags->format, "jsonl (default), text or int32be")->check(CLI::IsMember({"jsonl", "text", "int32be"}));
+  command->add_option("--format", flags->format, "jsonl (default), text or int32be")
+      ->check(CLI::IsMember({"jsonl", "text", "int32be"}));
   command->add_option("-o,--output", flags->output, "File to write (default: standard output)");
   command->add_flag("--force", flags->force, "Also grammars whose sentences need not end");
-  command->add_option("--max-depth", flags->max_depth, "With --force: deeper symbols are dropped (default 200)")->check(CLI::Range(1, 1000000));
+  command->add_option("--max-depth", flags->max_depth, "With --force: deeper symbols are dropped (default 200)")
+      ->check(CLI::Range(1, 1000000));
   command->add_flag("--complexity", flags->complexity, "Measure H over several grammars, write no corpus");
-  command->add_option("--grammars", flags->n_grammars, "Seeds from --seed on for --complexity (default 12)")->check(CLI::Range(1, 10000));
+  command->add_option("--grammars", flags->n_grammars, "Seeds from --seed on for --complexity (default 12)")
+      ->check(CLI::Range(1, 10000));
   command->add_flag("--json", flags->json, "With --complexity: JSON instead of text");
   command->add_flag("--quiet", flags->quiet, "No progress");
   command->footer(kPcfgHelp);

@@ -15,7 +15,7 @@ void add_rank_flags(CLI::App& command, RankFlags& flags) {
       ->check(CLI::IsMember({"bca", "percentile"}));
   command
       .add_option("--resamples", flags.request.n_resamples,
-                   "Bootstrap resamples (default 10000, fewer for very many models or documents)")
+                  "Bootstrap resamples (default 10000, fewer for very many models or documents)")
       ->check(CLI::Range(100, 10000000));
   command.add_option("--seed", flags.request.seed, "Seed of the resamples (default 1)");
   command.add_option("--corpus", flags.request.corpora, "Only these corpora (default all)");

@@ -61,7 +61,8 @@ void run_huang(const ReproduceOptions& options) {
     print(to_csv(report));
   else
     print_as(report, options);
-  if (!options.figures.empty()) write_figures(huang2024_figures(options.level), options.figures, options.figure_formats);
+  if (!options.figures.empty())
+    write_figures(huang2024_figures(options.level), options.figures, options.figure_formats);
 }
 
 void run_guo(const ReproduceOptions& options) {

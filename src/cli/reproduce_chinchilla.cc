@@ -1,4 +1,6 @@
 // lmbits reproduce chinchilla: the published numbers of scaling laws.
+#include "src/report/reproduce_chinchilla.h"
+
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
@@ -8,7 +10,6 @@
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/thread_pool.h"
-#include "src/report/reproduce_chinchilla.h"
 
 namespace lmbits::cli {
 namespace {
@@ -23,9 +24,11 @@ constexpr const char* kChinchillaHelp =
     "  lmbits reproduce chinchilla\n"
     "  lmbits reproduce chinchilla --data DIR\n"
     "\n"
-    "Each number stands beside the published one with the difference that rounding or resampling allows; the exit code is\n"
+    "Each number stands beside the published one with the difference that rounding or resampling allows; the exit code "
+    "is\n"
     "4 where one is further off and nothing explains it. From --data it reads chinchilla_runs.csv (N, D, C, loss,\n"
-    "in_published_fit) and muennighoff2023_data_constrained.csv (N, D, unique_tokens, loss), and leaves out what is not\n"
+    "in_published_fit) and muennighoff2023_data_constrained.csv (N, D, unique_tokens, loss), and leaves out what is "
+    "not\n"
     "there: those points are not this program's to carry.";
 
 std::optional<std::string> data_file(const ChinchillaFlags& flags, const std::string& name) {
@@ -48,7 +51,8 @@ int run_chinchilla(const ChinchillaFlags& flags) {
 
 void add_reproduce_chinchilla(CLI::App& reproduce, int& exit_code) {
   const auto flags = std::make_shared<ChinchillaFlags>();
-  CLI::App* command = reproduce.add_subcommand("chinchilla", "Scaling laws: Kaplan, Hoffmann, Besiroglu, Muennighoff, Pearce & Song, Pandey");
+  CLI::App* command = reproduce.add_subcommand(
+      "chinchilla", "Scaling laws: Kaplan, Hoffmann, Besiroglu, Muennighoff, Pearce & Song, Pandey");
   command->add_option("--data", flags->data, "Folder with the published data");
   command->add_flag("--json", flags->json, "JSON instead of text");
   command->footer(kChinchillaHelp);

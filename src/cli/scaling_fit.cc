@@ -33,9 +33,12 @@ constexpr const char* kFitHelp =
     "\n"
     "Laws: chinchilla, kaplan-n, kaplan-d, kaplan-c, kaplan-nd, data-constrained (needs U, the unique tokens), gzip\n"
     "(needs H), training (N and S, the steps). The objective is a SUM over the points of the residuals of log loss:\n"
-    "huber (--delta), l1 or squares. Its minimum is searched from a whole grid of starts, what is linear in the law being\n"
-    "solved for exactly (variable projection); --optimiser published-grid is Hoffmann et al.'s L-BFGS from 4500 starts.\n"
-    "Intervals: percentile and bca (bootstrap over points), profile (likelihood), all. docs/method.md has the formulas, and\n"
+    "huber (--delta), l1 or squares. Its minimum is searched from a whole grid of starts, what is linear in the law "
+    "being\n"
+    "solved for exactly (variable projection); --optimiser published-grid is Hoffmann et al.'s L-BFGS from 4500 "
+    "starts.\n"
+    "Intervals: percentile and bca (bootstrap over points), profile (likelihood), all. docs/method.md has the "
+    "formulas, and\n"
     "bench/README.md how often each kind holds the truth.";
 
 Constraints constraints_of(const FitFlags& flags, const Law& law) {
@@ -87,7 +90,8 @@ void run_fit(const FitFlags& flags) {
   for (const std::string& text : flags.predict) report_request.predictions.push_back(parse_point(text));
   const FitReport report = report_fit(fit_law(law, points.points, request), points, report_request);
   if (!flags.output.empty())
-    write_file_atomically(flags.output, to_json(known_law(report.fit, report.refits, points, flags.points.file)).dump() + "\n");
+    write_file_atomically(flags.output,
+                          to_json(known_law(report.fit, report.refits, points, flags.points.file)).dump() + "\n");
   if (!flags.figures.empty()) write_figures(fit_figures(report), flags.figures, flags.figure_formats);
   print(flags.json ? to_json(report).dump(2) + "\n" : to_text(report, stdout_style()));
 }
@@ -100,20 +104,25 @@ void add_scaling_fit(CLI::App& scaling) {
   add_points_flags(*command, flags->points);
   command->add_option("--law", flags->law, "The form (default chinchilla)")->check(CLI::IsMember(law_names()));
   command->add_flag("--offset", flags->offset, "kaplan-n, -d, -c: add an irreducible loss E");
-  command->add_option("--objective", flags->objective, "huber (default), l1 or squares")->check(CLI::IsMember({"huber", "l1", "squares"}));
-  command->add_option("--delta", flags->delta, "Where Huber's function turns linear (default 0.001)")->check(CLI::PositiveNumber);
+  command->add_option("--objective", flags->objective, "huber (default), l1 or squares")
+      ->check(CLI::IsMember({"huber", "l1", "squares"}));
+  command->add_option("--delta", flags->delta, "Where Huber's function turns linear (default 0.001)")
+      ->check(CLI::PositiveNumber);
   command->add_option("--fix", flags->fix, "NAME=VALUE: a parameter that is given");
   command->add_option("--tie", flags->tie, "beta=alpha: two parameters that are equal");
   command->add_option("--optimiser", flags->optimiser, "projection (default) or published-grid")
       ->check(CLI::IsMember({"projection", "published-grid"}));
   command->add_option("--interval", flags->intervals, "percentile (default), bca, profile or all")
       ->check(CLI::IsMember({"bca", "percentile", "profile", "all"}));
-  command->add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--resamples", flags->request.n_resamples, "Bootstrap refits (default 1000)")->check(CLI::Range(100, 1000000));
+  command->add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
+      ->check(CLI::Range(0.5, 0.9999));
+  command->add_option("--resamples", flags->request.n_resamples, "Bootstrap refits (default 1000)")
+      ->check(CLI::Range(100, 1000000));
   command->add_option("--seed", flags->request.seed, "Seed of the bootstrap (default 1)");
   command->add_option("--predict", flags->predict, "N=70B,D=1.4T: predict the loss there; may be given several times")
       ->allow_extra_args(false);
-  command->add_option("--hold-out", flags->cutoff, "Compute in FLOP above which points are held out (default: the upper fifth)");
+  command->add_option("--hold-out", flags->cutoff,
+                      "Compute in FLOP above which points are held out (default: the upper fifth)");
   command->add_option("-o,--output", flags->output, "Also write the law with its refits, for predict and plan");
   command->add_flag("--json", flags->json, "JSON instead of text");
   add_figure_flags(*command, flags->figures, flags->figure_formats);

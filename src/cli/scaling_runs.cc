@@ -30,11 +30,15 @@ constexpr const char* kRunsHelp =
     "  lmbits scaling runs runs\n"
     "  lmbits scaling runs runs --tokenizer sentencepiece --scores scores.csv --predict l-sp-3300\n"
     "\n"
-    "bits/byte = c + b / P^p + d / S^q over the runs of each corpus and tokenizer, P parameters and S training steps, which\n"
-    "the bundles' metadata give; least squares of log residuals, profile intervals. Checkpoints of one training run are\n"
+    "bits/byte = c + b / P^p + d / S^q over the runs of each corpus and tokenizer, P parameters and S training steps, "
+    "which\n"
+    "the bundles' metadata give; least squares of log residuals, profile intervals. Checkpoints of one training run "
+    "are\n"
     "not independent, and one taken before the learning rate has decayed is worse than a run of that length would be:\n"
-    "the law is of this family's schedule. With --scores and --predict MODEL, everything of as many parameters as MODEL\n"
-    "or more is set aside; the law of the others predicts MODEL's bits/byte, and a line (--form sigmoid: a sigmoid from\n"
+    "the law is of this family's schedule. With --scores and --predict MODEL, everything of as many parameters as "
+    "MODEL\n"
+    "or more is set aside; the law of the others predicts MODEL's bits/byte, and a line (--form sigmoid: a sigmoid "
+    "from\n"
     "--chance to --ceiling) through their scores predicts its score.";
 
 // Runs of one corpus (or the mean of all) under one tokenizer.
@@ -52,7 +56,8 @@ Groups groups_of(const std::vector<RunPoint>& points, const RunsFlags& flags) {
   Groups groups;
   for (const RunPoint& point : kept) groups[{point.corpus, point.tokenizer}].push_back(point);
   const std::vector<RunPoint> means = mean_over_corpora(kept);
-  const bool several = std::any_of(kept.begin(), kept.end(), [&](const RunPoint& p) { return p.corpus != kept.front().corpus; });
+  const bool several =
+      std::any_of(kept.begin(), kept.end(), [&](const RunPoint& p) { return p.corpus != kept.front().corpus; });
   if (several) {
     for (const RunPoint& point : means) groups[{"mean", point.tokenizer}].push_back(point);
   }
@@ -74,32 +79,56 @@ FitReport fit_runs(const std::vector<RunPoint>& runs, const RunsFlags& flags) {
 
 Table residual_table(const std::vector<RunPoint>& runs, const FitReport& report) {
   Table table;
-  table.columns = {{.key = "model", .title = "model", .align = Align::kLeft}, {.key = "params", .title = "P"}, {.key = "steps", .title = "S"}, {.key = "seen", .title = "bits/byte"}, {.key = "law", .title = "law"}, {.key = "error", .title = "off %", .decimals = 2, .sign = true}};
+  table.columns = {{.key = "model", .title = "model", .align = Align::kLeft},
+                   {.key = "params", .title = "P"},
+                   {.key = "steps", .title = "S"},
+                   {.key = "seen", .title = "bits/byte"},
+                   {.key = "law", .title = "law"},
+                   {.key = "error", .title = "off %", .decimals = 2, .sign = true}};
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const double predicted = report.fit.predict(report.points.points[i]);
-    table.rows.push_back({{runs[i].model, static_cast<std::int64_t>(*report.points.points[i].at(Variable::kParams)), static_cast<std::int64_t>(runs[i].steps), runs[i].bits_per_byte, predicted, 100.0 * (predicted / runs[i].bits_per_byte - 1.0)}});
+    table.rows.push_back({{runs[i].model, static_cast<std::int64_t>(*report.points.points[i].at(Variable::kParams)),
+                           static_cast<std::int64_t>(runs[i].steps), runs[i].bits_per_byte, predicted,
+                           100.0 * (predicted / runs[i].bits_per_byte - 1.0)}});
   }
   return table;
 }
 
 std::string prediction_text(const ScorePrediction& p, std::size_t n_family, double level) {
-  const auto seen = [](const std::optional<double>& value) { return value ? ", measured " + significant(*value, 4) : ", not measured"; };
-  return p.model + " from " + std::to_string(n_family) + " smaller models (" + percent_as_given(level) + " intervals, of what is measured):\n" +
-         "  bits/byte  " + significant(p.bits_per_byte, 4) + " " + significant(p.of_bits_per_byte, 4) + seen(p.seen_bits_per_byte) + "\n" +
-         "  score      " + significant(p.score, 4) + " " + significant(p.of_score, 4) + seen(p.seen_score) + "\n" +
-         "  " + (p.curve.form == Downstream::kLinear ? "score = " + significant(p.curve.a, 4) + " + " + significant(p.curve.b, 4) + " x bits/byte"
-                                                     : "score = " + significant(p.curve.chance, 3) + " + " + significant(p.curve.ceiling - p.curve.chance, 3) + " / (1 + exp(-(" + significant(p.curve.a, 4) + " + " + significant(p.curve.b, 4) + " x bits/byte)))") +
+  const auto seen = [](const std::optional<double>& value) {
+    return value ? ", measured " + significant(*value, 4) : ", not measured";
+  };
+  return p.model + " from " + std::to_string(n_family) + " smaller models (" + percent_as_given(level) +
+         " intervals, of what is measured):\n" + "  bits/byte  " + significant(p.bits_per_byte, 4) + " " +
+         significant(p.of_bits_per_byte, 4) + seen(p.seen_bits_per_byte) + "\n" + "  score      " +
+         significant(p.score, 4) + " " + significant(p.of_score, 4) + seen(p.seen_score) + "\n" + "  " +
+         (p.curve.form == Downstream::kLinear
+              ? "score = " + significant(p.curve.a, 4) + " + " + significant(p.curve.b, 4) + " x bits/byte"
+              : "score = " + significant(p.curve.chance, 3) + " + " + significant(p.curve.ceiling - p.curve.chance, 3) +
+                    " / (1 + exp(-(" + significant(p.curve.a, 4) + " + " + significant(p.curve.b, 4) +
+                    " x bits/byte)))") +
          ", rmse " + significant(p.curve.rmse, 3) + ", R2 " + significant(p.curve.r_squared, 3) + "\n";
 }
 
 Json prediction_json(const ScorePrediction& p) {
   const auto interval = [](const std::optional<Interval>& i) { return i ? Json{i->lo, i->hi} : Json(nullptr); };
-  return {{"model", p.model}, {"bits_per_byte", p.bits_per_byte}, {"bits_per_byte_interval", interval(p.of_bits_per_byte)}, {"bits_per_byte_seen", to_json_or_null(p.seen_bits_per_byte)},
-          {"score", p.score}, {"score_interval", interval(p.of_score)}, {"score_seen", to_json_or_null(p.seen_score)}, {"a", p.curve.a}, {"b", p.curve.b}, {"rmse", p.curve.rmse}, {"r_squared", p.curve.r_squared}};
+  return {{"model", p.model},
+          {"bits_per_byte", p.bits_per_byte},
+          {"bits_per_byte_interval", interval(p.of_bits_per_byte)},
+          {"bits_per_byte_seen", to_json_or_null(p.seen_bits_per_byte)},
+          {"score", p.score},
+          {"score_interval", interval(p.of_score)},
+          {"score_seen", to_json_or_null(p.seen_score)},
+          {"a", p.curve.a},
+          {"b", p.curve.b},
+          {"rmse", p.curve.rmse},
+          {"r_squared", p.curve.r_squared}};
 }
 
-std::optional<ScorePrediction> predict(const std::vector<RunPoint>& runs, const RunsFlags& flags, const std::map<std::string, double>& scores, std::size_t& n_family) {
-  const auto target = std::find_if(runs.begin(), runs.end(), [&](const RunPoint& p) { return p.model == flags.target; });
+std::optional<ScorePrediction> predict(const std::vector<RunPoint>& runs, const RunsFlags& flags,
+                                       const std::map<std::string, double>& scores, std::size_t& n_family) {
+  const auto target =
+      std::find_if(runs.begin(), runs.end(), [&](const RunPoint& p) { return p.model == flags.target; });
   if (target == runs.end()) return std::nullopt;
   std::vector<RunPoint> family;
   for (const RunPoint& point : runs) {
@@ -115,8 +144,11 @@ std::optional<ScorePrediction> predict(const std::vector<RunPoint>& runs, const 
 void run_runs(const RunsFlags& flags) {
   const RunPoints read = run_points(read_runs(flags.directory));
   const Groups groups = groups_of(read.points, flags);
-  if (groups.empty()) throw Error(ErrorKind::kData, "no run in " + flags.directory + " has parameters and training steps", read.left_out.empty() ? "look at --corpus and --tokenizer" : read.left_out.front());
-  if (flags.target.empty() != flags.scores.empty()) throw Error(ErrorKind::kUsage, "--scores and --predict belong together", "give both");
+  if (groups.empty())
+    throw Error(ErrorKind::kData, "no run in " + flags.directory + " has parameters and training steps",
+                read.left_out.empty() ? "look at --corpus and --tokenizer" : read.left_out.front());
+  if (flags.target.empty() != flags.scores.empty())
+    throw Error(ErrorKind::kUsage, "--scores and --predict belong together", "give both");
   std::map<std::string, double> scores;
   if (!flags.scores.empty()) scores = read_scores(read_file(flags.scores), flags.scores, flags.benchmark);
   std::string text;
@@ -147,7 +179,9 @@ void run_runs(const RunsFlags& flags) {
     }
     json.push_back(std::move(entry));
   }
-  if (!predicted) throw Error(ErrorKind::kUsage, "no model " + flags.target + " among the runs", "give a model's name with --predict");
+  if (!predicted)
+    throw Error(ErrorKind::kUsage, "no model " + flags.target + " among the runs",
+                "give a model's name with --predict");
   if (!flags.figures.empty()) write_figures(figures, flags.figures, flags.figure_formats);
   for (const std::string& reason : read.left_out) text += "  ! left out: " + printable(reason) + "\n";
   print(flags.json ? json.dump(2) + "\n" : text);
@@ -157,7 +191,8 @@ void run_runs(const RunsFlags& flags) {
 
 void add_scaling_runs(CLI::App& scaling) {
   const auto flags = std::make_shared<RunsFlags>();
-  CLI::App* command = scaling.add_subcommand("runs", "The law of the runs on disk: bits/byte by parameters and steps; scores from it");
+  CLI::App* command =
+      scaling.add_subcommand("runs", "The law of the runs on disk: bits/byte by parameters and steps; scores from it");
   command->add_option("DIR", flags->directory, "The folder that `lmbits eval -o` wrote")->required();
   command->add_option("--corpus", flags->corpora, "Only these corpora (default all, and their mean)");
   command->add_option("--tokenizer", flags->tokenizers, "Only these kinds of tokenizer (default all, each by itself)");
@@ -165,11 +200,14 @@ void add_scaling_runs(CLI::App& scaling) {
   command->add_option("--scores", flags->scores, "CSV with model,score or JSON lines with model and value");
   command->add_option("--benchmark", flags->benchmark, "Only the scores of this benchmark (default the mean of all)");
   command->add_option("--predict", flags->target, "Predict this model's score from all smaller ones");
-  command->add_option("--form", flags->form, "linear (default) or sigmoid")->check(CLI::IsMember({"linear", "sigmoid"}));
+  command->add_option("--form", flags->form, "linear (default) or sigmoid")
+      ->check(CLI::IsMember({"linear", "sigmoid"}));
   command->add_option("--chance", flags->request.chance, "sigmoid: the score of guessing (default 0)");
   command->add_option("--ceiling", flags->request.ceiling, "sigmoid: the best score there is (default 1)");
-  command->add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--resamples", flags->request.n_resamples, "Refits for the prediction's interval (default 1000)")->check(CLI::Range(100, 1000000));
+  command->add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
+      ->check(CLI::Range(0.5, 0.9999));
+  command->add_option("--resamples", flags->request.n_resamples, "Refits for the prediction's interval (default 1000)")
+      ->check(CLI::Range(100, 1000000));
   command->add_option("--seed", flags->request.seed, "Their seed (default 1)");
   command->add_flag("--json", flags->json, "JSON instead of text");
   add_figure_flags(*command, flags->figures, flags->figure_formats);

@@ -42,7 +42,8 @@ constexpr const char* kAnalyseHelp =
     "R is raw / zlib-compressed bytes of all texts in a row; model R the same with a model's bits. copies: the text\n"
     "stood earlier; same form: the same but for case, digits and white space. answer explained: the share of an\n"
     "answer's compressed bytes that its prompt saves; contradictions: the same prompt with another answer.\n"
-    "--law FILE: a CSV file name,ratio,loss,score, a row a data set; fits score = a + b ln R + c loss, and flags losses\n"
+    "--law FILE: a CSV file name,ratio,loss,score, a row a data set; fits score = a + b ln R + c loss, and flags "
+    "losses\n"
     "that R does not explain. --heatmap: which of the first samples explain each other.";
 
 // Removes itself.

@@ -43,7 +43,8 @@ void print_pieces(const Tokenizer& tokenizer, const Tokens& tokens) {
 }
 
 // Encodes what was read, prints it in its order, counts it.
-void encode(const Tokenizer& tokenizer, const std::vector<Document>& documents, const TokenizeFlags& flags, Totals& totals) {
+void encode(const Tokenizer& tokenizer, const std::vector<Document>& documents, const TokenizeFlags& flags,
+            Totals& totals) {
   std::vector<Tokens> encoded(documents.size());
   std::vector<std::string> errors(documents.size());
   const auto begin = std::chrono::steady_clock::now();
@@ -75,31 +76,45 @@ void encode(const Tokenizer& tokenizer, const std::vector<Document>& documents, 
   }
 }
 
-double rate(std::int64_t n, std::int64_t per) { return per == 0 ? 0.0 : static_cast<double>(n) / static_cast<double>(per); }
+double rate(std::int64_t n, std::int64_t per) {
+  return per == 0 ? 0.0 : static_cast<double>(n) / static_cast<double>(per);
+}
 
 void print_totals(const Tokenizer& tokenizer, const Totals& t, const TokenizeFlags& flags) {
   if (flags.json) {
-    const Json json = {{"tokenizer", {{"kind", tokenizer.kind()}, {"fingerprint", tokenizer.fingerprint()}, {"vocab_size", tokenizer.vocab_size()}}},
-                       {"n_documents", t.n_documents}, {"n_failed", t.n_failed}, {"n_lossy", t.n_lossy}, {"n_bytes", t.n_bytes},
-                       {"n_chars", t.n_chars}, {"n_tokens", t.n_tokens},
+    const Json json = {{"tokenizer",
+                        {{"kind", tokenizer.kind()},
+                         {"fingerprint", tokenizer.fingerprint()},
+                         {"vocab_size", tokenizer.vocab_size()}}},
+                       {"n_documents", t.n_documents},
+                       {"n_failed", t.n_failed},
+                       {"n_lossy", t.n_lossy},
+                       {"n_bytes", t.n_bytes},
+                       {"n_chars", t.n_chars},
+                       {"n_tokens", t.n_tokens},
                        {"bytes_per_token", t.n_tokens > 0 ? Json(rate(t.n_bytes, t.n_tokens)) : Json(nullptr)},
-                       {"encode_s", t.seconds}, {"encode_cpu_s", t.cpu_seconds}, {"threads", flags.n_threads}};
+                       {"encode_s", t.seconds},
+                       {"encode_cpu_s", t.cpu_seconds},
+                       {"threads", flags.n_threads}};
     return print(json.dump(2) + "\n");
   }
   if (flags.ids || flags.pieces) return;
-  print(std::to_string(t.n_tokens) + " tokens, " + std::to_string(t.n_bytes) + " bytes, " + std::to_string(t.n_chars) + " characters, " +
-        std::to_string(t.n_documents - t.n_failed) + " documents" + (t.n_failed ? ", " + std::to_string(t.n_failed) + " failed" : "") + "\n");
+  print(std::to_string(t.n_tokens) + " tokens, " + std::to_string(t.n_bytes) + " bytes, " + std::to_string(t.n_chars) +
+        " characters, " + std::to_string(t.n_documents - t.n_failed) + " documents" +
+        (t.n_failed ? ", " + std::to_string(t.n_failed) + " failed" : "") + "\n");
   if (t.n_tokens > 0) {
-    print(format_fixed(rate(t.n_bytes, t.n_tokens), 3) + " bytes/token, " + format_fixed(rate(t.n_chars, t.n_tokens), 3) + " characters/token\n");
+    print(format_fixed(rate(t.n_bytes, t.n_tokens), 3) + " bytes/token, " +
+          format_fixed(rate(t.n_chars, t.n_tokens), 3) + " characters/token\n");
   }
   print(t.n_lossy == 0 ? "lossless: every document comes back byte for byte\n"
                        : "lossy: " + std::to_string(t.n_lossy) + " documents do not come back byte for byte\n");
-  print(format_fixed(static_cast<double>(t.n_bytes) / std::max(t.seconds, 1e-9) / 1e6, 1) + " MB/s on " + std::to_string(flags.n_threads) +
-        (flags.n_threads == 1 ? " thread\n" : " threads\n"));
+  print(format_fixed(static_cast<double>(t.n_bytes) / std::max(t.seconds, 1e-9) / 1e6, 1) + " MB/s on " +
+        std::to_string(flags.n_threads) + (flags.n_threads == 1 ? " thread\n" : " threads\n"));
 }
 
 int run(const TokenizeFlags& flags) {
-  if (flags.text.empty() == flags.corpus.empty()) throw Error(ErrorKind::kUsage, "give a text: --text TEXT or --corpus PATH");
+  if (flags.text.empty() == flags.corpus.empty())
+    throw Error(ErrorKind::kUsage, "give a text: --text TEXT or --corpus PATH");
   const auto tokenizer = open_tokenizer(flags.tokenizer);
   Totals totals;
   std::vector<Document> batch;
@@ -135,13 +150,16 @@ void add_tokenize(CLI::App& app, int& exit_code) {
       "Example:\n  lmbits tokenize tokenizer.json --text \"It was the best of times\" --pieces\n"
       "  lmbits tokenize gpt2.tiktoken --pattern gpt2 --corpus novel.txt\n"
       "--ids prints a line for each document, --pieces a line for each token: id, bytes of the text, piece.");
-  command->add_option("TOKENIZER", flags->tokenizer.path, "tokenizer.json, a .tiktoken, .model or .gguf file, or bytes")->required();
+  command->add_option("TOKENIZER", flags->tokenizer.path, "tokenizer.json, a .tiktoken, .model or .gguf file, or bytes")
+      ->required();
   add_tokenizer_flags(*command, flags->tokenizer);
   command->add_option("--text", flags->text, "This text");
   command->add_option("--corpus", flags->corpus, "This corpus, as for eval");
   command->add_option("--field", flags->field, "JSONL: the key that holds the text")->capture_default_str();
   command->add_option("--split", flags->split, "none, paragraphs, lines or a number of bytes")->capture_default_str();
-  command->add_option("--threads", flags->n_threads, "Threads; documents are spread over them")->capture_default_str()->check(CLI::Range(1, 1024));
+  command->add_option("--threads", flags->n_threads, "Threads; documents are spread over them")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
   command->add_flag("--ids", flags->ids, "Print the ids");
   command->add_flag("--pieces", flags->pieces, "Print the tokens");
   command->add_flag("--json", flags->json, "Print JSON");

@@ -21,14 +21,17 @@ std::string known_kinds() {
 
 void add_tokenizer_flags(CLI::App& command, TokenizerFlags& flags) {
   command.add_option("--kind", flags.kind, "Of the tokenizer's file: " + known_kinds() + " (default: by the file)");
-  command.add_option("--pattern", flags.pattern, "How tiktoken ranks split a text: gpt2, cl100k, o200k, llama3, qwen2, or a regular expression");
+  command.add_option("--pattern", flags.pattern,
+                     "How tiktoken ranks split a text: gpt2, cl100k, o200k, llama3, qwen2, or a regular expression");
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(const TokenizerFlags& flags) {
   TokenizerSource source{.kind = flags.path == "bytes" ? "bytes" : flags.kind, .bytes = {}, .pattern = flags.pattern};
   if (source.kind != "bytes") source.bytes = read_file(flags.path);
   if (source.kind.empty()) source.kind = guess_tokenizer_kind(source.bytes, flags.path);
-  if (source.kind.empty()) throw Error(ErrorKind::kConfig, flags.path + " does not tell what kind of tokenizer it is", "give --kind: " + known_kinds());
+  if (source.kind.empty())
+    throw Error(ErrorKind::kConfig, flags.path + " does not tell what kind of tokenizer it is",
+                "give --kind: " + known_kinds());
   return make_tokenizer(source, flags.path);
 }
 

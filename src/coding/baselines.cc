@@ -151,7 +151,9 @@ class Bzip2Compressor final : public BufferedCompressor {
 class ZstdCompressor final : public BufferedCompressor {
  public:
   ZstdCompressor(int level, std::shared_ptr<const ZstdDictionary> dictionary, Sink sink)
-      : BufferedCompressor(std::move(sink)), dictionary_(std::move(dictionary)), context_(ZSTD_createCCtx(), ZSTD_freeCCtx) {
+      : BufferedCompressor(std::move(sink)),
+        dictionary_(std::move(dictionary)),
+        context_(ZSTD_createCCtx(), ZSTD_freeCCtx) {
     if (!context_) throw std::bad_alloc();
     checked(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level));
     if (!dictionary_) return;
@@ -215,8 +217,8 @@ class XzCompressor final : public BufferedCompressor {
  private:
   void open() {  // liblzma takes the tables of the stream before into the new one
     if (is_open_) return;
-    options_.dict_size = static_cast<std::uint32_t>(
-        std::clamp<std::int64_t>(max_bytes_, LZMA_DICT_SIZE_MIN, preset_window_));
+    options_.dict_size =
+        static_cast<std::uint32_t>(std::clamp<std::int64_t>(max_bytes_, LZMA_DICT_SIZE_MIN, preset_window_));
     const lzma_filter filters[] = {{LZMA_FILTER_LZMA2, &options_}, {LZMA_VLI_UNKNOWN, nullptr}};
     check(lzma_stream_encoder(&stream_, filters, LZMA_CHECK_CRC64));
     is_open_ = true;
@@ -302,10 +304,10 @@ std::string family_name(const BaselineCodec& codec) { return codec.name.substr(0
 const std::vector<BaselineCodec>& baseline_codecs() {
   using enum BaselineCodec::Family;
   static const std::vector<BaselineCodec> codecs = {
-      {"gzip-1", kGzip, 1, nullptr},    {"gzip-6", kGzip, 6, nullptr},
-      {"gzip-9", kGzip, 9, nullptr},    {"bzip2-9", kBzip2, 9, nullptr},
-      {"zstd-3", kZstd, 3, nullptr},    {"zstd-19", kZstd, 19, nullptr},
-      {"xz-6", kXz, 6, nullptr},        {"xz-9e", kXz, static_cast<int>(9u | LZMA_PRESET_EXTREME), nullptr},
+      {"gzip-1", kGzip, 1, nullptr},       {"gzip-6", kGzip, 6, nullptr},
+      {"gzip-9", kGzip, 9, nullptr},       {"bzip2-9", kBzip2, 9, nullptr},
+      {"zstd-3", kZstd, 3, nullptr},       {"zstd-19", kZstd, 19, nullptr},
+      {"xz-6", kXz, 6, nullptr},           {"xz-9e", kXz, static_cast<int>(9u | LZMA_PRESET_EXTREME), nullptr},
       {"brotli-11", kBrotli, 11, nullptr},
   };
   return codecs;
@@ -313,7 +315,8 @@ const std::vector<BaselineCodec>& baseline_codecs() {
 
 BaselineCodec zstd_dictionary_codec(std::string_view dictionary) {
   constexpr int kLevel = 22;
-  if (dictionary.empty()) throw Error(ErrorKind::kData, "the dictionary is empty", "give a file that holds training text");
+  if (dictionary.empty())
+    throw Error(ErrorKind::kData, "the dictionary is empty", "give a file that holds training text");
   return {"zstd-22-dict", BaselineCodec::Family::kZstd, kLevel,
           std::make_shared<const ZstdDictionary>(dictionary, kLevel)};
 }
@@ -330,22 +333,26 @@ std::vector<BaselineCodec> select_codecs(const std::vector<std::string>& names) 
       throw Error(ErrorKind::kUsage, "unknown codec " + name, suggestion(name, known));
   }
   std::vector<BaselineCodec> selected;
-  std::copy_if(baseline_codecs().begin(), baseline_codecs().end(), std::back_inserter(selected), [&](const auto& codec) {
-    return std::any_of(names.begin(), names.end(),
-                       [&](const auto& name) { return name == codec.name || name == family_name(codec); });
-  });
+  std::copy_if(baseline_codecs().begin(), baseline_codecs().end(), std::back_inserter(selected),
+               [&](const auto& codec) {
+                 return std::any_of(names.begin(), names.end(),
+                                    [&](const auto& name) { return name == codec.name || name == family_name(codec); });
+               });
   return selected;
 }
 
 std::unique_ptr<Compressor> make_compressor(const BaselineCodec& codec, Compressor::Sink sink) {
   switch (codec.family) {
-    case BaselineCodec::Family::kGzip: return std::make_unique<GzipCompressor>(codec.level, std::move(sink));
-    case BaselineCodec::Family::kBzip2: return std::make_unique<Bzip2Compressor>(codec.level, std::move(sink));
+    case BaselineCodec::Family::kGzip:
+      return std::make_unique<GzipCompressor>(codec.level, std::move(sink));
+    case BaselineCodec::Family::kBzip2:
+      return std::make_unique<Bzip2Compressor>(codec.level, std::move(sink));
     case BaselineCodec::Family::kZstd:
       return std::make_unique<ZstdCompressor>(codec.level, codec.dictionary, std::move(sink));
     case BaselineCodec::Family::kXz:
       return std::make_unique<XzCompressor>(static_cast<std::uint32_t>(codec.level), std::move(sink));
-    case BaselineCodec::Family::kBrotli: return std::make_unique<BrotliCompressor>(codec.level, std::move(sink));
+    case BaselineCodec::Family::kBrotli:
+      return std::make_unique<BrotliCompressor>(codec.level, std::move(sink));
   }
   throw std::logic_error("a codec of no known family");
 }
@@ -363,7 +370,8 @@ std::int64_t compressed_size(const BaselineCodec& codec, std::string_view bytes)
 class CodecCounter {
  public:
   explicit CodecCounter(const BaselineCodec& codec)
-      : name_(codec.name), compressor_(make_compressor(codec, [this](std::string_view piece) { n_bytes_ += std::ssize(piece); })) {}
+      : name_(codec.name),
+        compressor_(make_compressor(codec, [this](std::string_view piece) { n_bytes_ += std::ssize(piece); })) {}
   CodecCounter(const CodecCounter&) = delete;
   CodecCounter& operator=(const CodecCounter&) = delete;
 
@@ -507,7 +515,7 @@ std::map<std::string, std::int64_t> WholeCorpusBaselines::finish() {
 std::map<std::string, double> WholeCorpusBaselines::cpu_seconds() const { return cpu_seconds_of(counters_); }
 
 Json codec_versions() {
-  const auto brotli = BrotliEncoderVersion();  // 0xMMMmmmppp
+  const auto brotli = BrotliEncoderVersion();    // 0xMMMmmmppp
   const std::string bzip2 = BZ2_bzlibVersion();  // "1.0.8, 13-Jul-2019"
   return {{"zlib", zlibVersion()},
           {"bzip2", bzip2.substr(0, bzip2.find(','))},

@@ -144,18 +144,24 @@ void set_layout(Convention& c, const std::string& uncheatable_mode) {
 
 const char* name_of(Scope scope) {
   switch (scope) {
-    case Scope::kDocument: return "document";
-    case Scope::kStream: return "stream";
-    case Scope::kByteChunks: return "byte-chunks";
+    case Scope::kDocument:
+      return "document";
+    case Scope::kStream:
+      return "stream";
+    case Scope::kByteChunks:
+      return "byte-chunks";
   }
   return "";
 }
 
 const char* name_of(Lead lead) {
   switch (lead) {
-    case Lead::kNone: return "none";
-    case Lead::kReplaced: return "replaced";
-    case Lead::kInserted: return "inserted";
+    case Lead::kNone:
+      return "none";
+    case Lead::kReplaced:
+      return "replaced";
+    case Lead::kInserted:
+      return "inserted";
   }
   return "";
 }

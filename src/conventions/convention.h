@@ -35,11 +35,11 @@ struct Convention {
   std::int64_t window = 2048;  // ids per forward pass (lmic: also the bytes of a chunk)
   std::int64_t stride = 1024;  // ids from one window to the next; not read by lm-eval, whose last window reaches back
   std::optional<std::int32_t> lead_id;  // the id fed as BOS or prefix, wherever the convention puts it
-  bool prepend_lead = false;        // x = [lead_id] + tokens, once per x; x[0] is context, never scored
-  bool lead_each_document = false;  // stream: lead_id before each document's tokens, scored like any id (but x[0])
-  Lead window_lead = Lead::kNone;   // what lead_id does to the first id of every window
-  bool tokenize_joined = false;     // stream: one text is tokenised once (else each document alone, ids concatenated)
-  std::string joiner;               // stands between the documents' texts where tokenize_joined
+  bool prepend_lead = false;            // x = [lead_id] + tokens, once per x; x[0] is context, never scored
+  bool lead_each_document = false;      // stream: lead_id before each document's tokens, scored like any id (but x[0])
+  Lead window_lead = Lead::kNone;       // what lead_id does to the first id of every window
+  bool tokenize_joined = false;  // stream: one text is tokenised once (else each document alone, ids concatenated)
+  std::string joiner;            // stands between the documents' texts where tokenize_joined
 };
 
 // "default", "lm-eval", ... in the order of docs/conventions.md.

@@ -94,9 +94,8 @@ std::vector<HeadlineNumber> headline(const Convention& convention, const Headlin
             {"compression_rate_percent", compression_rate_percent(sums.bits, sums.n_bytes)}};
   }
   if (name == "lmic") {
-    const auto adjusted = sums.n_parameters
-                              ? adjusted_rate_percent(sums.bits, sums.n_bytes, *sums.n_parameters)
-                              : std::nullopt;
+    const auto adjusted =
+        sums.n_parameters ? adjusted_rate_percent(sums.bits, sums.n_bytes, *sums.n_parameters) : std::nullopt;
     return {{"compression_rate_percent", compression_rate_percent(sums.bits, sums.n_bytes)},
             {"adjusted_rate_percent", adjusted}};
   }

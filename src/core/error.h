@@ -35,11 +35,11 @@ class Error : public std::runtime_error {
 };
 
 // For our own bugs, never for a user's mistake: throws std::logic_error naming the condition and its place.
-#define LMBITS_CHECK(condition)                                                                         \
-  do {                                                                                                  \
-    if (!(condition))                                                                                   \
+#define LMBITS_CHECK(condition)                                                                             \
+  do {                                                                                                      \
+    if (!(condition))                                                                                       \
       throw std::logic_error(std::string("lmbits bug: " #condition " does not hold at ") + __FILE__ + ":" + \
-                             std::to_string(__LINE__));                                                 \
+                             std::to_string(__LINE__));                                                     \
   } while (false)
 
 }  // namespace lmbits

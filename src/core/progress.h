@@ -16,8 +16,8 @@ struct Work {
 class Progress {
  public:
   virtual ~Progress() = default;
-  virtual void begin(const Work& work) = 0;          // ends the work before it
-  virtual void advance(std::int64_t n_units) = 0;    // thread-safe; cheap enough for every document or batch
+  virtual void begin(const Work& work) = 0;        // ends the work before it
+  virtual void advance(std::int64_t n_units) = 0;  // thread-safe; cheap enough for every document or batch
   virtual void end() = 0;
 };
 

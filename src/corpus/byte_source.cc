@@ -30,8 +30,8 @@ class FileSource : public ByteSource {
   std::size_t read(char* out, std::size_t n) override {
     const std::size_t n_read = std::fread(out, 1, n, file_.get());
     if (n_read == 0 && std::ferror(file_.get())) {
-      throw Error(ErrorKind::kData, path_ + ": cannot be read at byte " + std::to_string(offset_) + ": " +
-                                        std::strerror(errno));
+      throw Error(ErrorKind::kData,
+                  path_ + ": cannot be read at byte " + std::to_string(offset_) + ": " + std::strerror(errno));
     }
     offset_ += n_read;
     return n_read;

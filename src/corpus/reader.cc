@@ -112,9 +112,12 @@ std::string corpus_name(const CorpusSpec& spec) {
 std::unique_ptr<CorpusReader> open_corpus(const CorpusSpec& spec) {
   const Split split = parse_split(spec.split);
   switch (kind_of(spec.path)) {
-    case Kind::kFolder: return make_folder_reader(spec.path, split);
-    case Kind::kJsonl: return make_jsonl_reader(spec.path, spec.field, split);
-    case Kind::kText: break;
+    case Kind::kFolder:
+      return make_folder_reader(spec.path, split);
+    case Kind::kJsonl:
+      return make_jsonl_reader(spec.path, spec.field, split);
+    case Kind::kText:
+      break;
   }
   return make_file_reader(spec.path, split);
 }

@@ -57,10 +57,14 @@ void Splitter::refill() {
 
 std::optional<std::size_t> Splitter::find_cut() {
   switch (split_.kind) {
-    case Split::Kind::kNone: return std::nullopt;
-    case Split::Kind::kLines: return find_line_end();
-    case Split::Kind::kParagraphs: return find_paragraph_end();
-    case Split::Kind::kBytes: return find_character_boundary();
+    case Split::Kind::kNone:
+      return std::nullopt;
+    case Split::Kind::kLines:
+      return find_line_end();
+    case Split::Kind::kParagraphs:
+      return find_paragraph_end();
+    case Split::Kind::kBytes:
+      return find_character_boundary();
   }
   return std::nullopt;
 }

@@ -19,7 +19,7 @@ class SourcePieces {
   void open_file(const std::string& path);
   void open_memory(std::string bytes);
 
-  std::optional<Document> next();  // nullopt at the end; throws Error(kData)
+  std::optional<Document> next();                 // nullopt at the end; throws Error(kData)
   Document failed(const std::string& why) const;  // stands for what would have come next
 
  private:

@@ -12,10 +12,10 @@ namespace lmbits {
 
 struct DocumentRecord {
   std::string id;
-  std::int64_t n_bytes = 0;   // of the source, raw
-  std::int64_t n_chars = 0;   // code points of the source
-  std::int64_t n_tokens = 0;  // of the document, without BOS
-  std::int64_t n_scored = 0;  // of them, how many were scored
+  std::int64_t n_bytes = 0;    // of the source, raw
+  std::int64_t n_chars = 0;    // code points of the source
+  std::int64_t n_tokens = 0;   // of the document, without BOS
+  std::int64_t n_scored = 0;   // of them, how many were scored
   std::int64_t n_forward = 0;  // positions fed to the model, without padding
   double bits = 0.0;           // sum over the scored tokens of -log2 p
   double bits_squared = 0.0;   // sum over the scored tokens of (-log2 p)^2: for llama-ppl's error bar

@@ -23,7 +23,8 @@ auto with_archive(const std::string& path, Read read) {
   if (::stat(path.c_str(), &status) != 0) {
     throw Error(ErrorKind::kModel, "cannot open the model " + path, "check the path");
   }
-  if (!S_ISREG(status.st_mode)) throw Error(ErrorKind::kModel, path + " is not a file", "name a TorchScript archive (.pt)");
+  if (!S_ISREG(status.st_mode))
+    throw Error(ErrorKind::kModel, path + " is not a file", "name a TorchScript archive (.pt)");
   try {
     caffe2::serialize::PyTorchStreamReader reader(path);
     return read(reader);

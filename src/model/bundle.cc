@@ -18,7 +18,8 @@ std::optional<T> get(const Json& json, const char* key, const std::string& where
   if (found == json.end() || found->is_null()) return std::nullopt;
   try {
     if constexpr (std::is_integral_v<T>) {
-      if (!found->is_number_integer()) refuse(where, std::string("`") + key + "` is " + found->dump() + ", not an integer");
+      if (!found->is_number_integer())
+        refuse(where, std::string("`") + key + "` is " + found->dump() + ", not an integer");
     }
     return found->get<T>();
   } catch (const Json::exception&) {
@@ -37,7 +38,8 @@ std::optional<std::int32_t> get_id(const Json& json, const char* key, const std:
   const auto id = get<std::int64_t>(json, key, where);
   if (!id) return std::nullopt;
   if (*id < 0 || *id >= limit) {
-    refuse(where, std::string("`") + key + "` is " + std::to_string(*id) + ", outside [0, " + std::to_string(limit) + ")");
+    refuse(where,
+           std::string("`") + key + "` is " + std::to_string(*id) + ", outside [0, " + std::to_string(limit) + ")");
   }
   return static_cast<std::int32_t>(*id);
 }

@@ -14,9 +14,9 @@ struct BundleMetadata {
   std::int64_t vocab_size = 0;         // real vocabulary
   std::int64_t padded_vocab_size = 0;  // columns of the logits; those from vocab_size on are ignored
   std::optional<std::int32_t> bos_id, eos_id;
-  std::string tokenizer_kind;     // one of tokenizer_kinds()
-  std::string tokenizer_file;     // the extra file that holds it; empty where there is none
-  std::string tokenizer_pattern;  // how tiktoken's ranks split a text; empty for other kinds
+  std::string tokenizer_kind;                        // one of tokenizer_kinds()
+  std::string tokenizer_file;                        // the extra file that holds it; empty where there is none
+  std::string tokenizer_pattern;                     // how tiktoken's ranks split a text; empty for other kinds
   std::optional<double> logit_softcap, logit_scale;  // these apply to head_weight alone
   std::optional<std::string> content_hash;           // of the archive without lmbits.json: see archive.h
   std::int64_t n_parameters = 0;

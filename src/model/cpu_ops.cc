@@ -14,7 +14,9 @@
 namespace lmbits {
 namespace {
 
-bool dense_float(const at::Tensor& x) { return x.scalar_type() == at::kFloat && (x.dim() == 0 || x.stride(-1) == 1 || x.size(-1) == 1); }
+bool dense_float(const at::Tensor& x) {
+  return x.scalar_type() == at::kFloat && (x.dim() == 0 || x.stride(-1) == 1 || x.size(-1) == 1);
+}
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& residual,
                   const kernels::Linear& map) {
@@ -56,13 +58,14 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, scale, q.dim() == 4 && q.size(1) != k.size(1));
   }
   const double default_scale = 1.0 / std::sqrt(static_cast<double>(q.size(3)));
-  const kernels::AttentionShape shape{q.size(0), q.size(1), k.size(1), q.size(2), q.size(3),
-                                      static_cast<float>(scale.value_or(default_scale))};
+  const kernels::AttentionShape shape{q.size(0), q.size(1), k.size(1),
+                                      q.size(2), q.size(3), static_cast<float>(scale.value_or(default_scale))};
   // [B,T,H,S] in memory: the caller's transpose and reshape to [B,T,D] are then views.
   const at::Tensor out = at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
   const at::Tensor workspace = at::empty({kernels::attention_workspace(kernels::best_isa(), shape)}, q.options());
   kernels::causal_attention(kernels::best_isa(), shape, view(q), view(k), view(v),
-                            {out.data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)}, workspace.data_ptr<float>(),
+                            {out.data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)},
+                            workspace.data_ptr<float>(),
                             rows ? first_rows(*rows, q.size(0), q.size(2)).data() : nullptr);
   return out;
 }
@@ -82,8 +85,9 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
   const at::Tensor y = at::empty(x.sizes(), x.options());
   const at::Tensor from = time_first ? x.transpose(1, 2) : x, to = time_first ? y.transpose(1, 2) : y;
   const at::Tensor c = cos.contiguous(), s = sin.contiguous();
-  kernels::rotate_heads(kernels::best_isa(), {from.size(0), from.size(1), from.size(1), from.size(2), from.size(3), 1.0F},
-                        view(from), c.const_data_ptr<float>(), s.const_data_ptr<float>(),
+  kernels::rotate_heads(kernels::best_isa(),
+                        {from.size(0), from.size(1), from.size(1), from.size(2), from.size(3), 1.0F}, view(from),
+                        c.const_data_ptr<float>(), s.const_data_ptr<float>(),
                         {to.data_ptr<float>(), to.stride(0), to.stride(1), to.stride(2)});
   return y;
 }
@@ -141,9 +145,11 @@ void run_select_rows(Stack& stack) {
 void register_cpu_ops() {
   const auto pure = c10::AliasAnalysisKind::PURE_FUNCTION;
   static const torch::jit::RegisterOperators operators({
-      Operator("lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? norm_eps) -> Tensor",
+      Operator("lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? "
+               "norm_eps) -> Tensor",
                run_linear, pure),
-      Operator("lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows) -> Tensor", run_causal_attention, pure),
+      Operator("lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows) -> Tensor",
+               run_causal_attention, pure),
       Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin) -> Tensor", run_rotate_heads, pure),
       Operator("lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor", run_rms_norm, pure),
       Operator("lmbits::select_rows(Tensor x, Tensor rows, Tensor ids) -> Tensor", run_select_rows, pure),

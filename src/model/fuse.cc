@@ -38,7 +38,8 @@ bool is_number(const Value* value, double expected) {
 // A float32 weight of the graph, undefined where it is none.
 at::Tensor weight(const Value* value, std::int64_t dim) {
   const auto tensor = constant(value);
-  const bool fits = tensor && tensor->isTensor() && tensor->toTensor().dim() == dim && tensor->toTensor().scalar_type() == at::kFloat;
+  const bool fits =
+      tensor && tensor->isTensor() && tensor->toTensor().dim() == dim && tensor->toTensor().scalar_type() == at::kFloat;
   return fits ? tensor->toTensor() : at::Tensor();
 }
 
@@ -71,7 +72,8 @@ std::optional<RmsNorm> match_rms_norm(const Value* value) {
 bool is_half(const Value* value, std::size_t index, Value*& whole) {
   if (!is(value, "prim::ListUnpack") || value->offset() != index || value->node()->outputs().size() != 2) return false;
   const Node* chunk = value->node()->input()->node();
-  if (chunk->kind() != c10::aten::chunk || !is_number(chunk->input(1), 2) || !is_number(chunk->input(2), -1)) return false;
+  if (chunk->kind() != c10::aten::chunk || !is_number(chunk->input(1), 2) || !is_number(chunk->input(2), -1))
+    return false;
   if (whole != nullptr && whole != chunk->input(0)) return false;
   whole = chunk->input(0);
   return true;
@@ -125,14 +127,17 @@ class Fuser {
     if (unpack == nullptr || !is_half(unpack->outputs()[0], 0, whole) || whole != linear->output()) return nullptr;
     Node* silu = only_user(unpack->outputs()[0]);
     Node* product = only_user(unpack->outputs()[1]);
-    if (silu == nullptr || product == nullptr || silu->kind() != c10::aten::silu || only_user(silu->output()) != product) return nullptr;
+    if (silu == nullptr || product == nullptr || silu->kind() != c10::aten::silu ||
+        only_user(silu->output()) != product)
+      return nullptr;
     return is_product(product->output(), silu->output(), unpack->outputs()[1]) ? product : nullptr;
   }
 
   // The other term of residual + value, where that is all that becomes of it.
   static Node* match_residual(const Value* value, Value*& residual) {
     Node* sum = only_user(value);
-    if (sum == nullptr || sum->kind() != c10::aten::add || sum->inputs().size() != 3 || !is_number(sum->input(2), 1)) return nullptr;
+    if (sum == nullptr || sum->kind() != c10::aten::add || sum->inputs().size() != 3 || !is_number(sum->input(2), 1))
+      return nullptr;
     residual = sum->input(0) == value ? sum->input(1) : sum->input(0);
     return residual != value && residual->type()->kind() == c10::TypeKind::TensorType ? sum : nullptr;
   }
@@ -167,17 +172,21 @@ class Fuser {
 
   void fuse_attention(Node* node) {  // (q, k, v, mask, dropout, is_causal, scale, enable_gqa)
     const auto causal = constant(node->input(5));
-    const bool fits = is_none(node->input(3)) && is_number(node->input(4), 0.0) && causal && causal->isBool() && causal->toBool();
+    const bool fits =
+        is_none(node->input(3)) && is_number(node->input(4), 0.0) && causal && causal->isBool() && causal->toBool();
     if (!fits) return;
-    replace(node, "lmbits::causal_attention", {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue())});
+    replace(node, "lmbits::causal_attention",
+            {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue())});
   }
 
   void fuse_rotation(Node* node) {
     const Node* list = node->input(0)->node();
-    if (list->kind() != c10::prim::ListConstruct || list->inputs().size() != 2 || !is_number(node->input(1), -1)) return;
+    if (list->kind() != c10::prim::ListConstruct || list->inputs().size() != 2 || !is_number(node->input(1), -1))
+      return;
     const Value *difference = list->input(0), *sum = list->input(1);
     if (!is(difference, "aten::sub") || !is(sum, "aten::add") || difference->node()->inputs().size() != 3 ||
-        sum->node()->inputs().size() != 3 || !is_number(difference->node()->input(2), 1) || !is_number(sum->node()->input(2), 1)) {
+        sum->node()->inputs().size() != 3 || !is_number(difference->node()->input(2), 1) ||
+        !is_number(sum->node()->input(2), 1)) {
       return;
     }
     const Value *a_cos = difference->node()->input(0), *b_sin = difference->node()->input(1);
@@ -186,8 +195,9 @@ class Fuser {
     Value *b = b_sin->node()->input(0), *sin = b_sin->node()->input(1);
     Value* x = nullptr;
     const Value *p = sum->node()->input(0), *q = sum->node()->input(1);
-    const bool matches = is_half(a, 0, x) && is_half(b, 1, x) &&
-                         ((is_product(p, b, cos) && is_product(q, a, sin)) || (is_product(p, a, sin) && is_product(q, b, cos)));
+    const bool matches =
+        is_half(a, 0, x) && is_half(b, 1, x) &&
+        ((is_product(p, b, cos) && is_product(q, a, sin)) || (is_product(p, a, sin) && is_product(q, b, cos)));
     if (matches) replace(node, "lmbits::rotate_heads", {x, cos, sin});
   }
 
@@ -220,12 +230,13 @@ std::size_t n_row_inputs(const Node* node) {
 Node* match_attention_rows(Value* value) {
   if (!is(value, "aten::reshape") || value->uses().size() != 1) return nullptr;
   const Node* transpose = value->node()->input(0)->node();
-  if (transpose->kind() != c10::aten::transpose || !is_number(transpose->input(1), 1) || !is_number(transpose->input(2), 2) ||
-      transpose->output()->uses().size() != 1) {
+  if (transpose->kind() != c10::aten::transpose || !is_number(transpose->input(1), 1) ||
+      !is_number(transpose->input(2), 2) || transpose->output()->uses().size() != 1) {
     return nullptr;
   }
   Node* attention = transpose->input(0)->node();
-  const bool matches = attention->kind() == Symbol::fromQualString("lmbits::causal_attention") && attention->output()->uses().size() == 1;
+  const bool matches = attention->kind() == Symbol::fromQualString("lmbits::causal_attention") &&
+                       attention->output()->uses().size() == 1;
   return matches ? attention : nullptr;
 }
 
@@ -242,7 +253,8 @@ int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph) {
 void narrow_to_rows(const std::shared_ptr<Graph>& graph) {
   register_cpu_ops();
   if (const Value* output = graph->outputs()[0]; is(output, "prim::TupleConstruct")) {
-    graph->return_node()->replaceInput(0, output->node()->input(0));  // hidden states first, as TorchModule::call takes them
+    graph->return_node()->replaceInput(
+        0, output->node()->input(0));  // hidden states first, as TorchModule::call takes them
   }
   Value* rows = graph->addInput("rows");
   std::unordered_map<Value*, Value*> selected;
@@ -260,7 +272,8 @@ void narrow_to_rows(const std::shared_ptr<Graph>& graph) {
   std::unordered_set<const Node*> narrowed = {graph->return_node()};
   for (Node* node : graph->nodes().reverse()) {
     const bool all_users = std::all_of(node->outputs().begin(), node->outputs().end(), [&](const Value* output) {
-      return std::all_of(output->uses().begin(), output->uses().end(), [&](const auto& use) { return narrowed.contains(use.user); });
+      return std::all_of(output->uses().begin(), output->uses().end(),
+                         [&](const auto& use) { return narrowed.contains(use.user); });
     });
     if (all_users && n_row_inputs(node) > 0) narrowed.insert(node);
   }

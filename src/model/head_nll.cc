@@ -13,10 +13,10 @@
 namespace lmbits {
 namespace {
 
-constexpr std::int64_t kTileColumns = 2048;  // a tile's row (8 KiB) is read twice, from the first-level cache
-constexpr std::int64_t kRowStep = 48;        // rows come in whole steps, so that a product's shape varies little
-constexpr std::int64_t kPackedBytes = 16 << 20;      // a weight up to this size is packed, and held twice
-constexpr std::int64_t kPackedTileBytes = 1 << 19;   // logits that stay in the second-level cache
+constexpr std::int64_t kTileColumns = 2048;         // a tile's row (8 KiB) is read twice, from the first-level cache
+constexpr std::int64_t kRowStep = 48;               // rows come in whole steps, so that a product's shape varies little
+constexpr std::int64_t kPackedBytes = 16 << 20;     // a weight up to this size is packed, and held twice
+constexpr std::int64_t kPackedTileBytes = 1 << 19;  // logits that stay in the second-level cache
 
 std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 
@@ -59,8 +59,9 @@ void WeightHead::score(const at::Tensor& h, const std::vector<std::int32_t>& tar
       const std::int64_t width = std::min(n_cols, vocab - col);
       at::Tensor logits = tile.flatten().slice(0, 0, padded * width).view({padded, width});
       if (packed_.defined()) {
-        kernels::linear(kernels::best_isa(), {.n_in = n_in, .n_out = width}, packed_.const_data_ptr<float>() + col * n_in,
-                        rows.const_data_ptr<float>(), here, nullptr, logits.data_ptr<float>());
+        kernels::linear(kernels::best_isa(), {.n_in = n_in, .n_out = width},
+                        packed_.const_data_ptr<float>() + col * n_in, rows.const_data_ptr<float>(), here, nullptr,
+                        logits.data_ptr<float>());
       } else {
         at::mm_out(logits, rows, weight_.slice(0, col, col + width).t());
       }

@@ -18,10 +18,10 @@ struct ModelInfo {
   std::int64_t context_length = 0;
   std::int64_t vocab_size = 0;  // ids that can be predicted
   std::optional<std::int32_t> bos_id, eos_id;
-  std::string dtype;               // of the arithmetic: "float32", "bfloat16", ...
-  std::int64_t n_parameters = 0;   // 0: unknown
+  std::string dtype;                    // of the arithmetic: "float32", "bfloat16", ...
+  std::int64_t n_parameters = 0;        // 0: unknown
   std::int64_t bytes_per_position = 0;  // rough size of the activations, for bounding a batch; 0: negligible
-  Json metadata;                   // as the bundle states it: parameters, training, licence ...
+  Json metadata;                        // as the bundle states it: parameters, training, licence ...
   std::vector<std::string> warnings;
 };
 

@@ -67,8 +67,12 @@ BundleMetadata find_metadata(const Archive& archive) {
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(const BundleMetadata& metadata, const std::string& path) {
-  TokenizerSource source{.kind = metadata.tokenizer_kind, .bytes = {}, .pattern = metadata.tokenizer_pattern,
-                         .vocab_size = metadata.vocab_size, .bos_id = metadata.bos_id, .eos_id = metadata.eos_id};
+  TokenizerSource source{.kind = metadata.tokenizer_kind,
+                         .bytes = {},
+                         .pattern = metadata.tokenizer_pattern,
+                         .vocab_size = metadata.vocab_size,
+                         .bos_id = metadata.bos_id,
+                         .eos_id = metadata.eos_id};
   if (source.kind != "bytes") {
     source.bytes = read_extra_file(path, metadata.tokenizer_file);
     const fs::path sidecar = fs::path(path).parent_path() / metadata.tokenizer_file;
@@ -93,15 +97,21 @@ void verify_hash(const Archive& archive, const BundleMetadata& metadata) {
 class TorchModel final : public LanguageModel {
  public:
   TorchModel(const ModelSpec& spec, const LoadOptions& options)
-      : archive_(read_archive(spec.path)), metadata_(find_metadata(archive_)), dtype_(parse_dtype(options.dtype)), fuse_(options.fuse) {
+      : archive_(read_archive(spec.path)),
+        metadata_(find_metadata(archive_)),
+        dtype_(parse_dtype(options.dtype)),
+        fuse_(options.fuse) {
     verify_hash(archive_, metadata_);
     tokenizer_ = open_tokenizer(metadata_, spec.path);
     if (tokenizer_->vocab_size() > metadata_.padded_vocab_size) {
       throw Error(ErrorKind::kModel, spec.path + ": the tokenizer has " + std::to_string(tokenizer_->vocab_size()) +
                                          " ids, the model a vocabulary of " + std::to_string(metadata_.vocab_size));
     }
-    head_ = {.vocab_size = metadata_.vocab_size, .logit_scale = metadata_.logit_scale, .softcap = metadata_.logit_softcap};
-    info_.name = !spec.name.empty() ? spec.name : !metadata_.name.empty() ? metadata_.name : fs::path(spec.path).stem().string();
+    head_ = {
+        .vocab_size = metadata_.vocab_size, .logit_scale = metadata_.logit_scale, .softcap = metadata_.logit_softcap};
+    info_.name = !spec.name.empty()        ? spec.name
+                 : !metadata_.name.empty() ? metadata_.name
+                                           : fs::path(spec.path).stem().string();
     info_.fingerprint = Fingerprint().add(archive_.content_hash).add(metadata_.json.dump()).hex();
     info_.context_length = metadata_.context_length;
     info_.vocab_size = metadata_.vocab_size;
@@ -123,13 +133,14 @@ class TorchModel final : public LanguageModel {
     info_.metadata["level"] = module_->level();
     info_.bytes_per_position = module_->level() == 0 ? 8 * probed.n_columns : probed.hidden_size * kActivationBytes;
     if (module_->level() == 0) info_.warnings.push_back("the bundle is of level 0: every position pays for the head");
-    if (!metadata_.content_hash) info_.warnings.push_back("the bundle states no content hash: corruption goes unnoticed");
+    if (!metadata_.content_hash)
+      info_.warnings.push_back("the bundle states no content hash: corruption goes unnoticed");
   }
 
   void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const override {
     const c10::InferenceMode inference;
-    const at::Tensor ids = at::from_blob(const_cast<std::int64_t*>(batch.ids.data()),
-                                         {batch.n_sequences, batch.n_positions}, at::kLong);
+    const at::Tensor ids =
+        at::from_blob(const_cast<std::int64_t*>(batch.ids.data()), {batch.n_sequences, batch.n_positions}, at::kLong);
     const at::Tensor rows = at::from_blob(const_cast<std::int64_t*>(batch.rows.data()),
                                           {static_cast<std::int64_t>(batch.rows.size())}, at::kLong);
     const at::Tensor chosen = module_->rows(ids, rows);
@@ -150,7 +161,8 @@ class TorchModel final : public LanguageModel {
   std::unique_ptr<TorchModule> fuse_kernels(std::unique_ptr<TorchModule> module) {
     const c10::InferenceMode inference;
     const std::int64_t length = std::min<std::int64_t>(96, metadata_.context_length);
-    const at::Tensor ids = (at::arange(2 * length, at::kLong).reshape({2, length}) * 7919 + 17).remainder(metadata_.vocab_size);
+    const at::Tensor ids =
+        (at::arange(2 * length, at::kLong).reshape({2, length}) * 7919 + 17).remainder(metadata_.vocab_size);
     const at::Tensor rows = at::arange(0, 2 * length, 3, at::kLong);
     const at::Tensor expected = module->rows(ids, rows);
     std::string problem;
@@ -162,7 +174,8 @@ class TorchModel final : public LanguageModel {
     } catch (const Error& e) {
       problem = e.what();
     }
-    info_.warnings.push_back("libtorch's operators are used: our kernels do not compute what this graph does (" + problem + ")");
+    info_.warnings.push_back("libtorch's operators are used: our kernels do not compute what this graph does (" +
+                             problem + ")");
     return std::make_unique<TorchModule>(archive_.path, dtype_);
   }
 
@@ -197,7 +210,8 @@ std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptio
   }
   if (spec.path.starts_with("bigram:")) {
     const std::string file = spec.path.substr(7);
-    return make_bigram_model(spec.name.empty() ? "bigram-" + fs::path(file).stem().string() : spec.name, read_file(file));
+    return make_bigram_model(spec.name.empty() ? "bigram-" + fs::path(file).stem().string() : spec.name,
+                             read_file(file));
   }
   return std::make_unique<TorchModel>(spec, options);
 }
@@ -218,7 +232,8 @@ Json describe_model(const ModelSpec& spec, const LoadOptions& options) {
     json["level"] = info.metadata.value("level", Json(nullptr));
     json["context_length"] = info.context_length;
     json["vocab_size"] = info.vocab_size;
-    json["tokenizer"] = {{"kind", model->tokenizer().kind()}, {"fingerprint", model->tokenizer().fingerprint()},
+    json["tokenizer"] = {{"kind", model->tokenizer().kind()},
+                         {"fingerprint", model->tokenizer().fingerprint()},
                          {"vocab_size", model->tokenizer().vocab_size()}};
     json["warnings"] = info.warnings;
     json["problem"] = nullptr;

@@ -53,7 +53,8 @@ class Prober {
   }
 
   void check_finite() {
-    if (at::isnan(logits_).any().item<bool>()) refuse("forward() gives NaN logits", "check the weights and their dtype");
+    if (at::isnan(logits_).any().item<bool>())
+      refuse("forward() gives NaN logits", "check the weights and their dtype");
     if (!at::isfinite(std::get<0>(logits_.max(2))).all().item<bool>()) refuse("forward() gives infinite logits");
     tolerance_ = 1e-3 + 2e-3 * logits_.nan_to_num(0.0, 0.0, 0.0).abs().max().item<double>() * rounding();
   }
@@ -129,7 +130,8 @@ class Prober {
 
   void expect_logits(const at::Tensor& rows, const char* what) const {
     const at::Tensor expected = logits_.flatten(0, 1);
-    if (rows.dim() != 2 || rows.size(1) < metadata_.vocab_size) refuse(std::string(what) + " is " + c10::str(rows.sizes()));
+    if (rows.dim() != 2 || rows.size(1) < metadata_.vocab_size)
+      refuse(std::string(what) + " is " + c10::str(rows.sizes()));
     const double difference = row_difference(rows.slice(1, 0, metadata_.vocab_size), expected).max().item<double>();
     if (difference > tolerance_ * 4) {
       refuse(std::string(what) + " differs from forward(ids) by " + std::to_string(difference),

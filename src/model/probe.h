@@ -8,7 +8,7 @@
 namespace lmbits {
 
 struct ProbeResult {
-  std::int64_t n_columns;  // V of the logits
+  std::int64_t n_columns;        // V of the logits
   std::int64_t hidden_size = 0;  // D; 0 below level 1
 };
 

@@ -147,7 +147,8 @@ at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows) cons
   if (fused_.contains(method)) return call(method, {ids, rows});
   const at::Tensor all = call(method, {ids});
   if (all.dim() != 3 || all.size(0) != ids.size(0) || all.size(1) != ids.size(1)) {
-    throw Error(ErrorKind::kModel, path_ + ": " + method + " returned " + c10::str(all.sizes()) + " for ids " + c10::str(ids.sizes()));
+    throw Error(ErrorKind::kModel,
+                path_ + ": " + method + " returned " + c10::str(all.sizes()) + " for ids " + c10::str(ids.sizes()));
   }
   return all.flatten(0, 1).index_select(0, rows);
 }

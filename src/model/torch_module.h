@@ -38,7 +38,7 @@ class TorchModule {
   // fused it is the only way to them.
   at::Tensor rows(const at::Tensor& ids, const at::Tensor& rows) const;
 
-  const at::Tensor& head_weight() const { return head_weight_; }            // [V,D]
+  const at::Tensor& head_weight() const { return head_weight_; }             // [V,D]
   const std::optional<at::Tensor>& head_bias() const { return head_bias_; }  // [V]
 
  private:

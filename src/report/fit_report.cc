@@ -24,7 +24,8 @@ std::optional<Interval> interval_of(const FitReport& report, FitInterval kind, c
 void add_parameters(FitReport& report) {
   const auto parameters = report.fit.law->parameters();
   for (std::size_t j = 0; j < parameters.size(); ++j) {
-    FitReportRow row = row_of(report, parameters[j].name, [&](const Parameters& p) { return parameters[j].shown(p[j]); });
+    FitReportRow row =
+        row_of(report, parameters[j].name, [&](const Parameters& p) { return parameters[j].shown(p[j]); });
     const Constraint& held = report.fit.request.constraints[j];
     if (held.fixed) {
       row.name += " (given)";
@@ -42,14 +43,17 @@ void add_parameters(FitReport& report) {
 
 void add_derived(FitReport& report) {
   const std::string law = report.fit.law->name();
-  const auto add = [&](const std::string& name, const Quantity& quantity) { report.derived.push_back(row_of(report, name, quantity)); };
+  const auto add = [&](const std::string& name, const Quantity& quantity) {
+    report.derived.push_back(row_of(report, name, quantity));
+  };
   const double e_floor = -39.0;
   if (law == "chinchilla" || law == "data-constrained") {
     add("a: N* ~ C^a", [](const Parameters& p) { return optimal_exponent(p); });
-    if (law == "chinchilla") add("D*/N* at 5.76e23 FLOP", [](const Parameters& p) {
-      const Allocation best = compute_optimal(p, 5.76e23);
-      return best.d / best.n;
-    });
+    if (law == "chinchilla")
+      add("D*/N* at 5.76e23 FLOP", [](const Parameters& p) {
+        const Allocation best = compute_optimal(p, 5.76e23);
+        return best.d / best.n;
+      });
   }
   if (law.starts_with("kaplan-") && law != "kaplan-nd" && report.fit.p[0] < e_floor)
     add(symbol_of(report.fit.law->variables()[0]) + "c", [](const Parameters& p) { return std::exp(p[1] / p[2]); });
@@ -60,9 +64,11 @@ void add_predictions(FitReport& report) {
     const Observation x = observe(at);
     for (const Variable variable : report.fit.law->variables()) {
       if (!at.at(variable))
-        throw Error(ErrorKind::kUsage, "--predict " + at.label + " gives no " + symbol_of(variable), "write " + symbol_of(variable) + "=VALUE too");
+        throw Error(ErrorKind::kUsage, "--predict " + at.label + " gives no " + symbol_of(variable),
+                    "write " + symbol_of(variable) + "=VALUE too");
     }
-    FitReportRow row = row_of(report, at.label, [&](const Parameters& p) { return std::exp(report.fit.law->log_loss(p, x)); });
+    FitReportRow row =
+        row_of(report, at.label, [&](const Parameters& p) { return std::exp(report.fit.law->log_loss(p, x)); });
     for (std::size_t k = 0; k < report.request.intervals.size(); ++k) {
       if (report.request.intervals[k] == FitInterval::kProfile)
         row.intervals[k] = profile_prediction(report.fit, report.points.points, at, report.request.level);
@@ -78,19 +84,23 @@ void add_warnings(FitReport& report) {
   for (std::size_t j = 0; j < parameters.size(); ++j) {
     if (fit.request.constraints[j].fixed) continue;
     const double shown = parameters[j].shown(fit.p[j]);
-    if (parameters[j].is_log && shown == 0.0) report.warnings.push_back(parameters[j].name + " ended at 0: these points do not show it");
+    if (parameters[j].is_log && shown == 0.0)
+      report.warnings.push_back(parameters[j].name + " ended at 0: these points do not show it");
     else if (!parameters[j].is_log && (fit.p[j] <= parameters[j].lo || fit.p[j] >= parameters[j].hi))
       report.warnings.push_back(parameters[j].name + " ended at the bound of the search, " + significant(shown, 3));
     const auto& se = report.parameters[j].se;
     if (se && fit.identifiability.identified && !parameters[j].is_log && *se > 0.5 * std::abs(shown))
-      report.warnings.push_back(parameters[j].name + " is hardly determined: its standard error is " + significant(100.0 * *se / std::abs(shown), 2) + " % of it");
+      report.warnings.push_back(parameters[j].name + " is hardly determined: its standard error is " +
+                                significant(100.0 * *se / std::abs(shown), 2) + " % of it");
   }
   if (fit.n < 3 * fit.n_free)
-    report.warnings.push_back(std::to_string(fit.n) + " points for " + std::to_string(fit.n_free) + " parameters: any interval is too short");
+    report.warnings.push_back(std::to_string(fit.n) + " points for " + std::to_string(fit.n_free) +
+                              " parameters: any interval is too short");
   if (fit.n_agreeing == 1 && fit.n_ended > 1)
     report.warnings.push_back("one search alone ended at this minimum: it may not be the best there is");
   if (fit.law->name() == "gzip")
-    report.warnings.push_back("the published law rests on 36 runs for each of its fits, 9 to 98 % of whose N are embeddings");
+    report.warnings.push_back(
+        "the published law rests on 36 runs for each of its fits, 9 to 98 % of whose N are embeddings");
 }
 
 std::string percent(double share, bool sign) { return format_fixed(100.0 * share, 2, sign) + " %"; }
@@ -104,27 +114,38 @@ std::string excluded_text(const Points& points) {
 std::vector<std::pair<std::string, std::string>> facts(const FitReport& report) {
   const Fit& fit = report.fit;
   std::vector<std::pair<std::string, std::string>> rows;
-  rows.emplace_back("points", std::to_string(fit.n) + " of " + std::to_string(report.points.n_rows) + excluded_text(report.points));
+  rows.emplace_back(
+      "points", std::to_string(fit.n) + " of " + std::to_string(report.points.n_rows) + excluded_text(report.points));
   for (const std::string& note : report.points.notes) rows.emplace_back("", note);
-  rows.emplace_back("objective", significant(fit.objective, 10) + ", the " + name_of(fit.request.objective) + " (sum, not mean)");
+  rows.emplace_back("objective",
+                    significant(fit.objective, 10) + ", the " + name_of(fit.request.objective) + " (sum, not mean)");
   rows.emplace_back("starts", std::to_string(fit.n_starts) + ": " + fit.starts);
-  rows.emplace_back("minima", std::to_string(fit.n_ended) + " followed, " + std::to_string(fit.n_agreeing) + " ended here");
-  rows.emplace_back("residuals", "rms " + percent(fit.rms, false) + ", mean " + percent(fit.bias, true) + ", R2 of the losses " + significant(fit.r_squared, 4));
-  rows.emplace_back("condition", significant(fit.identifiability.condition, 3) + (fit.identifiability.identified ? ": the points tell the parameters apart" : ": they do not tell the parameters apart"));
+  rows.emplace_back("minima",
+                    std::to_string(fit.n_ended) + " followed, " + std::to_string(fit.n_agreeing) + " ended here");
+  rows.emplace_back("residuals", "rms " + percent(fit.rms, false) + ", mean " + percent(fit.bias, true) +
+                                     ", R2 of the losses " + significant(fit.r_squared, 4));
+  rows.emplace_back("condition", significant(fit.identifiability.condition, 3) +
+                                     (fit.identifiability.identified ? ": the points tell the parameters apart"
+                                                                     : ": they do not tell the parameters apart"));
   if (report.hold_out) {
     const HoldOut& h = *report.hold_out;
-    rows.emplace_back("hold-out", "fitted to " + std::to_string(h.n_below) + " points below " + significant(h.cutoff_flops, 3) + " FLOP, predicts the " +
+    rows.emplace_back("hold-out", "fitted to " + std::to_string(h.n_below) + " points below " +
+                                      significant(h.cutoff_flops, 3) + " FLOP, predicts the " +
                                       std::to_string(h.n_above) + " from there on");
-    rows.emplace_back("", "rms error " + percent(h.rms, false) + ", bias " + percent(h.bias, true) + ", worst " + percent(h.worst, true));
+    rows.emplace_back("", "rms error " + percent(h.rms, false) + ", bias " + percent(h.bias, true) + ", worst " +
+                              percent(h.worst, true));
   }
   return rows;
 }
 
 Table table_of(const FitReport& report) {
   Table table;
-  table.columns = {{.key = "name", .title = "parameter", .align = Align::kLeft}, {.key = "value", .title = "value"}, {.key = "se", .title = "se"}};
+  table.columns = {{.key = "name", .title = "parameter", .align = Align::kLeft},
+                   {.key = "value", .title = "value"},
+                   {.key = "se", .title = "se"}};
   const std::string level = percent_as_given(report.request.level);
-  for (const FitInterval kind : report.request.intervals) table.columns.push_back({.key = name_of(kind), .title = level + " " + name_of(kind)});
+  for (const FitInterval kind : report.request.intervals)
+    table.columns.push_back({.key = name_of(kind), .title = level + " " + name_of(kind)});
   const auto add = [&](const std::vector<FitReportRow>& rows) {
     for (const FitReportRow& row : rows) {
       std::vector<Cell> cells{row.name, significant(row.value, 5), row.se ? Cell(significant(*row.se, 3)) : Cell()};
@@ -145,7 +166,8 @@ Json json_rows(const FitReport& report, const std::vector<FitReportRow>& rows) {
     for (std::size_t k = 0; k < row.intervals.size(); ++k) {
       const auto& interval = row.intervals[k];
       const auto end = [](double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); };
-      json[name_of(report.request.intervals[k])] = interval ? Json{end(interval->lo), end(interval->hi)} : Json(nullptr);
+      json[name_of(report.request.intervals[k])] =
+          interval ? Json{end(interval->lo), end(interval->hi)} : Json(nullptr);
     }
     list.push_back(std::move(json));
   }
@@ -164,8 +186,10 @@ FitReportRow row_of(const FitReport& report, const std::string& name, const Quan
 
 FitReport report_fit(const Fit& fit, const Points& points, const FitReportRequest& request) {
   FitReport report{request, fit, points, {}, {}, {}, {}, {}, {}};
-  const bool bootstrapped = has(request.intervals, FitInterval::kBca) || has(request.intervals, FitInterval::kPercentile);
-  if (bootstrapped) report.refits = bootstrap_fits(fit, points.points, request.n_resamples, request.seed, request.n_threads);
+  const bool bootstrapped =
+      has(request.intervals, FitInterval::kBca) || has(request.intervals, FitInterval::kPercentile);
+  if (bootstrapped)
+    report.refits = bootstrap_fits(fit, points.points, request.n_resamples, request.seed, request.n_threads);
   add_parameters(report);
   add_derived(report);
   add_predictions(report);
@@ -175,7 +199,8 @@ FitReport report_fit(const Fit& fit, const Points& points, const FitReportReques
 }
 
 std::string to_text(const FitReport& report, const TextStyle& style) {
-  std::string text = report.fit.law->name() + ": " + report.fit.law->equation() + ", losses in " + name_of(report.points.unit) + "\n\n";
+  std::string text = report.fit.law->name() + ": " + report.fit.law->equation() + ", losses in " +
+                     name_of(report.points.unit) + "\n\n";
   for (const auto& [name, value] : facts(report)) {
     char line[16];
     std::snprintf(line, sizeof line, "%-11s", name.c_str());
@@ -184,7 +209,9 @@ std::string to_text(const FitReport& report, const TextStyle& style) {
   text += "\n" + to_text(table_of(report), style);
   for (const std::string& warning : report.warnings) text += "  ! " + warning + "\n";
   const bool bootstrapped = !report.refits.resampled.empty();
-  if (bootstrapped) text += "\nse and bootstrap intervals: " + with_thousands(report.request.n_resamples) + " refits to resampled points (seed " + std::to_string(report.request.seed) + ").\n";
+  if (bootstrapped)
+    text += "\nse and bootstrap intervals: " + with_thousands(report.request.n_resamples) +
+            " refits to resampled points (seed " + std::to_string(report.request.seed) + ").\n";
   return text;
 }
 
@@ -193,14 +220,16 @@ Json to_json(const FitReport& report) {
   Json json{{"law", fit.law->name()}, {"equation", fit.law->equation()}, {"unit", name_of(report.points.unit)}};
   json["objective"] = {{"name", name_of(fit.request.objective)},
                        {"value", fit.objective},
-                       {"delta", fit.request.objective.kind == ObjectiveKind::kHuber ? Json(fit.request.objective.delta) : Json(nullptr)},
+                       {"delta", fit.request.objective.kind == ObjectiveKind::kHuber ? Json(fit.request.objective.delta)
+                                                                                     : Json(nullptr)},
                        {"reduction", "sum"}};
   json["n_points"] = fit.n;
   json["n_rows"] = report.points.n_rows;
   json["excluded"] = Json::array();
   for (const auto& [rule, n] : report.points.excluded) json["excluded"].push_back({{"rule", rule}, {"n", n}});
   json["notes"] = report.points.notes;
-  json["starts"] = {{"grid", fit.starts}, {"n", fit.n_starts}, {"n_followed", fit.n_ended}, {"n_ended_here", fit.n_agreeing}};
+  json["starts"] = {
+      {"grid", fit.starts}, {"n", fit.n_starts}, {"n_followed", fit.n_ended}, {"n_ended_here", fit.n_agreeing}};
   json["residuals"] = {{"rms", fit.rms}, {"mean", fit.bias}, {"r_squared", fit.r_squared}};
   const double condition = fit.identifiability.condition;
   json["condition"] = std::isfinite(condition) ? Json(condition) : Json(nullptr);
@@ -214,7 +243,12 @@ Json to_json(const FitReport& report) {
   json["hold_out"] = nullptr;
   if (report.hold_out) {
     const HoldOut& h = *report.hold_out;
-    json["hold_out"] = {{"cutoff_flops", h.cutoff_flops}, {"n_below", h.n_below}, {"n_above", h.n_above}, {"rms", h.rms}, {"bias", h.bias}, {"worst", h.worst}};
+    json["hold_out"] = {{"cutoff_flops", h.cutoff_flops},
+                        {"n_below", h.n_below},
+                        {"n_above", h.n_above},
+                        {"rms", h.rms},
+                        {"bias", h.bias},
+                        {"worst", h.worst}};
   }
   json["warnings"] = report.warnings;
   return json;

@@ -19,7 +19,7 @@ struct FitReportRequest {
   std::int64_t n_resamples = 1000;
   std::uint64_t seed = 1;
   int n_threads = 1;
-  double cutoff_flops = 0.0;                // of the hold-out; 0: the 80 % quantile
+  double cutoff_flops = 0.0;                   // of the hold-out; 0: the 80 % quantile
   std::vector<ScalingPoint> predictions = {};  // where to predict; label: as asked for
 };
 
@@ -27,7 +27,7 @@ struct FitReportRequest {
 struct FitReportRow {
   std::string name;
   double value = 0.0;
-  std::optional<double> se;  // of the bootstrap
+  std::optional<double> se;                        // of the bootstrap
   std::vector<std::optional<Interval>> intervals;  // one a kind asked for
 };
 

@@ -16,13 +16,14 @@
 namespace lmbits {
 namespace {
 
-void add(ChinchillaReproduction& r, const std::string& section, const std::string& name, double published, double ours, double tolerance,
-         const std::string& why) {
+void add(ChinchillaReproduction& r, const std::string& section, const std::string& name, double published, double ours,
+         double tolerance, const std::string& why) {
   r.numbers.push_back({section, name, published, ours, tolerance, why});
 }
 
 // To half a unit of the last digit printed.
-void add_printed(ChinchillaReproduction& r, const std::string& section, const std::string& name, double published, double ours, double half_unit) {
+void add_printed(ChinchillaReproduction& r, const std::string& section, const std::string& name, double published,
+                 double ours, double half_unit) {
   add(r, section, name, published, ours, half_unit * (1.0 + 1e-9), "as printed");
 }
 
@@ -34,7 +35,11 @@ struct Printed {
 };
 
 // Table 1 and its confidence intervals; the paper's standard errors are of 4,000 resamples, too.
-constexpr Printed kBesiroglu[] = {{"E", 1.8172, 0.03, 1.769, 1.871}, {"A", 482.01, 124.58, 285, 744}, {"B", 2085.43, 1293.23, 1042, 5810}, {"alpha", 0.3478, 0.02, 0.317, 0.373}, {"beta", 0.3658, 0.02, 0.331, 0.415}};
+constexpr Printed kBesiroglu[] = {{"E", 1.8172, 0.03, 1.769, 1.871},
+                                  {"A", 482.01, 124.58, 285, 744},
+                                  {"B", 2085.43, 1293.23, 1042, 5810},
+                                  {"alpha", 0.3478, 0.02, 0.317, 0.373},
+                                  {"beta", 0.3658, 0.02, 0.331, 0.415}};
 
 // The random error of a quantile of B replicates, times three, and of both sides: half the distance between the
 // quantiles at p +- 3 sqrt(2 p (1 - p) / B).
@@ -74,18 +79,24 @@ void add_besiroglu(ChinchillaReproduction& r, const ChinchillaRequest& request) 
     for (const double x : replicates) mean += x / static_cast<double>(replicates.size());
     for (const double x : replicates) fourth += std::pow((x - mean) / se, 4) / static_cast<double>(replicates.size());
     const double of_se = 3.0 * se * std::sqrt(2.0 * (fourth - 1.0) / (4.0 * static_cast<double>(replicates.size())));
-    add(r, section, std::string(printed.name) + " standard error", printed.se, se, of_se + half_unit, "3 Monte-Carlo errors and rounding");
+    add(r, section, std::string(printed.name) + " standard error", printed.se, se, of_se + half_unit,
+        "3 Monte-Carlo errors and rounding");
     const auto interval = bootstrap_interval(refits, l1, quantity, 0.95, IntervalMethod::kPercentile);
     const double unit = printed.hi > 10.0 ? 0.5 : 0.0005;
-    add(r, section, std::string(printed.name) + " 2.5 %", printed.lo, interval->lo, quantile_tolerance(replicates, 0.025) + unit, "3 Monte-Carlo errors and rounding");
-    add(r, section, std::string(printed.name) + " 97.5 %", printed.hi, interval->hi, quantile_tolerance(replicates, 0.975) + unit, "3 Monte-Carlo errors and rounding");
+    add(r, section, std::string(printed.name) + " 2.5 %", printed.lo, interval->lo,
+        quantile_tolerance(replicates, 0.025) + unit, "3 Monte-Carlo errors and rounding");
+    add(r, section, std::string(printed.name) + " 97.5 %", printed.hi, interval->hi,
+        quantile_tolerance(replicates, 0.975) + unit, "3 Monte-Carlo errors and rounding");
   }
   // Measured with scipy's BFGS from the estimate, which stops at the kinks of the sum of absolute values: 2,000 refits give
   // 296 to 729 for A and 0.3186 to 0.3722 for alpha, narrower than exact refits (20,000: 275 to 744, 0.3144 to 0.3734).
   // The printed ends lie between the two.
-  r.notes.push_back("where A's and alpha's lower ends are off: scipy's BFGS from the estimate, which stops at kinks of the objective, gives 296 and 0.3186 (2,000 refits); the printed ends lie between those and the exact refits' here");
+  r.notes.push_back(
+      "where A's and alpha's lower ends are off: scipy's BFGS from the estimate, which stops at kinks of the "
+      "objective, gives 296 and 0.3186 (2,000 refits); the printed ends lie between those and the exact refits' here");
   add_printed(r, section, "beta / (alpha + beta)", 0.5126, optimal_exponent(l1.p), 5e-5);
-  r.notes.push_back(section + ": " + std::to_string(points.points.size()) + " points, " + name_of(l1.request.objective) + " = " + significant(l1.objective, 8) + ", " +
+  r.notes.push_back(section + ": " + std::to_string(points.points.size()) + " points, " +
+                    name_of(l1.request.objective) + " = " + significant(l1.objective, 8) + ", " +
                     with_thousands(request.n_resamples) + " refits (seed " + std::to_string(request.seed) + ")");
   r.notes.push_back(beside);
 }
@@ -95,7 +106,9 @@ void add_besiroglu(ChinchillaReproduction& r, const ChinchillaRequest& request) 
 void add_closed_forms(ChinchillaReproduction& r) {
   const auto at = [](const char* name) { return compute_optimal(find_published(name)->p, 5.76e23); };
   const std::string section = "N*, D*/N* at 5.76e23 FLOP";
-  for (const auto& [name, n, ratio, n_half, ratio_half] : {std::tuple{"hoffmann2022-rounded", 3.22e10, 92.6, 5e7, 0.05}, {"hoffmann2022", 4.03e10, 59.1, 5e7, 0.05}, {"besiroglu2024", 7.2e10, 18.4, 5e8, 0.05}}) {
+  for (const auto& [name, n, ratio, n_half, ratio_half] : {std::tuple{"hoffmann2022-rounded", 3.22e10, 92.6, 5e7, 0.05},
+                                                           {"hoffmann2022", 4.03e10, 59.1, 5e7, 0.05},
+                                                           {"besiroglu2024", 7.2e10, 18.4, 5e8, 0.05}}) {
     const Allocation best = at(name);
     add_printed(r, section, std::string(name) + " N*", n, best.n, n_half);
     add_printed(r, section, std::string(name) + " D*/N*", ratio, best.d / best.n, ratio_half);
@@ -122,8 +135,10 @@ void add_reconciliation(ChinchillaReproduction& r) {
 
 void add_landmarks(ChinchillaReproduction& r) {
   const double brown = brown_loss(kGpt3PfDays), kaplan_loss = kaplan::loss_of_least_compute(kGpt3PfDays);
-  r.notes.push_back("GPT-3 (3,640 PF-days): Brown et al. 2020's L = 2.57 C^-0.048 gives " + significant(brown, 4) + " nats/token, Kaplan et al.'s L(Cmin) " + significant(kaplan_loss, 4) +
-                    "; 175e9 parameters where Kaplan et al.'s N* is " + significant(kaplan::best_params(kGpt3PfDays), 3));
+  r.notes.push_back("GPT-3 (3,640 PF-days): Brown et al. 2020's L = 2.57 C^-0.048 gives " + significant(brown, 4) +
+                    " nats/token, Kaplan et al.'s L(Cmin) " + significant(kaplan_loss, 4) +
+                    "; 175e9 parameters where Kaplan et al.'s N* is " +
+                    significant(kaplan::best_params(kGpt3PfDays), 3));
   const Contradiction c = kaplan_contradiction({});
   // Exponents as printed are known to half a unit of their last digit; the corners of that box bound the crossing.
   double lo = c.pf_days, hi = c.pf_days, loss_lo = c.loss, loss_hi = c.loss;
@@ -138,8 +153,11 @@ void add_landmarks(ChinchillaReproduction& r) {
       }
     }
   }
-  r.notes.push_back("Kaplan et al.'s L(Cmin) and L(D) contradict each other from " + significant(c.pf_days, 3) + " PF-days on (N " + significant(c.n, 3) + ", D " + significant(c.d, 3) + ", L " + significant(c.loss, 3) +
-                    "; the paper: about 1e4, 1e12, 1e12, 1.7); rounding of the three exponents alone makes that " + significant(Interval{lo, hi}, 2) + " PF-days, L " + significant(Interval{loss_lo, loss_hi}, 3));
+  r.notes.push_back("Kaplan et al.'s L(Cmin) and L(D) contradict each other from " + significant(c.pf_days, 3) +
+                    " PF-days on (N " + significant(c.n, 3) + ", D " + significant(c.d, 3) + ", L " +
+                    significant(c.loss, 3) +
+                    "; the paper: about 1e4, 1e12, 1e12, 1.7); rounding of the three exponents alone makes that " +
+                    significant(Interval{lo, hi}, 2) + " PF-days, L " + significant(Interval{loss_lo, loss_hi}, 3));
 }
 
 // ---- Muennighoff et al. 2023 ----
@@ -166,8 +184,9 @@ void add_data_constrained(ChinchillaReproduction& r, const ChinchillaRequest& re
   fit_request.constraints[5] = fit_request.constraints[6] = {};
   const Fit fit = fit_law(law, points.points, fit_request);
   const auto r_d = profile_interval(fit, points.points, 5, 0.95), r_n = profile_interval(fit, points.points, 6, 0.95);
-  r.notes.push_back(section + ": fitted here, R_D* " + significant(std::exp(fit.p[5]), 4) + " " + significant(r_d, 3) + ", R_N* " + significant(std::exp(fit.p[6]), 4) + " " + significant(r_n, 3) + ", objective " + significant(fit.objective, 5) +
-                    ": the minimum is flat (95 % profile intervals)");
+  r.notes.push_back(section + ": fitted here, R_D* " + significant(std::exp(fit.p[5]), 4) + " " + significant(r_d, 3) +
+                    ", R_N* " + significant(std::exp(fit.p[6]), 4) + " " + significant(r_n, 3) + ", objective " +
+                    significant(fit.objective, 5) + ": the minimum is flat (95 % profile intervals)");
 }
 
 // ---- Pandey 2024 ----
@@ -184,7 +203,8 @@ void add_complexity(ChinchillaReproduction& r) {
   add(r, section, "0 to 255", 405, size_of(256, [](int i) { return i; }), 0, "exact, with zlib 1.2.13");
   add(r, section, "i^2 mod 97", 190, size_of(256, [](int i) { return i * i % 97; }), 0, "exact, with zlib 1.2.13");
   add(r, section, "i mod 4", 38, size_of(256, [](int i) { return i % 4; }), 0, "exact, with zlib 1.2.13");
-  add(r, section, "7919 i mod 32000", 721, size_of(256, [](int i) { return 7919 * i % 32000; }), 0, "exact, with zlib 1.2.13");
+  add(r, section, "7919 i mod 32000", 721, size_of(256, [](int i) { return 7919 * i % 32000; }), 0,
+      "exact, with zlib 1.2.13");
   for (const PcfgSetting& setting : pcfg_presets()) {
     std::vector<double> medians;
     for (std::uint64_t seed = 1; medians.size() < 12; ++seed) {
@@ -202,7 +222,8 @@ void add_complexity(ChinchillaReproduction& r) {
     const auto [lo, hi] = std::minmax_element(medians.begin(), medians.end());
     double mean = 0.0;
     for (const double m : medians) mean += m / 12.0;
-    add(r, "Pandey 2024, H of 12 grammars", setting.name, setting.published_h, mean, 0.5 * (*hi - *lo) + 0.005, "half the spread, and rounding");
+    add(r, "Pandey 2024, H of 12 grammars", setting.name, setting.published_h, mean, 0.5 * (*hi - *lo) + 0.005,
+        "half the spread, and rounding");
   }
 }
 
@@ -214,12 +235,17 @@ bool ChinchillaReproduction::ok() const {
 
 ChinchillaReproduction reproduce_chinchilla(const ChinchillaRequest& request) {
   ChinchillaReproduction result;
-  if (request.points_csv) add_besiroglu(result, request);
-  else result.skipped.push_back("Besiroglu et al. 2024: the points digitised from Hoffmann et al.'s figure 4 are not at hand");
+  if (request.points_csv)
+    add_besiroglu(result, request);
+  else
+    result.skipped.push_back(
+        "Besiroglu et al. 2024: the points digitised from Hoffmann et al.'s figure 4 are not at hand");
   add_closed_forms(result);
   add_reconciliation(result);
-  if (request.data_constrained_csv) add_data_constrained(result, request);
-  else result.skipped.push_back("Muennighoff et al. 2023: their runs are not at hand");
+  if (request.data_constrained_csv)
+    add_data_constrained(result, request);
+  else
+    result.skipped.push_back("Muennighoff et al. 2023: their runs are not at hand");
   if (request.complexity) add_complexity(result);
   add_landmarks(result);
   return result;
@@ -231,22 +257,35 @@ std::string to_text(const ChinchillaReproduction& r, const TextStyle& style) {
     std::size_t end = begin;
     while (end < r.numbers.size() && r.numbers[end].section == r.numbers[begin].section) ++end;
     Table table;
-    table.columns = {{.key = "name", .title = r.numbers[begin].section, .align = Align::kLeft}, {.key = "published", .title = "published"}, {.key = "ours", .title = "here"}, {.key = "allowed", .title = "allowed ±"}, {.key = "ok", .title = "", .align = Align::kLeft}};
+    table.columns = {{.key = "name", .title = r.numbers[begin].section, .align = Align::kLeft},
+                     {.key = "published", .title = "published"},
+                     {.key = "ours", .title = "here"},
+                     {.key = "allowed", .title = "allowed ±"},
+                     {.key = "ok", .title = "", .align = Align::kLeft}};
     for (; begin < end; ++begin) {
       const ReproducedNumber& n = r.numbers[begin];
-      table.rows.push_back({{n.name, significant(n.published, 6), significant(n.ours, 6), significant(n.tolerance, 2), (n.ok() ? "ok: " : "NOT: ") + n.why}});
+      table.rows.push_back({{n.name, significant(n.published, 6), significant(n.ours, 6), significant(n.tolerance, 2),
+                             (n.ok() ? "ok: " : "NOT: ") + n.why}});
     }
     text += to_text(table, style) + "\n";
   }
   for (const std::string& note : r.notes) text += "  " + note + "\n";
   for (const std::string& what : r.skipped) text += "  ! left out: " + what + "\n";
   const auto n_ok = std::count_if(r.numbers.begin(), r.numbers.end(), [](const auto& n) { return n.ok(); });
-  return text + "\n" + std::to_string(n_ok) + " of " + std::to_string(r.numbers.size()) + " published numbers reproduced\n";
+  return text + "\n" + std::to_string(n_ok) + " of " + std::to_string(r.numbers.size()) +
+         " published numbers reproduced\n";
 }
 
 Json to_json(const ChinchillaReproduction& r) {
   Json json{{"ok", r.ok()}, {"numbers", Json::array()}, {"notes", r.notes}, {"left_out", r.skipped}};
-  for (const ReproducedNumber& n : r.numbers) json["numbers"].push_back({{"section", n.section}, {"name", n.name}, {"published", n.published}, {"ours", n.ours}, {"tolerance", n.tolerance}, {"why", n.why}, {"ok", n.ok()}});
+  for (const ReproducedNumber& n : r.numbers)
+    json["numbers"].push_back({{"section", n.section},
+                               {"name", n.name},
+                               {"published", n.published},
+                               {"ours", n.ours},
+                               {"tolerance", n.tolerance},
+                               {"why", n.why},
+                               {"ok", n.ok()}});
   return json;
 }
 

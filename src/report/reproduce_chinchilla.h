@@ -23,11 +23,11 @@ struct ChinchillaReproduction {
   std::vector<ReproducedNumber> numbers;
   std::vector<std::string> notes;    // what is shown beside them and not checked
   std::vector<std::string> skipped;  // sections whose data are not at hand
-  bool ok() const;  // all are within their tolerance
+  bool ok() const;                   // all are within their tolerance
 };
 
 struct ChinchillaRequest {
-  std::optional<std::string> points_csv = {};            // N, D, C, loss, in_published_fit, of Hoffmann et al.'s figure 4
+  std::optional<std::string> points_csv = {};  // N, D, C, loss, in_published_fit, of Hoffmann et al.'s figure 4
   std::optional<std::string> data_constrained_csv = {};  // N, D, unique_tokens, loss, of Muennighoff et al.
   std::int64_t n_resamples = 4000;
   std::uint64_t seed = 1;

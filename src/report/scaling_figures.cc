@@ -35,11 +35,14 @@ struct Range {
 
 Figure residual_figure(const FitReport& report) {
   const std::vector<ScalingPoint>& points = report.points.points;
-  const bool by_compute = std::all_of(points.begin(), points.end(), [](const ScalingPoint& p) { return std::isfinite(flops_of(p)); });
+  const bool by_compute =
+      std::all_of(points.begin(), points.end(), [](const ScalingPoint& p) { return std::isfinite(flops_of(p)); });
   const Variable variable = report.fit.law->variables()[0];
   Plot plot;
   plot.title = "Residuals of " + report.fit.law->name();
-  plot.x = {.title = by_compute ? "compute, FLOP" : symbol_of(variable), .scale = Scale::kLog, .notation = by_compute ? Notation::kPowers : Notation::kSi};
+  plot.x = {.title = by_compute ? "compute, FLOP" : symbol_of(variable),
+            .scale = Scale::kLog,
+            .notation = by_compute ? Notation::kPowers : Notation::kSi};
   plot.y = {.title = "seen / law - 1, %"};
   plot.references = {{.value = 0.0, .label = ""}};
   PointSeries seen;
@@ -96,20 +99,26 @@ Figure contour_figure(const FitReport& report) {
     }
     if (line.points.size() < 2) continue;
     // Named where the contour leaves the frame: an invisible mark there carries the label.
-    plot.points.push_back({.name = "", .colour = kMuted, .points = {{.at = line.points[line.points.size() / 2], .label = significant(value, 3), .hollow = true}}});
+    plot.points.push_back(
+        {.name = "",
+         .colour = kMuted,
+         .points = {{.at = line.points[line.points.size() / 2], .label = significant(value, 3), .hollow = true}}});
     plot.lines.push_back(std::move(line));
   }
   if (fit.law->name() == "chinchilla") {
     LineSeries frontier{.name = "compute-optimal", .colour = kInk, .dash = Dash::kDashed};
     for (const double flops : geometric(6.0 * n.lo * d.lo, 6.0 * n.hi * d.hi, 200)) {
       const Allocation best = compute_optimal(fit.p, flops);
-      if (best.n >= n.lo && best.n <= n.hi && best.d >= d.lo && best.d <= d.hi) frontier.points.push_back({best.n, best.d});
+      if (best.n >= n.lo && best.n <= n.hi && best.d >= d.lo && best.d <= d.hi)
+        frontier.points.push_back({best.n, best.d});
     }
     if (frontier.points.size() > 1) plot.lines.push_back(std::move(frontier));
   }
   plot.points.push_back(std::move(seen));
   plot.mark = report.points.points.size() > 100 ? 2.5 : 4.0;
-  return figure_of("contours", plot.title, "Lines of equal loss over parameters and tokens, the points, and the compute-optimal frontier.", plot);
+  return figure_of("contours", plot.title,
+                   "Lines of equal loss over parameters and tokens, the points, and the compute-optimal frontier.",
+                   plot);
 }
 
 // D*/N* against H, a line a budget.
@@ -144,7 +153,8 @@ struct Optimum {
   double flops, n, d;
 };
 
-Figure optima_figure(const std::vector<Optimum>& optima, const PowerOfCompute& n, const PowerOfCompute& d, const std::string& title, bool as_points) {
+Figure optima_figure(const std::vector<Optimum>& optima, const PowerOfCompute& n, const PowerOfCompute& d,
+                     const std::string& title, bool as_points) {
   Plot plot;
   plot.title = title;
   plot.x = {.title = "compute C, FLOP", .scale = Scale::kLog, .notation = Notation::kPowers};
@@ -164,9 +174,12 @@ Figure optima_figure(const std::vector<Optimum>& optima, const PowerOfCompute& n
     steps_n.points.push_back({at.flops, at.n});
     steps_d.points.push_back({at.flops, at.d});
   }
-  if (as_points) plot.points = {of_n, of_d};
-  else plot.lines.insert(plot.lines.end(), {steps_n, steps_d});
-  return figure_of("frontier", title, "Compute-optimal parameters and tokens, and the powers of compute fitted to them.", plot);
+  if (as_points)
+    plot.points = {of_n, of_d};
+  else
+    plot.lines.insert(plot.lines.end(), {steps_n, steps_d});
+  return figure_of("frontier", title,
+                   "Compute-optimal parameters and tokens, and the powers of compute fitted to them.", plot);
 }
 
 }  // namespace
@@ -211,7 +224,8 @@ std::vector<Figure> isoflop_figures(const std::vector<ScalingPoint>& points, con
   plot.mark = 3.5;
   plot.font = result.n_used > 12 ? 10.0 : 12.0;
   std::vector<Figure> figures;
-  figures.push_back(figure_of("isoflop", plot.title, "Loss against size at each budget, and the parabola in log N.", plot));
+  figures.push_back(
+      figure_of("isoflop", plot.title, "Loss against size at each budget, and the parabola in log N.", plot));
   figures.push_back(optima_figure(optima, result.n, result.d, "Compute-optimal sizes from isoFLOP profiles", true));
   return figures;
 }
@@ -270,7 +284,9 @@ std::vector<Figure> reconcile_figures(const Reconciliation& result, const Parame
   local.lines.push_back(std::move(line));
   local.references = {{.value = 0.73, .label = "Kaplan et al. 0.73"}, {.value = 0.50, .label = "Hoffmann et al. 0.50"}};
   std::vector<Figure> figures;
-  figures.push_back(figure_of("reconcile", plot.title, "Frontiers of one law without embeddings and with them, and the powers fitted to them.", plot));
+  figures.push_back(figure_of("reconcile", plot.title,
+                              "Frontiers of one law without embeddings and with them, and the powers fitted to them.",
+                              plot));
   figures.push_back(figure_of("local_exponent", local.title, "How the exponent depends on where one looks.", local));
   return figures;
 }

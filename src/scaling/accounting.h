@@ -7,9 +7,9 @@ namespace lmbits {
 // A decoder of n_layer blocks of width d_model.
 struct Architecture {
   double n_layer = 0, d_model = 0, vocab = 0, n_ctx = 0;
-  double d_ff = 0;     // 0: 4 d_model
-  double d_attn = 0;   // heads x head size; 0: d_model
-  bool tied = true;    // the head is the embedding
+  double d_ff = 0;         // 0: 4 d_model
+  double d_attn = 0;       // heads x head size; 0: d_model
+  bool tied = true;        // the head is the embedding
   bool positions = false;  // a learnt vector for each position
 };
 
@@ -27,8 +27,8 @@ struct FlopCounts {
   double six_n_non_embedding = 0;  // 6 N without embeddings (Kaplan et al. 2020, section 2.1)
   double six_n_with_head = 0;      // 6 (N + head)
   double six_n_total = 0;          // 6 N total (Hoffmann et al. 2022)
-  double attention = 0;            // 6 n_layer n_ctx d_attn: the scores and their product with the values, causal mask not used
-                                   // to save work (Kaplan's 2 n_layer n_ctx d_attn, times 3)
+  double attention = 0;  // 6 n_layer n_ctx d_attn: the scores and their product with the values, causal mask not used
+                         // to save work (Kaplan's 2 n_layer n_ctx d_attn, times 3)
 };
 FlopCounts count_flops(const Architecture& a);
 

@@ -112,7 +112,8 @@ void check_point(const Law& law, const ScalingPoint& point) {
       throw Error(ErrorKind::kData, point.label + ": no " + symbol_of(variable) + ", which " + law.name() + " needs",
                   "name the column that holds it with --column " + symbol_of(variable) + "=NAME");
     if (!(*value > 0.0) || !std::isfinite(*value))
-      throw Error(ErrorKind::kData, point.label + ": " + symbol_of(variable) + " is " + number(*value) + ", not a positive number",
+      throw Error(ErrorKind::kData,
+                  point.label + ": " + symbol_of(variable) + " is " + number(*value) + ", not a positive number",
                   "remove the row, or leave it out with --exclude");
   }
 }
@@ -131,8 +132,8 @@ void check_variation(const Law& law, const Problem& problem, const std::vector<S
     const bool is_power_sum = parameters.size() == 1 + 2 * variables.size();
     if (is_power_sum && std::find(free.begin(), free.end(), exponent) == free.end()) continue;
     throw Error(ErrorKind::kData,
-                "all " + std::to_string(points.size()) + " points have " + symbol_of(variables[k]) + " = " + number(*values.begin()) +
-                    ": nothing can be learnt of how the loss depends on it",
+                "all " + std::to_string(points.size()) + " points have " + symbol_of(variables[k]) + " = " +
+                    number(*values.begin()) + ": nothing can be learnt of how the loss depends on it",
                 "add points with another " + symbol_of(variables[k]) +
                     (is_power_sum ? ", or give the exponent: --fix " + parameters[exponent].name + "=VALUE" : ""));
   }
@@ -140,12 +141,14 @@ void check_variation(const Law& law, const Problem& problem, const std::vector<S
 
 void check_points(const Law& law, const Problem& problem, const std::vector<ScalingPoint>& points) {
   for (const ScalingPoint& point : points) check_point(law, point);
-  const std::size_t n_used = static_cast<std::size_t>(std::count_if(points.begin(), points.end(), [](const auto& p) { return p.weight > 0.0; }));
+  const std::size_t n_used = static_cast<std::size_t>(
+      std::count_if(points.begin(), points.end(), [](const auto& p) { return p.weight > 0.0; }));
   if (n_used < problem.n_parameters() + 1)
-    throw Error(ErrorKind::kData,
-                law.name() + " has " + std::to_string(problem.n_parameters()) + " free parameters, and there are " +
-                    std::to_string(n_used) + " points",
-                "give at least " + std::to_string(problem.n_parameters() + 1) + " points, or hold parameters with --fix");
+    throw Error(
+        ErrorKind::kData,
+        law.name() + " has " + std::to_string(problem.n_parameters()) + " free parameters, and there are " +
+            std::to_string(n_used) + " points",
+        "give at least " + std::to_string(problem.n_parameters() + 1) + " points, or hold parameters with --fix");
   check_variation(law, problem, points);
 }
 
@@ -159,8 +162,8 @@ bool is_close(const Parameters& a, const Parameters& b, std::size_t m, double sh
 }
 
 // The best starts, no two of them near each other.
-std::vector<Parameters> best_starts(const Problem& problem, const Objective& objective, const std::vector<Parameters>& starts,
-                                    std::size_t n) {
+std::vector<Parameters> best_starts(const Problem& problem, const Objective& objective,
+                                    const std::vector<Parameters>& starts, std::size_t n) {
   std::vector<std::pair<double, std::size_t>> ranked;
   for (std::size_t i = 0; i < starts.size(); ++i) {
     const double value = objective_value(problem, problem.targets(), objective, problem.reduce(starts[i]));
@@ -170,15 +173,16 @@ std::vector<Parameters> best_starts(const Problem& problem, const Objective& obj
   std::vector<Parameters> best;
   for (const auto& [value, i] : ranked) {
     const Parameters q = problem.reduce(starts[i]);
-    const bool is_new = std::none_of(best.begin(), best.end(), [&](const Parameters& b) { return is_close(b, q, problem.n_parameters(), 0.2); });
+    const bool is_new = std::none_of(best.begin(), best.end(),
+                                     [&](const Parameters& b) { return is_close(b, q, problem.n_parameters(), 0.2); });
     if (is_new) best.push_back(q);
     if (best.size() == n) break;
   }
   return best;
 }
 
-std::vector<Minimum> search(const Problem& problem, const Law& law, const Constraints& constraints, const FitRequest& request,
-                            Fit& fit) {
+std::vector<Minimum> search(const Problem& problem, const Law& law, const Constraints& constraints,
+                            const FitRequest& request, Fit& fit) {
   const bool published = request.optimiser == Optimiser::kPublishedGrid;
   std::vector<Parameters> starts =
       published ? law.published_starts() : law.starts(problem.observations(), problem.targets(), constraints);
@@ -245,7 +249,8 @@ Fit fit_law(std::shared_ptr<const Law> law, const std::vector<ScalingPoint>& poi
   for (const Minimum& end : ends) {
     if (end.value <= fit.objective * (1.0 + 1e-6)) ++fit.n_agreeing;
     const Parameters p = problem.expand(end.p);
-    const bool is_new = std::none_of(fit.ends.begin(), fit.ends.end(), [&](const Parameters& e) { return is_close(e, p, kMaxParameters, 0.02); });
+    const bool is_new = std::none_of(fit.ends.begin(), fit.ends.end(),
+                                     [&](const Parameters& e) { return is_close(e, p, kMaxParameters, 0.02); });
     if (is_new && end.value <= 1.1 * fit.objective && fit.ends.size() < 3) fit.ends.push_back(p);
   }
   describe_residuals(problem, fit);
@@ -260,7 +265,8 @@ Parameters refit(const Fit& fit, Problem& problem, const std::vector<double>& we
   Minimum best;
   best.value = std::numeric_limits<double>::infinity();
   for (const Parameters& end : fit.ends) {
-    const Minimum m = minimise_newton(problem, problem.targets(), fit.request.objective, problem.reduce(end), problem.bounds());
+    const Minimum m =
+        minimise_newton(problem, problem.targets(), fit.request.objective, problem.reduce(end), problem.bounds());
     if (m.value < best.value) best = m;
   }
   return problem.expand(best.p);
@@ -293,7 +299,8 @@ std::optional<std::size_t> coefficient_of(const Law& law, std::size_t parameter)
 
 std::string listed(const std::vector<std::string>& names) {
   std::string text;
-  for (std::size_t i = 0; i < names.size(); ++i) text += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
+  for (std::size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
   return text;
 }
 
@@ -322,7 +329,8 @@ Identifiability identifiability(const Fit& fit, const std::vector<ScalingPoint>&
     const double length = std::sqrt(std::inner_product(column.begin(), column.end(), column.begin(), 0.0));
     const double before = std::sqrt(std::inner_product(plain[k].begin(), plain[k].end(), plain[k].begin(), 0.0));
     if (!(length > 1e-9 * before) || !(before > 1e-9)) {
-      result = {std::numeric_limits<double>::infinity(), false, "nothing in these points depends on " + parameters[free[k]].name};
+      result = {std::numeric_limits<double>::infinity(), false,
+                "nothing in these points depends on " + parameters[free[k]].name};
       return result;
     }
     for (double& v : column) v /= length;
@@ -340,14 +348,15 @@ Identifiability identifiability(const Fit& fit, const std::vector<ScalingPoint>&
     }
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
-  result.message = listed(names) + " cannot be told apart by this grid: moving them together hardly changes a loss in it";
+  result.message =
+      listed(names) + " cannot be told apart by this grid: moving them together hardly changes a loss in it";
   return result;
 }
 
 // ---- bootstrap ----
 
-Refits bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples, std::uint64_t seed,
-                      int n_threads) {
+Refits bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples,
+                      std::uint64_t seed, int n_threads) {
   constexpr std::int64_t kPerTask = 16;
   const auto n = static_cast<std::uint32_t>(points.size());
   Refits refits;
@@ -419,10 +428,13 @@ double allowed_rise(const Fit& fit, const Problem& problem, double level) {
   // The k residuals that an L1 fit makes 0 are left out of the density: they are 0 by construction.
   const auto first = static_cast<std::size_t>(k);
   const double scale = sizes[sizes.size() / 2] / 0.6745;
-  const double width = std::max(1.2 * scale * std::pow(n, -0.2), objective.kind == ObjectiveKind::kHuber ? objective.delta : 0.0);
+  const double width =
+      std::max(1.2 * scale * std::pow(n, -0.2), objective.kind == ObjectiveKind::kHuber ? objective.delta : 0.0);
   const auto inside = static_cast<double>(std::upper_bound(sizes.begin(), sizes.end(), width) - sizes.begin());
-  const double share = std::max(inside - (objective.kind == ObjectiveKind::kL1 ? static_cast<double>(first) : 0.0), 1.0) / n;
-  const double slope = objective.kind == ObjectiveKind::kL1 ? share / width : share * std::min(1.0, objective.delta / width);
+  const double share =
+      std::max(inside - (objective.kind == ObjectiveKind::kL1 ? static_cast<double>(first) : 0.0), 1.0) / n;
+  const double slope =
+      objective.kind == ObjectiveKind::kL1 ? share / width : share * std::min(1.0, objective.delta / width);
   return 0.5 * t * t * psi_squared / slope * n / (n - k);
 }
 
@@ -432,7 +444,8 @@ double find_end(double start, double step, double bound, double allowed, const s
   for (int i = 0; i < 60; ++i) {
     outside = inside + step;
     if ((step > 0.0 && outside >= bound) || (step < 0.0 && outside <= bound)) {
-      if (rise(bound) <= allowed) return step > 0.0 ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
+      if (rise(bound) <= allowed)
+        return step > 0.0 ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
       outside = bound;
       break;
     }
@@ -462,7 +475,8 @@ std::optional<Interval> profile_interval(const Fit& fit, const std::vector<Scali
       Constraints constraints = fit.request.constraints;
       constraints[parameter].fixed = value;
       const Problem problem(*fit.law, constraints, points);
-      const Minimum m = minimise_newton(problem, problem.targets(), fit.request.objective, problem.reduce(warm), problem.bounds());
+      const Minimum m =
+          minimise_newton(problem, problem.targets(), fit.request.objective, problem.reduce(warm), problem.bounds());
       if (m.value - fit.objective <= allowed) warm = problem.expand(m.p);
       return m.value - fit.objective;
     };
@@ -470,11 +484,12 @@ std::optional<Interval> profile_interval(const Fit& fit, const std::vector<Scali
     return find_end(fit.p[parameter], step, sign > 0.0 ? shown.hi : shown.lo, allowed, rise);
   };
   const double lo = end(-1.0), hi = end(1.0);
-  return Interval{std::isfinite(lo) ? shown.shown(lo) : (shown.is_log ? 0.0 : lo), std::isfinite(hi) ? shown.shown(hi) : hi};
+  return Interval{std::isfinite(lo) ? shown.shown(lo) : (shown.is_log ? 0.0 : lo),
+                  std::isfinite(hi) ? shown.shown(hi) : hi};
 }
 
-std::optional<Interval> profile_prediction(const Fit& fit, const std::vector<ScalingPoint>& points, const ScalingPoint& at,
-                                           double level) {
+std::optional<Interval> profile_prediction(const Fit& fit, const std::vector<ScalingPoint>& points,
+                                           const ScalingPoint& at, double level) {
   Problem problem(*fit.law, fit.request.constraints, points);
   const double allowed = allowed_rise(fit, problem, level);
   problem.add_pin(at);
@@ -488,9 +503,11 @@ std::optional<Interval> profile_prediction(const Fit& fit, const std::vector<Sca
     double reached = centre;
     const auto rise = [&](double value) {
       problem.targets().back().log_loss = value;
-      const Minimum m = minimise_newton(problem, problem.targets(), fit.request.objective, problem.reduce(warm), problem.bounds());
+      const Minimum m =
+          minimise_newton(problem, problem.targets(), fit.request.objective, problem.reduce(warm), problem.bounds());
       const double rise_of_points =
-          objective_value(problem, std::span(problem.targets()).first(fit.n), fit.request.objective, m.p) - fit.objective;
+          objective_value(problem, std::span(problem.targets()).first(fit.n), fit.request.objective, m.p) -
+          fit.objective;
       if (rise_of_points <= allowed) {
         warm = problem.expand(m.p);
         reached = problem.log_loss(fit.n, m.p);

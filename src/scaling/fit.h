@@ -37,10 +37,12 @@ struct Fit {
   FitRequest request;
   Parameters p{};
   double objective = 0.0;
-  double rms = 0.0, r_squared = 0.0, bias = 0.0;  // log-loss residuals' root mean square and mean; R^2 of the losses themselves
+  double rms = 0.0, r_squared = 0.0,
+         bias = 0.0;  // log-loss residuals' root mean square and mean; R^2 of the losses themselves
   std::size_t n = 0, n_free = 0;
   std::string starts;  // in words, with how many
-  std::size_t n_starts = 0, n_ended = 0, n_agreeing = 0;  // starts, those followed to an end, ends within 1e-6 of the best
+  std::size_t n_starts = 0, n_ended = 0,
+              n_agreeing = 0;    // starts, those followed to an end, ends within 1e-6 of the best
   std::vector<Parameters> ends;  // distinct local minima within a tenth of the best, best first
   Identifiability identifiability;
 
@@ -69,8 +71,8 @@ using Quantity = std::function<double(const Parameters&)>;
 struct Refits {
   std::vector<Parameters> resampled, left_out;
 };
-Refits bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples, std::uint64_t seed,
-                      int n_threads);
+Refits bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples,
+                      std::uint64_t seed, int n_threads);
 
 enum class FitInterval { kPercentile, kBca, kProfile };
 std::string name_of(FitInterval kind);

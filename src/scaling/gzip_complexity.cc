@@ -17,7 +17,8 @@ std::string int32_big_endian(std::span<const std::int32_t> ids) {
   std::string bytes;
   bytes.reserve(4 * ids.size());
   for (const std::int32_t id : ids) {
-    for (const int shift : {24, 16, 8, 0}) bytes += static_cast<char>((static_cast<std::uint32_t>(id) >> shift) & 0xffu);
+    for (const int shift : {24, 16, 8, 0})
+      bytes += static_cast<char>((static_cast<std::uint32_t>(id) >> shift) & 0xffu);
   }
   return bytes;
 }
@@ -47,7 +48,8 @@ ComplexityMeter ComplexityMeter::of_text(std::size_t piece_bytes, std::size_t ma
 
 void ComplexityMeter::add(std::span<const std::int32_t> document) {
   for (; document.size() >= piece_ && !full(); document = document.subspan(piece_))
-    result_.values.push_back(static_cast<double>(gzip_size(int32_big_endian(document.first(piece_)))) / (4.0 * static_cast<double>(piece_)));
+    result_.values.push_back(static_cast<double>(gzip_size(int32_big_endian(document.first(piece_)))) /
+                             (4.0 * static_cast<double>(piece_)));
   if (!full()) result_.n_left += std::ssize(document);
 }
 

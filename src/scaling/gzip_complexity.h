@@ -18,9 +18,9 @@ std::size_t gzip_size(std::string_view bytes);
 std::string int32_big_endian(std::span<const std::int32_t> ids);
 
 struct GzipComplexity {
-  std::string unit;  // "256 ids, int32 big-endian, gzip-9", "1024 bytes of text, gzip-9"
+  std::string unit;            // "256 ids, int32 big-endian, gzip-9", "1024 bytes of text, gzip-9"
   std::vector<double> values;  // one a piece
-  std::int64_t n_left = 0;     // ids or bytes behind the last whole piece, or of documents shorter than one: in no number
+  std::int64_t n_left = 0;  // ids or bytes behind the last whole piece, or of documents shorter than one: in no number
   std::optional<double> median() const;
   std::optional<double> mean() const;
 };
@@ -38,7 +38,10 @@ class ComplexityMeter {
   const GzipComplexity& result() const { return result_; }
 
  private:
-  ComplexityMeter(std::string unit, std::size_t piece, std::size_t max_pieces) : piece_(piece), max_pieces_(max_pieces) { result_.unit = std::move(unit); }
+  ComplexityMeter(std::string unit, std::size_t piece, std::size_t max_pieces)
+      : piece_(piece), max_pieces_(max_pieces) {
+    result_.unit = std::move(unit);
+  }
   std::size_t piece_, max_pieces_;
   GzipComplexity result_;
 };

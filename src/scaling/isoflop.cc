@@ -23,7 +23,8 @@ void set_flops(IsoFlop& budget, const std::vector<ScalingPoint>& points) {
 std::vector<IsoFlop> group_by_budget(const std::vector<ScalingPoint>& points, const IsoFlopRequest& request) {
   std::vector<std::size_t> order(points.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return flops_of(points[a]) < flops_of(points[b]); });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return flops_of(points[a]) < flops_of(points[b]); });
   const double width = std::log1p(request.tolerance);
   std::map<double, IsoFlop> groups;  // by log C: of the cheapest run, or as given
   for (const double flops : request.budgets) groups[std::log(flops)];
@@ -34,7 +35,9 @@ std::vector<IsoFlop> group_by_budget(const std::vector<ScalingPoint>& points, co
       if (groups.empty() || log_c > groups.rbegin()->first + width) groups[log_c];
       groups.rbegin()->second.points.push_back(i);
     } else {
-      const auto near = std::min_element(groups.begin(), groups.end(), [&](const auto& a, const auto& b) { return std::abs(a.first - log_c) < std::abs(b.first - log_c); });
+      const auto near = std::min_element(groups.begin(), groups.end(), [&](const auto& a, const auto& b) {
+        return std::abs(a.first - log_c) < std::abs(b.first - log_c);
+      });
       if (std::abs(near->first - log_c) <= width) near->second.points.push_back(i);
     }
   }
@@ -89,7 +92,8 @@ void fit_budget(IsoFlop& budget, const std::vector<ScalingPoint>& points, const 
     const double n = *points[i].at(Variable::kParams);
     sizes.insert(n);
     log_n.push_back(std::log(n));
-    log_d.push_back(std::log(points[i].at(Variable::kTokens) ? *points[i].at(Variable::kTokens) : flops_of(points[i]) / (6.0 * n)));
+    log_d.push_back(
+        std::log(points[i].at(Variable::kTokens) ? *points[i].at(Variable::kTokens) : flops_of(points[i]) / (6.0 * n)));
     loss.push_back(losses[i]);
   }
   const auto of_n = parabola_through(log_n, loss), of_d = parabola_through(log_d, loss);
@@ -181,7 +185,8 @@ double PowerOfCompute::at(double flops) const { return std::exp(log_k + exponent
 
 IsoFlops isoflop(const std::vector<ScalingPoint>& points, const IsoFlopRequest& request) {
   for (const ScalingPoint& point : points) {
-    if (!point.at(Variable::kParams)) throw Error(ErrorKind::kData, point.label + ": no N", "name its column with --column N=NAME");
+    if (!point.at(Variable::kParams))
+      throw Error(ErrorKind::kData, point.label + ": no N", "name its column with --column N=NAME");
   }
   IsoFlops result;
   result.budgets = group_by_budget(points, request);
@@ -196,7 +201,8 @@ IsoFlops isoflop(const std::vector<ScalingPoint>& points, const IsoFlopRequest& 
     std::string reasons;
     for (const std::string& reason : all) reasons += (reasons.empty() ? "" : "; ") + reason;
     throw Error(ErrorKind::kData,
-                std::to_string(result.n_used) + " of " + std::to_string(result.budgets.size()) + " budgets have an interior minimum, and a power of compute needs two",
+                std::to_string(result.n_used) + " of " + std::to_string(result.budgets.size()) +
+                    " budgets have an interior minimum, and a power of compute needs two",
                 reasons.empty() ? "give runs of at least two budgets" : reasons);
   }
   result.n = *exponents.n;
@@ -231,7 +237,9 @@ std::vector<Curve> curves_of(const Points& points) {
     Curve& curve = by_name[name];
     if (curve.name.empty()) curve = {name, n, {}};
     if (curve.n != n)
-      throw Error(ErrorKind::kData, point.label + ": run " + name + " has N = " + std::to_string(n) + ", and " + std::to_string(curve.n) + " before",
+      throw Error(ErrorKind::kData,
+                  point.label + ": run " + name + " has N = " + std::to_string(n) + ", and " + std::to_string(curve.n) +
+                      " before",
                   "a training curve has one N; name the column of the runs with --column run=NAME");
     curve.log_flops_and_loss.emplace_back(std::log(flops_of(point)), point.loss);
   }
@@ -290,8 +298,10 @@ Envelope envelope(const Points& points, int n_grid, const IsoFlopRequest& reques
   Envelope result;
   result.curves = curves_of(points);
   if (result.curves.size() < 3)
-    throw Error(ErrorKind::kData, std::to_string(result.curves.size()) + " training curves with two points or more, and an envelope needs three",
-                "give several checkpoints of each run, with a column that names the run");
+    throw Error(
+        ErrorKind::kData,
+        std::to_string(result.curves.size()) + " training curves with two points or more, and an envelope needs three",
+        "give several checkpoints of each run, with a column that names the run");
   std::vector<std::size_t> all(result.curves.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   result.points = lowest(result.curves, all, n_grid);

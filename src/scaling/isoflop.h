@@ -19,16 +19,16 @@ struct PowerOfCompute {
 
 // One budget: the runs that cost about the same, and the parabola of their loss in log N.
 struct IsoFlop {
-  double flops = 0.0;                // geometric mean of the runs
-  std::vector<std::size_t> points;   // indices
-  std::array<double, 3> parabola{};  // loss = c0 + c1 x + c2 x^2, x = log N
+  double flops = 0.0;                   // geometric mean of the runs
+  std::vector<std::size_t> points;      // indices
+  std::array<double, 3> parabola{};     // loss = c0 + c1 x + c2 x^2, x = log N
   double n = 0.0, d = 0.0, loss = 0.0;  // at the minimum; d by a parabola of its own, in log D
-  std::string refused;               // why there is no minimum to speak of; empty where there is
+  std::string refused;                  // why there is no minimum to speak of; empty where there is
 };
 
 struct IsoFlopRequest {
-  double tolerance = 0.25;              // a budget's runs cost at most this share more than its cheapest
-  std::vector<double> budgets = {};     // FLOP; given: the runs within the tolerance of each, others are left out
+  double tolerance = 0.25;           // a budget's runs cost at most this share more than its cheapest
+  std::vector<double> budgets = {};  // FLOP; given: the runs within the tolerance of each, others are left out
   double level = 0.95;
   std::int64_t n_resamples = 1000;
   std::uint64_t seed = 1;

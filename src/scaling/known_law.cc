@@ -37,19 +37,25 @@ KnownLaw parse_parameters(const std::string& text) {
     const char* end = rest.data() + comma;
     const auto [stop, failure] = std::from_chars(rest.data() + std::min(equals + 1, comma), end, value);
     if (equals > comma || failure != std::errc() || stop != end)
-      throw Error(ErrorKind::kUsage, "\"" + rest.substr(0, comma) + "\" gives no number", "write NAME=VALUE,NAME=VALUE");
+      throw Error(ErrorKind::kUsage, "\"" + rest.substr(0, comma) + "\" gives no number",
+                  "write NAME=VALUE,NAME=VALUE");
     known.p[j] = known.law->parameters()[j].fitted(value);
     seen[j] = true;
     rest = comma == rest.size() ? "" : rest.substr(comma + 1);
   }
   for (std::size_t j = 0; j < seen.size(); ++j) {
-    if (!seen[j] && known.law->default_constraints()[j].fixed) known.p[j] = *known.law->default_constraints()[j].fixed;
-    else if (!seen[j]) throw Error(ErrorKind::kUsage, known.law->name() + " needs " + known.law->parameters()[j].name, "write NAME=VALUE for each: " + known.law->equation());
+    if (!seen[j] && known.law->default_constraints()[j].fixed)
+      known.p[j] = *known.law->default_constraints()[j].fixed;
+    else if (!seen[j])
+      throw Error(ErrorKind::kUsage, known.law->name() + " needs " + known.law->parameters()[j].name,
+                  "write NAME=VALUE for each: " + known.law->equation());
   }
   return known;
 }
 
-Json row_of(const Parameters& p, std::size_t m) { return Json(std::vector<double>(p.begin(), p.begin() + static_cast<std::ptrdiff_t>(m))); }
+Json row_of(const Parameters& p, std::size_t m) {
+  return Json(std::vector<double>(p.begin(), p.begin() + static_cast<std::ptrdiff_t>(m)));
+}
 
 Parameters parameters_from(const Json& row, std::size_t m) {
   Parameters p{};
@@ -79,13 +85,15 @@ KnownLaw find_law(const std::string& text) {
   }
   if (std::filesystem::exists(text)) {
     const Json json = Json::parse(read_file(text), nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object()) throw Error(ErrorKind::kData, text + " is no fit", "give a file that `lmbits scaling fit -o` wrote");
+    if (!json.is_object())
+      throw Error(ErrorKind::kData, text + " is no fit", "give a file that `lmbits scaling fit -o` wrote");
     return known_law_from_json(json, text);
   }
   if (text.find('=') != std::string::npos) return parse_parameters(text);
   std::vector<std::string> names;
   for (const PublishedLaw& law : published_laws()) names.push_back(law.name);
-  throw Error(ErrorKind::kUsage, text + " is neither a file, a published law nor NAME=VALUE,...", suggestion(text, names));
+  throw Error(ErrorKind::kUsage, text + " is neither a file, a published law nor NAME=VALUE,...",
+              suggestion(text, names));
 }
 
 KnownLaw known_law(const Fit& fit, const Refits& refits, const Points& points, const std::string& source) {
@@ -94,9 +102,13 @@ KnownLaw known_law(const Fit& fit, const Refits& refits, const Points& points, c
 
 Json to_json(const KnownLaw& known) {
   const auto parameters = known.law->parameters();
-  Json json{{"schema", kFitSchema}, {"law", known.law->name()}, {"equation", known.law->equation()}, {"unit", name_of(known.unit)},
+  Json json{{"schema", kFitSchema},
+            {"law", known.law->name()},
+            {"equation", known.law->equation()},
+            {"unit", name_of(known.unit)},
             {"source", known.source}};
-  for (std::size_t j = 0; j < parameters.size(); ++j) json["parameters"][parameters[j].name] = parameters[j].shown(known.p[j]);
+  for (std::size_t j = 0; j < parameters.size(); ++j)
+    json["parameters"][parameters[j].name] = parameters[j].shown(known.p[j]);
   json["fitted"] = row_of(known.p, parameters.size());
   json["resampled"] = Json::array();
   json["left_out"] = Json::array();
@@ -110,7 +122,8 @@ KnownLaw known_law_from_json(const Json& json, const std::string& source) {
     return Error(ErrorKind::kData, source + ": " + what, "give a file that `lmbits scaling fit -o` wrote");
   };
   try {
-    if (json.at("schema") != kFitSchema) throw refuse("schema " + json.at("schema").dump() + ", this version reads " + std::to_string(kFitSchema));
+    if (json.at("schema") != kFitSchema)
+      throw refuse("schema " + json.at("schema").dump() + ", this version reads " + std::to_string(kFitSchema));
     KnownLaw known;
     known.law = make_law(json.at("law").get<std::string>(), /*with_offset=*/true);
     known.source = json.at("source").get<std::string>();
@@ -131,7 +144,8 @@ KnownLaw known_law_from_json(const Json& json, const std::string& source) {
 }
 
 KnownLaw at_complexity(const KnownLaw& gzip, double h) {
-  if (gzip.law->name() != "gzip") throw Error(ErrorKind::kUsage, "a " + gzip.law->name() + " law does not depend on H", "leave out --complexity");
+  if (gzip.law->name() != "gzip")
+    throw Error(ErrorKind::kUsage, "a " + gzip.law->name() + " law does not depend on H", "leave out --complexity");
   const std::shared_ptr<const Law> law = make_law("chinchilla");
   const auto parameters = law->parameters();
   const auto at = [&](const Parameters& lines, bool check) {
@@ -139,7 +153,9 @@ KnownLaw at_complexity(const KnownLaw& gzip, double h) {
     for (std::size_t j = 0; j < 5; ++j) {
       const double value = lines[j] + h * lines[5 + j];
       if (check && !(value > 0.0))
-        throw Error(ErrorKind::kData, parameters[j].name + "(H) is " + std::to_string(value) + " at H = " + std::to_string(h), "ask for an H nearer to those of the fit");
+        throw Error(ErrorKind::kData,
+                    parameters[j].name + "(H) is " + std::to_string(value) + " at H = " + std::to_string(h),
+                    "ask for an H nearer to those of the fit");
       p[j] = parameters[j].fitted(value);
     }
     return p;
@@ -152,12 +168,15 @@ KnownLaw at_complexity(const KnownLaw& gzip, double h) {
 
 KnownLaw blended(const KnownLaw& law, const KnownLaw& other, double share) {
   for (const KnownLaw* known : {&law, &other}) {
-    if (known->law->name() != "chinchilla") throw Error(ErrorKind::kUsage, "a " + known->law->name() + " law cannot be blended", "blend chinchilla laws, or a gzip law at --complexity H");
+    if (known->law->name() != "chinchilla")
+      throw Error(ErrorKind::kUsage, "a " + known->law->name() + " law cannot be blended",
+                  "blend chinchilla laws, or a gzip law at --complexity H");
   }
   const auto parameters = law.law->parameters();
   const auto mix = [&](const Parameters& a, const Parameters& b) {
     Parameters p{};
-    for (std::size_t j = 0; j < 5; ++j) p[j] = parameters[j].fitted((1.0 - share) * parameters[j].shown(a[j]) + share * parameters[j].shown(b[j]));
+    for (std::size_t j = 0; j < 5; ++j)
+      p[j] = parameters[j].fitted((1.0 - share) * parameters[j].shown(a[j]) + share * parameters[j].shown(b[j]));
     return p;
   };
   const auto mix_refits = [&](const std::vector<Parameters>& a, const std::vector<Parameters>& b) {
@@ -168,7 +187,12 @@ KnownLaw blended(const KnownLaw& law, const KnownLaw& other, double share) {
     }
     return all;
   };
-  KnownLaw known{law.law, mix(law.p, other.p), {}, std::to_string(1.0 - share) + " of " + law.source + ", " + std::to_string(share) + " of " + other.source, law.unit};
+  KnownLaw known{
+      law.law,
+      mix(law.p, other.p),
+      {},
+      std::to_string(1.0 - share) + " of " + law.source + ", " + std::to_string(share) + " of " + other.source,
+      law.unit};
   known.refits.resampled = mix_refits(law.refits.resampled, other.refits.resampled);
   if (!known.refits.resampled.empty()) known.refits.left_out = mix_refits(law.refits.left_out, other.refits.left_out);
   return known;
@@ -180,7 +204,8 @@ Allocation compute_optimal(const Parameters& p, double flops) {
   const double log_g = (std::log(p[3]) + p[1] - std::log(p[4]) - p[2]) / (p[3] + p[4]);
   const double log_nd = std::log(flops / 6.0), log_n = log_g + optimal_exponent(p) * log_nd;
   const double log_d = log_nd - log_n;
-  return {std::exp(log_n), std::exp(log_d), std::exp(p[0]) + std::exp(p[1] - p[3] * log_n) + std::exp(p[2] - p[4] * log_d)};
+  return {std::exp(log_n), std::exp(log_d),
+          std::exp(p[0]) + std::exp(p[1] - p[3] * log_n) + std::exp(p[2] - p[4] * log_d)};
 }
 
 Allocation compute_optimal(const Law& law, const Parameters& p, double flops, std::optional<double> unique_tokens) {

@@ -35,7 +35,10 @@ class PowerSum final : public Law {
     std::string coefficient, exponent;
   };
   PowerSum(std::string name, std::string equation, std::string offset, std::vector<Term> terms, bool has_offset)
-      : name_(std::move(name)), equation_(std::move(equation)), offset_(std::move(offset)), terms_(std::move(terms)),
+      : name_(std::move(name)),
+        equation_(std::move(equation)),
+        offset_(std::move(offset)),
+        terms_(std::move(terms)),
         has_offset_(has_offset) {}
 
   std::string name() const override { return name_; }
@@ -170,7 +173,8 @@ class PowerSum final : public Law {
   }
   std::string start_grid() const override {
     const std::string one = std::to_string(exponent_grid().size());
-    return (terms_.size() > 1 ? one + " x " + one : one) + " exponents from 0.03 to 2, coefficients by non-negative least squares";
+    return (terms_.size() > 1 ? one + " x " + one : one) +
+           " exponents from 0.03 to 2, coefficients by non-negative least squares";
   }
   std::vector<Parameters> published_starts() const override {
     if (name_ != "chinchilla") return {};
@@ -231,10 +235,13 @@ class KaplanJoint final : public FormulaLaw<4, KaplanFormula> {
   std::string name() const override { return "kaplan-nd"; }
   std::string equation() const override { return "L = [(Nc/N)^(aN/aD) + Dc/D]^aD"; }
   std::vector<LawParameter> parameters() const override {
-    return {{"Nc", true, -20.0, 200.0}, {"Dc", true, -20.0, 200.0}, {"aN", false, 0.005, 3.0}, {"aD", false, 0.005, 3.0}};
+    return {
+        {"Nc", true, -20.0, 200.0}, {"Dc", true, -20.0, 200.0}, {"aN", false, 0.005, 3.0}, {"aD", false, 0.005, 3.0}};
   }
   std::vector<Variable> variables() const override { return {Variable::kParams, Variable::kTokens}; }
-  std::string start_grid() const override { return "16 x 16 exponents from 0.02 to 1, Nc and Dc by non-negative least squares"; }
+  std::string start_grid() const override {
+    return "16 x 16 exponents from 0.02 to 1, Nc and Dc by non-negative least squares";
+  }
 
   // L^(1/aD) is linear in Nc^(aN/aD) and Dc.
   std::vector<Parameters> starts(std::span<const Observation> x, std::span<const Target> targets,
@@ -257,8 +264,8 @@ class KaplanJoint final : public FormulaLaw<4, KaplanFormula> {
           ones[i] = w;
         }
         const std::vector<double> c = nonnegative_least_squares(columns, ones);
-        all.push_back({(log_or_negligible(std::max(c[0], 1e-3)) + of_n) * a_d / a_n, log_or_negligible(std::max(c[1], 1e-3)) + of_d,
-                       a_n, a_d});
+        all.push_back({(log_or_negligible(std::max(c[0], 1e-3)) + of_n) * a_d / a_n,
+                       log_or_negligible(std::max(c[1], 1e-3)) + of_d, a_n, a_d});
       }
     }
     return all;
@@ -319,7 +326,8 @@ class DataConstrained final : public FormulaLaw<7, DataConstrainedFormula> {
   std::vector<Parameters> starts(std::span<const Observation> x, std::span<const Target> targets,
                                  const Constraints& constraints) const override {
     const auto inner = make_law("chinchilla");
-    std::vector<Parameters> plain = inner->starts(x, targets, Constraints(constraints.begin(), constraints.begin() + 5));
+    std::vector<Parameters> plain =
+        inner->starts(x, targets, Constraints(constraints.begin(), constraints.begin() + 5));
     const auto squares = [&](const Parameters& p) {
       double sum = 0.0;
       for (std::size_t i = 0; i < x.size(); ++i)
@@ -365,7 +373,8 @@ class GzipLaw final : public FormulaLaw<10, GzipFormula> {
   std::vector<LawParameter> parameters() const override {
     std::vector<LawParameter> all;
     for (const char* prefix : {"n_", "m_"}) {
-      for (const char* name : {"E", "A", "B", "alpha", "beta"}) all.push_back({std::string(prefix) + name, false, -1e15, 1e15});
+      for (const char* name : {"E", "A", "B", "alpha", "beta"})
+        all.push_back({std::string(prefix) + name, false, -1e15, 1e15});
     }
     return all;
   }
@@ -413,7 +422,9 @@ class GzipLaw final : public FormulaLaw<10, GzipFormula> {
     OneSet(const Law& law, const std::vector<Observation>& x) : law_(law), x_(x) {}
     std::size_t n_parameters() const override { return 5; }
     double log_loss(std::size_t i, const Parameters& p) const override { return law_.log_loss(p, x_[i]); }
-    void evaluate(std::size_t i, const Parameters& p, LogLoss& result) const override { law_.evaluate(p, x_[i], result); }
+    void evaluate(std::size_t i, const Parameters& p, LogLoss& result) const override {
+      law_.evaluate(p, x_[i], result);
+    }
 
    private:
     const Law& law_;
@@ -458,9 +469,7 @@ double LawParameter::shown(double fitted_value) const {
   return fitted_value <= kNegligible ? 0.0 : std::exp(fitted_value);
 }
 
-double LawParameter::fitted(double shown_value) const {
-  return is_log ? log_or_negligible(shown_value) : shown_value;
-}
+double LawParameter::fitted(double shown_value) const { return is_log ? log_or_negligible(shown_value) : shown_value; }
 
 std::vector<std::string> law_names() {
   return {"chinchilla", "kaplan-n", "kaplan-d", "kaplan-c", "kaplan-nd", "data-constrained", "gzip", "training"};
@@ -469,19 +478,22 @@ std::vector<std::string> law_names() {
 std::unique_ptr<Law> make_law(const std::string& name, bool with_offset) {
   const auto kaplan = [&](const std::string& symbol, Variable variable, const std::string& exponent) {
     const std::string form = "A / " + symbol + "^" + exponent;
-    return std::make_unique<PowerSum>(name, with_offset ? "L = E + " + form : "L = " + form + ", " + symbol + "c = A^(1/" + exponent + ")",
-                                      "E", std::vector<PowerSum::Term>{{variable, "A", exponent}}, with_offset);
+    return std::make_unique<PowerSum>(
+        name, with_offset ? "L = E + " + form : "L = " + form + ", " + symbol + "c = A^(1/" + exponent + ")", "E",
+        std::vector<PowerSum::Term>{{variable, "A", exponent}}, with_offset);
   };
   if (name == "kaplan-n") return kaplan("N", Variable::kParams, "alpha");
   if (name == "kaplan-d") return kaplan("D", Variable::kTokens, "beta");
   if (name == "kaplan-c") return kaplan("C", Variable::kFlops, "gamma");
   if (name == "kaplan-nd") return std::make_unique<KaplanJoint>();
   if (name == "chinchilla")
-    return std::make_unique<PowerSum>(name, "L = E + A/N^alpha + B/D^beta", "E",
-                                      std::vector<PowerSum::Term>{{Variable::kParams, "A", "alpha"}, {Variable::kTokens, "B", "beta"}}, true);
+    return std::make_unique<PowerSum>(
+        name, "L = E + A/N^alpha + B/D^beta", "E",
+        std::vector<PowerSum::Term>{{Variable::kParams, "A", "alpha"}, {Variable::kTokens, "B", "beta"}}, true);
   if (name == "training")
-    return std::make_unique<PowerSum>(name, "L = c + b/P^p + d/S^q", "c",
-                                      std::vector<PowerSum::Term>{{Variable::kParams, "b", "p"}, {Variable::kSteps, "d", "q"}}, true);
+    return std::make_unique<PowerSum>(
+        name, "L = c + b/P^p + d/S^q", "c",
+        std::vector<PowerSum::Term>{{Variable::kParams, "b", "p"}, {Variable::kSteps, "d", "q"}}, true);
   if (name == "data-constrained") return std::make_unique<DataConstrained>();
   if (name == "gzip") return std::make_unique<GzipLaw>();
   throw Error(ErrorKind::kUsage, "there is no law \"" + name + "\"", suggestion(name, law_names()));

@@ -89,7 +89,8 @@ double stage_value(const Residuals& law, std::span<const Target> targets, const 
 double median_residual(const Residuals& law, std::span<const Target> targets, const Parameters& p) {
   std::vector<double> sizes;
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    if (targets[i].weight > 0.0 && !targets[i].is_pin) sizes.push_back(std::abs(law.log_loss(i, p) - targets[i].log_loss));
+    if (targets[i].weight > 0.0 && !targets[i].is_pin)
+      sizes.push_back(std::abs(law.log_loss(i, p) - targets[i].log_loss));
   }
   const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2);
   std::nth_element(sizes.begin(), middle, sizes.end());
@@ -113,15 +114,17 @@ std::optional<std::vector<double>> damped_step(const Local& local, const std::ve
       h[j * m + k] = free ? local.hessian[j * m + k] + lambda * local.damping[j * m + k] : 0.0;
     }
     // What no point depends on stays where it is.
-    if (held[j] || local.damping[j * m + j] <= 0.0) h[j * m + j] = 1.0;
-    else h[j * m + j] += 1e-12 * local.damping[j * m + j];
+    if (held[j] || local.damping[j * m + j] <= 0.0)
+      h[j * m + j] = 1.0;
+    else
+      h[j * m + j] += 1e-12 * local.damping[j * m + j];
     b[j] = held[j] ? 0.0 : -local.gradient[j];
   }
   return solve_positive_definite(h, b);
 }
 
-Minimum newton(const Residuals& law, std::span<const Target> targets, const Stage& stage, Parameters p, const Bounds& bounds,
-               int max_steps) {
+Minimum newton(const Residuals& law, std::span<const Target> targets, const Stage& stage, Parameters p,
+               const Bounds& bounds, int max_steps) {
   const std::size_t m = law.n_parameters();
   Minimum result;
   double lambda = 1e-3;
@@ -225,9 +228,12 @@ std::vector<double> lbfgs_direction(const std::deque<Pair>& pairs, std::vector<d
 
 double Objective::of(double residual) const {
   switch (kind) {
-    case ObjectiveKind::kHuber: return huber(residual, delta).value;
-    case ObjectiveKind::kL1: return std::abs(residual);
-    case ObjectiveKind::kLeastSquares: return residual * residual;
+    case ObjectiveKind::kHuber:
+      return huber(residual, delta).value;
+    case ObjectiveKind::kL1:
+      return std::abs(residual);
+    case ObjectiveKind::kLeastSquares:
+      return residual * residual;
   }
   return 0.0;
 }
@@ -260,7 +266,8 @@ Minimum minimise_newton(const Residuals& law, std::span<const Target> targets, c
     result = newton(law, targets, {kNoDelta, 0.5}, start, bounds, 200);
   } else {
     const double target = objective.kind == ObjectiveKind::kL1 ? kSmallestDelta : objective.delta;
-    for (double delta = std::max(target, median_residual(law, targets, start));; delta = std::max(target, 0.2 * delta)) {
+    for (double delta = std::max(target, median_residual(law, targets, start));;
+         delta = std::max(target, 0.2 * delta)) {
       const Stage stage{delta, objective.kind == ObjectiveKind::kL1 ? delta : 1.0};
       result = newton(law, targets, stage, result.p, bounds, delta > target ? 6 : 200);
       n_evaluations += result.n_evaluations;
@@ -295,9 +302,12 @@ Minimum minimise_lbfgs(const Residuals& law, std::span<const Target> targets, co
     for (int trial = 0; trial < 50 && !found; ++trial) {
       next = slope_at(law, targets, objective, along(x, t, d));
       ++result.n_evaluations;
-      if (!(next.value <= here.value + 1e-4 * t * downhill)) hi = t;
-      else if (dot(next.gradient, d) < 0.9 * downhill) lo = t;
-      else found = true;
+      if (!(next.value <= here.value + 1e-4 * t * downhill))
+        hi = t;
+      else if (dot(next.gradient, d) < 0.9 * downhill)
+        lo = t;
+      else
+        found = true;
       if (!found) t = hi > 0.0 ? 0.5 * (lo + hi) : 2.0 * t;
     }
     if (!(next.value < here.value)) break;  // rounding, or a kink

@@ -12,8 +12,9 @@ namespace lmbits {
 
 const std::vector<PcfgSetting>& pcfg_presets() {
   static const std::vector<PcfgSetting> all = {
-      {"3-20-2-2", 3, 20, 2, 2, 0.11},       {"10-150-5-3", 10, 150, 5, 3, 0.22},    {"20-300-10-5", 20, 300, 10, 5, 0.35},
-      {"30-400-10-8", 30, 400, 10, 8, 0.42}, {"50-500-20-15", 50, 500, 20, 15, 0.51}, {"100-2000-100-30", 100, 2000, 100, 30, 0.61}};
+      {"3-20-2-2", 3, 20, 2, 2, 0.11},         {"10-150-5-3", 10, 150, 5, 3, 0.22},
+      {"20-300-10-5", 20, 300, 10, 5, 0.35},   {"30-400-10-8", 30, 400, 10, 8, 0.42},
+      {"50-500-20-15", 50, 500, 20, 15, 0.51}, {"100-2000-100-30", 100, 2000, 100, 30, 0.61}};
   return all;
 }
 
@@ -27,12 +28,14 @@ PcfgSetting parse_pcfg_setting(const std::string& text) {
   setting.name = text;
   const char* at = text.data();
   const char* const end = text.data() + text.size();
-  std::uint32_t* const fields[] = {&setting.nonterminals, &setting.terminals, &setting.max_options, &setting.max_length};
+  std::uint32_t* const fields[] = {&setting.nonterminals, &setting.terminals, &setting.max_options,
+                                   &setting.max_length};
   for (std::uint32_t* field : fields) {
     const auto [stop, failure] = std::from_chars(at, end, *field);
     const bool last = field == &setting.max_length;
     if (failure != std::errc() || *field == 0 || *field > 1000000 || (last ? stop != end : stop == end || *stop != '-'))
-      throw Error(ErrorKind::kUsage, "\"" + text + "\" is no grammar setting", "write NONTERMINALS-TERMINALS-OPTIONS-LENGTH, or one of " + suggestion(text, names));
+      throw Error(ErrorKind::kUsage, "\"" + text + "\" is no grammar setting",
+                  "write NONTERMINALS-TERMINALS-OPTIONS-LENGTH, or one of " + suggestion(text, names));
     at = last ? stop : stop + 1;
   }
   return setting;
@@ -54,8 +57,9 @@ Grammar::Grammar(const PcfgSetting& setting, std::uint64_t seed) : setting_(sett
       const std::uint32_t length = 1 + random.below(setting.max_length);
       for (std::uint32_t s = 0; s < length; ++s) {
         const std::uint32_t symbol = random.below(n_symbols);
-        symbols_.push_back(symbol < setting.nonterminals ? -1 - static_cast<std::int32_t>(symbol)
-                                                         : static_cast<std::int32_t>(symbol - setting.nonterminals + 1));
+        symbols_.push_back(symbol < setting.nonterminals
+                               ? -1 - static_cast<std::int32_t>(symbol)
+                               : static_cast<std::int32_t>(symbol - setting.nonterminals + 1));
       }
       weights.push_back(1.0 + random.below(100));
       options_.push_back({begin, static_cast<std::uint32_t>(symbols_.size()), 0, 0, 0.0});
@@ -70,7 +74,8 @@ Grammar::Grammar(const PcfgSetting& setting, std::uint64_t seed) : setting_(sett
       share.push_back(weights[o] / total * n_options);
       (share[o] < 1.0 ? small : large).push_back(o);
     }
-    for (std::uint32_t o = 0; o < n_options; ++o) options_[first_.back() + o].threshold = std::numeric_limits<std::uint64_t>::max();
+    for (std::uint32_t o = 0; o < n_options; ++o)
+      options_[first_.back() + o].threshold = std::numeric_limits<std::uint64_t>::max();
     while (!small.empty() && !large.empty()) {
       const std::uint32_t less = small.back(), more = large.back();
       small.pop_back();
@@ -96,7 +101,8 @@ void Grammar::measure() {
     for (std::size_t i = 0; i < n; ++i) {
       for (std::uint32_t o = first_[i]; o < first_[i + 1]; ++o) {
         for (std::uint32_t s = options_[o].begin; s < options_[o].end; ++s)
-          y[i] += options_[o].probability * (symbols_[s] > 0 ? of_terminal : x[static_cast<std::size_t>(-1 - symbols_[s])]);
+          y[i] +=
+              options_[o].probability * (symbols_[s] > 0 ? of_terminal : x[static_cast<std::size_t>(-1 - symbols_[s])]);
       }
     }
     return y;
@@ -118,7 +124,8 @@ void Grammar::measure() {
   if (branching_ < 1.0) {
     for (int step = 0; step < 20000; ++step) {
       std::vector<double> next = apply(length, 1.0);
-      const bool settled = std::equal(next.begin(), next.end(), length.begin(), [](double a, double b) { return std::abs(a - b) <= 1e-12 * a; });
+      const bool settled = std::equal(next.begin(), next.end(), length.begin(),
+                                      [](double a, double b) { return std::abs(a - b) <= 1e-12 * a; });
       length = std::move(next);
       if (settled) break;
     }

@@ -18,9 +18,11 @@ void check(const KnownLaw& known) {
   const auto variables = known.law->variables();
   const auto has = [&](Variable v) { return std::find(variables.begin(), variables.end(), v) != variables.end(); };
   if (!has(Variable::kParams) || !has(Variable::kTokens))
-    throw Error(ErrorKind::kUsage, known.law->name() + " does not depend on both N and D: it has no best size", "give a law of N and D");
+    throw Error(ErrorKind::kUsage, known.law->name() + " does not depend on both N and D: it has no best size",
+                "give a law of N and D");
   if (has(Variable::kComplexity))
-    throw Error(ErrorKind::kUsage, "the gzip law needs the data's H", "give it with --complexity; lmbits gzip-complexity measures it");
+    throw Error(ErrorKind::kUsage, "the gzip law needs the data's H",
+                "give it with --complexity; lmbits gzip-complexity measures it");
 }
 
 double loss_at(const KnownLaw& known, double n, double d, const PlanRequest& request) {
@@ -41,7 +43,8 @@ std::vector<PlanRow> plan(const KnownLaw& law, const PlanRequest& request) {
       return law.interval([&](const Parameters& p) { return of(best_at(*law.law, p, flops, request)); }, request.level);
     };
     rows.push_back({flops, best_at(*law.law, law.p, flops, request), quantity([](const Allocation& a) { return a.n; }),
-                    quantity([](const Allocation& a) { return a.d; }), quantity([](const Allocation& a) { return a.d / a.n; }),
+                    quantity([](const Allocation& a) { return a.d; }),
+                    quantity([](const Allocation& a) { return a.d / a.n; }),
                     quantity([](const Allocation& a) { return a.loss; })});
   }
   return rows;
@@ -72,7 +75,8 @@ std::vector<SweepRun> sweep(const KnownLaw& law, const SweepRequest& wanted, con
     const double flops = wanted.budget / wanted.n_sizes / shares * std::pow(wanted.step, -k);
     const Allocation best = best_at(*law.law, law.p, flops, request);
     for (int i = 0; i < wanted.n_sizes; ++i) {
-      const double n = best.n * std::pow(wanted.spread, wanted.n_sizes > 1 ? 2.0 * i / (wanted.n_sizes - 1) - 1.0 : 0.0);
+      const double n =
+          best.n * std::pow(wanted.spread, wanted.n_sizes > 1 ? 2.0 * i / (wanted.n_sizes - 1) - 1.0 : 0.0);
       runs.push_back({flops, n, flops / (6.0 * n)});
     }
   }

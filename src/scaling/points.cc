@@ -27,7 +27,9 @@ const std::vector<Quantity>& quantities() {
       {"U", {"u", "uniquetokens", "tokensperepoch", "unique"}},
       {"H", {"h", "gzip", "gziph", "gzipcomplexity", "complexity", "compressibility"}},
       {"S", {"s", "steps", "step", "trainingsteps"}},
-      {"loss", {"loss", "l", "finalloss", "valloss", "validationloss", "testloss", "evalloss", "bitsperbyte", "bpb", "bitspertoken"}},
+      {"loss",
+       {"loss", "l", "finalloss", "valloss", "validationloss", "testloss", "evalloss", "bitsperbyte", "bpb",
+        "bitspertoken"}},
       {"weight", {"weight", "w"}},
       {"run", {"run", "name", "label", "model", "id"}},
       {"set", {"set", "dataset", "corpus"}},
@@ -39,7 +41,8 @@ const std::vector<Quantity>& quantities() {
 std::string normalised(std::string_view name) {
   std::string text;
   for (const char c : name) {
-    if (std::isalnum(static_cast<unsigned char>(c))) text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (std::isalnum(static_cast<unsigned char>(c)))
+      text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   }
   return text;
 }
@@ -60,7 +63,8 @@ Places places_of(const CsvTable& table, const PointsRequest& request) {
     if (std::find(known.begin(), known.end(), key) == known.end())
       throw Error(ErrorKind::kUsage, "--column names \"" + key + "\", which is no quantity", suggestion(key, known));
     const auto found = table.find(name);
-    if (!found) throw Error(ErrorKind::kUsage, table.source + " has no column \"" + name + "\"", suggestion(name, table.columns));
+    if (!found)
+      throw Error(ErrorKind::kUsage, table.source + " has no column \"" + name + "\"", suggestion(name, table.columns));
     places[key] = *found;
   }
   for (const Quantity& quantity : quantities()) {
@@ -74,7 +78,9 @@ Places places_of(const CsvTable& table, const PointsRequest& request) {
   return places;
 }
 
-std::string where(const CsvTable& table, const CsvRow& row) { return table.source + ", line " + std::to_string(row.line); }
+std::string where(const CsvTable& table, const CsvRow& row) {
+  return table.source + ", line " + std::to_string(row.line);
+}
 
 // "7e9", "7B", "400 M"; nullopt where it is neither.
 std::optional<double> number_of(std::string text) {
@@ -109,16 +115,22 @@ struct Rule {
 Rule parse_rule(const std::string& text, const CsvTable& table, const Places& places) {
   const std::size_t at = text.find_first_of("<>=!");
   if (at == std::string::npos || at == 0)
-    throw Error(ErrorKind::kUsage, "--exclude \"" + text + "\" is no rule", "write COLUMN<VALUE, with < <= > >= = or !=");
+    throw Error(ErrorKind::kUsage, "--exclude \"" + text + "\" is no rule",
+                "write COLUMN<VALUE, with < <= > >= = or !=");
   const std::size_t end = at + (at + 1 < text.size() && text[at + 1] == '=' ? 2 : 1);
   Rule rule{text, text.substr(at, end - at), text.substr(end)};
   const std::string name = text.substr(0, at);
-  if (const auto found = table.find(name)) rule.column = *found;
-  else if (const auto place = places.find(name); place != places.end()) rule.column = place->second;
-  else throw Error(ErrorKind::kUsage, "--exclude names \"" + name + "\", which " + table.source + " has not", suggestion(name, table.columns));
+  if (const auto found = table.find(name))
+    rule.column = *found;
+  else if (const auto place = places.find(name); place != places.end())
+    rule.column = place->second;
+  else
+    throw Error(ErrorKind::kUsage, "--exclude names \"" + name + "\", which " + table.source + " has not",
+                suggestion(name, table.columns));
   const std::set<std::string> relations{"<", "<=", ">", ">=", "=", "==", "!="};
   if (!relations.count(rule.relation))
-    throw Error(ErrorKind::kUsage, "--exclude \"" + text + "\" is no rule", "write COLUMN<VALUE, with < <= > >= = or !=");
+    throw Error(ErrorKind::kUsage, "--exclude \"" + text + "\" is no rule",
+                "write COLUMN<VALUE, with < <= > >= = or !=");
   return rule;
 }
 
@@ -151,8 +163,8 @@ void check_unit_column(const CsvTable& table, const Places& places) {
     if (first == nullptr) first = &row;
     if (row.cells[place->second] == first->cells[place->second]) continue;
     throw Error(ErrorKind::kData,
-                where(table, row) + ": the unit is \"" + row.cells[place->second] + "\" and \"" + first->cells[place->second] + "\" on line " +
-                    std::to_string(first->line),
+                where(table, row) + ": the unit is \"" + row.cells[place->second] + "\" and \"" +
+                    first->cells[place->second] + "\" on line " + std::to_string(first->line),
                 "one fit takes one unit: convert, or leave one out with --exclude");
   }
 }
@@ -185,18 +197,24 @@ void complete(ScalingPoint& point, std::set<std::string>& derived) {
   if (n && d && c) {
     const double ratio = *c / (6.0 * *n * *d);
     if (ratio > 0.1 && ratio < 10.0) return;
-    throw Error(ErrorKind::kData, point.label + ": C is " + number(*c) + ", but 6 N D is " + number(6.0 * *n * *d) + ": mixed units",
+    throw Error(ErrorKind::kData,
+                point.label + ": C is " + number(*c) + ", but 6 N D is " + number(6.0 * *n * *d) + ": mixed units",
                 "give the unit of the one that differs, such as --scale C=8.64e19 for PF-days");
   }
-  if (n && d) c = 6.0 * *n * *d, derived.insert("C = 6 N D");
-  else if (n && c) d = *c / (6.0 * *n), derived.insert("D = C / (6 N)");
-  else if (d && c) n = *c / (6.0 * *d), derived.insert("N = C / (6 D)");
+  if (n && d)
+    c = 6.0 * *n * *d, derived.insert("C = 6 N D");
+  else if (n && c)
+    d = *c / (6.0 * *n), derived.insert("D = C / (6 N)");
+  else if (d && c)
+    n = *c / (6.0 * *d), derived.insert("N = C / (6 D)");
 }
 
 void check_positive(const ScalingPoint& point) {
   for (std::size_t v = 0; v < kVariables; ++v) {
     if (!point.x[v] || (*point.x[v] > 0.0 && std::isfinite(*point.x[v]))) continue;
-    throw Error(ErrorKind::kData, point.label + ": " + symbol_of(static_cast<Variable>(v)) + " is " + number(*point.x[v]) + ", not a positive number",
+    throw Error(ErrorKind::kData,
+                point.label + ": " + symbol_of(static_cast<Variable>(v)) + " is " + number(*point.x[v]) +
+                    ", not a positive number",
                 "remove the row, or leave it out with --exclude");
   }
   if (!(point.loss > 0.0) || !std::isfinite(point.loss))
@@ -233,11 +251,12 @@ Points read_points(std::string_view csv, const std::string& source, const Points
   const CsvTable table = parse_csv(csv, source);
   const Places places = places_of(table, request);
   if (!places.count("loss"))
-    throw Error(ErrorKind::kData, source + ": no column with the loss", "name it with --column loss=NAME; there are: " + [&] {
-      std::string names;
-      for (const std::string& column : table.columns) names += (names.empty() ? "" : ", ") + column;
-      return names;
-    }());
+    throw Error(
+        ErrorKind::kData, source + ": no column with the loss", "name it with --column loss=NAME; there are: " + [&] {
+          std::string names;
+          for (const std::string& column : table.columns) names += (names.empty() ? "" : ", ") + column;
+          return names;
+        }());
   check_unit_column(table, places);
   std::vector<Rule> rules;
   for (const std::string& text : request.exclude) rules.push_back(parse_rule(text, table, places));
@@ -251,8 +270,10 @@ Points read_points(std::string_view csv, const std::string& source, const Points
   if (unit == LossUnit::kBitsPerByte && request.bytes_per_token) factor = kNatsPerBit * *request.bytes_per_token;
   if (factor != 1.0) {
     result.unit = LossUnit::kNatsPerToken;
-    result.notes.push_back("losses: " + name_of(unit) + " x ln 2" +
-                           (unit == LossUnit::kBitsPerByte ? " x " + number(*request.bytes_per_token) + " bytes/token" : "") + " = nats/token");
+    result.notes.push_back(
+        "losses: " + name_of(unit) + " x ln 2" +
+        (unit == LossUnit::kBitsPerByte ? " x " + number(*request.bytes_per_token) + " bytes/token" : "") +
+        " = nats/token");
   }
   std::set<std::string> derived;
   for (const CsvRow& row : table.rows) {

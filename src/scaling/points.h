@@ -14,21 +14,22 @@ enum class LossUnit { kNatsPerToken, kBitsPerToken, kBitsPerByte };
 std::string name_of(LossUnit unit);  // "nats/token"
 
 struct PointsRequest {
-  std::map<std::string, std::string> columns = {};  // "N" -> the file's name for it; keys: N D C U H S loss weight run set
-  std::map<std::string, double> scale = {};         // "N" -> what 1 in the file stands for
-  std::vector<std::string> exclude = {};            // "COLUMN<VALUE" with < <= > >= = !=: rows that are left out
-  std::optional<LossUnit> unit = {};                // of the file's losses; nullopt: what the column's name says, else nats/token
-  std::optional<double> bytes_per_token = {};       // turns bits/byte into nats/token
+  std::map<std::string, std::string> columns =
+      {};                                    // "N" -> the file's name for it; keys: N D C U H S loss weight run set
+  std::map<std::string, double> scale = {};  // "N" -> what 1 in the file stands for
+  std::vector<std::string> exclude = {};     // "COLUMN<VALUE" with < <= > >= = !=: rows that are left out
+  std::optional<LossUnit> unit = {};  // of the file's losses; nullopt: what the column's name says, else nats/token
+  std::optional<double> bytes_per_token = {};  // turns bits/byte into nats/token
 };
 
 struct Points {
   std::vector<ScalingPoint> points;
-  std::vector<std::string> sets;                            // of each point: the column `set` or `dataset`; else empty
-  std::vector<std::string> runs;                            // of each point: the column `run` or `name`; else empty
-  LossUnit unit = LossUnit::kNatsPerToken;                  // of the points' losses
-  std::size_t n_rows = 0;                                   // of the file
+  std::vector<std::string> sets;            // of each point: the column `set` or `dataset`; else empty
+  std::vector<std::string> runs;            // of each point: the column `run` or `name`; else empty
+  LossUnit unit = LossUnit::kNatsPerToken;  // of the points' losses
+  std::size_t n_rows = 0;                   // of the file
   std::vector<std::pair<std::string, std::size_t>> excluded;  // by rule, how many rows
-  std::vector<std::string> notes;                           // what was converted or derived
+  std::vector<std::string> notes;                             // what was converted or derived
 };
 
 // Column names are compared without case and punctuation; each quantity has the usual aliases ("n_params", "tokens").

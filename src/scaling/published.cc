@@ -19,11 +19,17 @@ const std::vector<PublishedLaw>& published_laws() {
        "Hoffmann et al. 2022 (arXiv:2203.15556), eq. 10 as printed"},
       {"besiroglu2024", "chinchilla", chinchilla(1.8172, 482.01, 2085.43, 0.3478, 0.3658),
        "Besiroglu et al. 2024 (arXiv:2404.10102), table 1"},
-      {"kaplan2020", "kaplan-nd", {std::log(6.4e13), std::log(1.8e13), 0.076, 0.103},
+      {"kaplan2020",
+       "kaplan-nd",
+       {std::log(6.4e13), std::log(1.8e13), 0.076, 0.103},
        "Kaplan et al. 2020 (arXiv:2001.08361), table 2; N without embeddings"},
-      {"kaplan2020-n", "kaplan-n", {-40.0, 0.076 * std::log(8.8e13), 0.076}, "Kaplan et al. 2020, eq. 1.1; N without embeddings"},
+      {"kaplan2020-n",
+       "kaplan-n",
+       {-40.0, 0.076 * std::log(8.8e13), 0.076},
+       "Kaplan et al. 2020, eq. 1.1; N without embeddings"},
       {"kaplan2020-d", "kaplan-d", {-40.0, 0.095 * std::log(5.4e13), 0.095}, "Kaplan et al. 2020, eq. 1.2"},
-      {"muennighoff2023", "data-constrained",
+      {"muennighoff2023",
+       "data-constrained",
        {0.6254804, 6.255414, 7.3049974, 0.3526596, 0.3526596, std::log(15.387756), std::log(5.309743)},
        "Muennighoff et al. 2023 (arXiv:2305.16264), appendix A"},
   };
@@ -57,7 +63,8 @@ Contradiction kaplan_contradiction(const KaplanExponents& exponents) {
   const double log_c = (exponents.data * std::log(5.4e13 / 2e10) - exponents.compute * std::log(3.1e8)) /
                        (exponents.data * exponents.tokens - exponents.compute);
   const double c = std::exp(log_c);
-  return {c, kaplan::best_params(c), 2e10 * std::pow(c, exponents.tokens), std::exp(exponents.compute * (std::log(3.1e8) - log_c))};
+  return {c, kaplan::best_params(c), 2e10 * std::pow(c, exponents.tokens),
+          std::exp(exponents.compute * (std::log(3.1e8) - log_c))};
 }
 
 }  // namespace lmbits

@@ -8,9 +8,9 @@
 namespace lmbits {
 
 struct PublishedLaw {
-  std::string name;    // "besiroglu2024"
-  std::string law;     // a name of make_law
-  Parameters p;        // as fitted
+  std::string name;  // "besiroglu2024"
+  std::string law;   // a name of make_law
+  Parameters p;      // as fitted
   std::string source;
 };
 

@@ -34,16 +34,19 @@ double slope_of(const std::vector<FrontierPoint>& points, double FrontierPoint::
 }
 
 // One model's loss at each compute, read off linearly between the grid's token counts. nullopt beyond them.
-std::optional<double> loss_at(const Parameters& p, const ReconcileGrid& grid, double total, double flops_per_token, double flops) {
+std::optional<double> loss_at(const Parameters& p, const ReconcileGrid& grid, double total, double flops_per_token,
+                              double flops) {
   const double log_d = std::log10(flops / flops_per_token);
   const double step = (grid.log10_d_hi - grid.log10_d_lo) / (grid.n_tokens - 1);
   const double place = (log_d - grid.log10_d_lo) / step;
   if (place < 0.0 || place > grid.n_tokens - 1) return std::nullopt;
   const double below = std::floor(place);
   const auto loss = [&](double at) {
-    return std::exp(p[0]) + std::exp(p[1]) * std::pow(total, -p[3]) + std::exp(p[2]) * std::pow(10.0, -p[4] * (grid.log10_d_lo + step * at));
+    return std::exp(p[0]) + std::exp(p[1]) * std::pow(total, -p[3]) +
+           std::exp(p[2]) * std::pow(10.0, -p[4] * (grid.log10_d_lo + step * at));
   };
-  const double left = std::pow(10.0, grid.log10_d_lo + step * below), right = std::pow(10.0, grid.log10_d_lo + step * (below + 1.0));
+  const double left = std::pow(10.0, grid.log10_d_lo + step * below),
+               right = std::pow(10.0, grid.log10_d_lo + step * (below + 1.0));
   const double share = (flops / flops_per_token - left) / (right - left);
   return loss(below) + share * (loss(below + 1.0) - loss(below));
 }

@@ -13,7 +13,7 @@ namespace lmbits {
 struct ReconcileGrid {
   double omega = 47491.0;  // V (aspect / 12)^(1/3), of V = 32,000 tokens and d_model / n_layer = 39.2252
   int n_sizes = 20;
-  double log10_n_lo = 2.9, log10_n_hi = 9.2;     // of N_E
+  double log10_n_lo = 2.9, log10_n_hi = 9.2;  // of N_E
   int n_tokens = 1000;
   double log10_d_lo = 6.0, log10_d_hi = 25.0;
   int n_budgets = 100;

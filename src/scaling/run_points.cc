@@ -78,8 +78,10 @@ RunPoints run_points(const std::vector<Run>& runs) {
     const auto step = number_at(run.manifest, "/model/metadata/training/step");
     const auto bits = number_at(run.summary, "/bits_per_byte");
     const std::string name = run.path.filename().string();
-    if (run.summary.is_null() || !bits) result.left_out.push_back(name + ": unfinished, or nothing scored");
-    else if (!total || !step || *total <= 0.0 || *step <= 0.0) result.left_out.push_back(name + ": the bundle gives no parameters.total and training.step");
+    if (run.summary.is_null() || !bits)
+      result.left_out.push_back(name + ": unfinished, or nothing scored");
+    else if (!total || !step || *total <= 0.0 || *step <= 0.0)
+      result.left_out.push_back(name + ": the bundle gives no parameters.total and training.step");
     if (!bits || !total || !step || *total <= 0.0 || *step <= 0.0) continue;
     point.n_total = *total;
     point.n_non_embedding = number_at(run.manifest, "/model/metadata/parameters/non_embedding").value_or(*total);
@@ -124,7 +126,8 @@ std::vector<ScalingPoint> training_points(const std::vector<RunPoint>& points, b
   return all;
 }
 
-std::map<std::string, double> read_scores(std::string_view text, const std::string& source, const std::string& benchmark) {
+std::map<std::string, double> read_scores(std::string_view text, const std::string& source,
+                                          const std::string& benchmark) {
   std::map<std::string, std::pair<double, int>> sums;
   const auto add = [&](const std::string& model, const std::string& of, double value) {
     if (!benchmark.empty() && of != benchmark) return;
@@ -140,8 +143,10 @@ std::map<std::string, double> read_scores(std::string_view text, const std::stri
       if (row.find_first_not_of(" \t\r") == std::string_view::npos) continue;
       const Json json = Json::parse(row, nullptr, /*allow_exceptions=*/false);
       if (!json.is_object() || !json.contains("model") || !json["model"].is_string() || !json.contains("value"))
-        throw Error(ErrorKind::kData, source + ":" + std::to_string(line) + ": no score", "a line is {\"model\": NAME, \"value\": NUMBER}");
-      if (json["value"].is_number()) add(json["model"].get<std::string>(), text_at(json, "/benchmark"), json["value"].get<double>());
+        throw Error(ErrorKind::kData, source + ":" + std::to_string(line) + ": no score",
+                    "a line is {\"model\": NAME, \"value\": NUMBER}");
+      if (json["value"].is_number())
+        add(json["model"].get<std::string>(), text_at(json, "/benchmark"), json["value"].get<double>());
     }
   } else {
     const CsvTable table = parse_csv(text, source);
@@ -152,7 +157,8 @@ std::map<std::string, double> read_scores(std::string_view text, const std::stri
       if (const auto number = csv_number(table, row, *value)) add(row.cells[*model], of ? row.cells[*of] : "", *number);
     }
   }
-  if (sums.empty()) throw Error(ErrorKind::kData, source + " holds no score" + (benchmark.empty() ? "" : " of " + benchmark));
+  if (sums.empty())
+    throw Error(ErrorKind::kData, source + " holds no score" + (benchmark.empty() ? "" : " of " + benchmark));
   std::map<std::string, double> scores;
   for (const auto& [model, sum] : sums) scores[model] = sum.first / sum.second;
   return scores;
@@ -162,7 +168,8 @@ double ScoreCurve::at(double x) const {
   return form == Downstream::kLinear ? a + b * x : chance + (ceiling - chance) * sigmoid(a + b * x);
 }
 
-std::optional<ScoreCurve> fit_scores(const std::vector<double>& x, const std::vector<double>& y, Downstream form, double chance, double ceiling) {
+std::optional<ScoreCurve> fit_scores(const std::vector<double>& x, const std::vector<double>& y, Downstream form,
+                                     double chance, double ceiling) {
   if (x.size() < 3) return std::nullopt;
   const auto line = least_squares({std::vector<double>(x.size(), 1.0), x}, y);
   if (!line) return std::nullopt;
@@ -179,8 +186,8 @@ std::optional<ScoreCurve> fit_scores(const std::vector<double>& x, const std::ve
   return curve;
 }
 
-ScorePrediction predict_score(const std::vector<RunPoint>& family, const std::map<std::string, double>& scores, const RunPoint& target,
-                              const ScoreRequest& request) {
+ScorePrediction predict_score(const std::vector<RunPoint>& family, const std::map<std::string, double>& scores,
+                              const RunPoint& target, const ScoreRequest& request) {
   ScorePrediction result;
   result.model = target.model;
   FitRequest fit_request;
@@ -197,20 +204,28 @@ ScorePrediction predict_score(const std::vector<RunPoint>& family, const std::ma
   }
   const auto curve = fit_scores(x, y, request.form, request.chance, request.ceiling);
   if (!curve)
-    throw Error(ErrorKind::kData, std::to_string(x.size()) + " models of the family have a score, and the second step needs 3 of different bits/byte", "score more models");
+    throw Error(ErrorKind::kData,
+                std::to_string(x.size()) +
+                    " models of the family have a score, and the second step needs 3 of different bits/byte",
+                "score more models");
   result.curve = *curve;
   result.bits_per_byte = result.law.predict(at);
   result.score = result.curve.at(result.bits_per_byte);
 
   // Both steps again, from their own residuals.
-  const auto inflate = [](std::size_t n, std::size_t k) { return std::sqrt(static_cast<double>(n) / std::max(static_cast<double>(n) - static_cast<double>(k), 1.0)); };
+  const auto inflate = [](std::size_t n, std::size_t k) {
+    return std::sqrt(static_cast<double>(n) / std::max(static_cast<double>(n) - static_cast<double>(k), 1.0));
+  };
   const double of_law = inflate(points.size(), result.law.n_free), of_curve = inflate(x.size(), 2);
   std::vector<double> law_residuals, curve_residuals, bits, predicted;
-  for (const ScalingPoint& point : points) law_residuals.push_back(of_law * std::log(point.loss / result.law.predict(point)));
+  for (const ScalingPoint& point : points)
+    law_residuals.push_back(of_law * std::log(point.loss / result.law.predict(point)));
   for (std::size_t i = 0; i < x.size(); ++i) curve_residuals.push_back(of_curve * (y[i] - curve->at(x[i])));
   for (std::int64_t b = 0; b < request.n_resamples; ++b) {
     Random random(request.seed, static_cast<std::uint64_t>(b));
-    const auto draw = [&](const std::vector<double>& from) { return from[random.below(static_cast<std::uint32_t>(from.size()))]; };
+    const auto draw = [&](const std::vector<double>& from) {
+      return from[random.below(static_cast<std::uint32_t>(from.size()))];
+    };
     std::vector<ScalingPoint> again = points;
     for (ScalingPoint& point : again) point.loss = result.law.predict(point) * std::exp(draw(law_residuals));
     const Parameters p = refit(result.law, again, std::vector<double>(again.size(), 1.0));
@@ -221,7 +236,8 @@ ScorePrediction predict_score(const std::vector<RunPoint>& family, const std::ma
     bits.push_back(bits_again);
     predicted.push_back(curve_again->at(bits_again) + draw(curve_residuals));
   }
-  result.of_bits_per_byte = bootstrap_interval(bits, result.bits_per_byte, 0.0, request.level, IntervalMethod::kPercentile);
+  result.of_bits_per_byte =
+      bootstrap_interval(bits, result.bits_per_byte, 0.0, request.level, IntervalMethod::kPercentile);
   result.of_score = bootstrap_interval(predicted, result.score, 0.0, request.level, IntervalMethod::kPercentile);
   result.seen_bits_per_byte = target.bits_per_byte;
   if (const auto seen = scores.find(target.model); seen != scores.end()) result.seen_score = seen->second;

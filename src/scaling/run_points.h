@@ -36,7 +36,8 @@ std::vector<ScalingPoint> training_points(const std::vector<RunPoint>& points, b
 // model -> score. CSV with columns model and score (or value), or JSON lines with the keys model and value; several
 // scores of a model (benchmarks, areas) are averaged. `benchmark` not empty: only those of that name.
 // Throws Error(kData) for text that is neither, or has none.
-std::map<std::string, double> read_scores(std::string_view text, const std::string& source, const std::string& benchmark);
+std::map<std::string, double> read_scores(std::string_view text, const std::string& source,
+                                          const std::string& benchmark);
 
 enum class Downstream {
   kLinear,   // score = a + b x

@@ -9,7 +9,8 @@
 
 namespace lmbits {
 
-std::optional<ZipfFit> fit_zipf(std::vector<std::int64_t> counts, std::int64_t rank_lo, std::int64_t rank_hi, double level) {
+std::optional<ZipfFit> fit_zipf(std::vector<std::int64_t> counts, std::int64_t rank_lo, std::int64_t rank_hi,
+                                double level) {
   std::sort(counts.begin(), counts.end(), std::greater<>());
   ZipfFit fit;
   fit.n_types = std::ssize(counts);

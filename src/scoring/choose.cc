@@ -21,13 +21,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kShortestBatch = 16;                // see BatchPlan
-constexpr std::int64_t kActivationBytes = 192 << 20;       // of each thread
+constexpr std::int64_t kShortestBatch = 16;           // see BatchPlan
+constexpr std::int64_t kActivationBytes = 192 << 20;  // of each thread
 
 struct QuestionFile {
   std::string path, stem, fingerprint;
-  std::vector<Question> all;           // shots are drawn from these
-  std::vector<std::size_t> asked;      // indices
+  std::vector<Question> all;       // shots are drawn from these
+  std::vector<std::size_t> asked;  // indices
 };
 
 // The model is fed `input`, and row `row` of it must predict `target`.
@@ -56,8 +56,8 @@ Fed feed(const EncodedPair& pair, const ModelInfo& info) {
   const std::size_t n_targets = pair.ids.size() - pair.n_context;
   const auto room = static_cast<std::size_t>(info.context_length);
   if (n_targets > room)
-    throw Error(ErrorKind::kData, "a continuation of " + std::to_string(n_targets) + " tokens is longer than the model's context of " +
-                                      std::to_string(room));
+    throw Error(ErrorKind::kData, "a continuation of " + std::to_string(n_targets) +
+                                      " tokens is longer than the model's context of " + std::to_string(room));
   std::vector<std::int32_t> x;
   if (info.bos_id) x.push_back(*info.bos_id);
   if (!info.bos_id && pair.n_context == 0) {
@@ -66,7 +66,9 @@ Fed feed(const EncodedPair& pair, const ModelInfo& info) {
   }
   x.insert(x.end(), pair.ids.begin(), pair.ids.end());
   const std::size_t drop = x.size() > room + 1 ? x.size() - room - 1 : 0;
-  return {{x.begin() + static_cast<std::ptrdiff_t>(drop), x.end() - 1}, {x.end() - static_cast<std::ptrdiff_t>(n_targets), x.end()}, drop > 0};
+  return {{x.begin() + static_cast<std::ptrdiff_t>(drop), x.end() - 1},
+          {x.end() - static_cast<std::ptrdiff_t>(n_targets), x.end()},
+          drop > 0};
 }
 
 // Passes for a question's continuations. An input that another begins with is not fed again: its rows are there. Sorted,
@@ -74,7 +76,8 @@ Fed feed(const EncodedPair& pair, const ModelInfo& info) {
 std::vector<Pass> passes_of(std::size_t question, const std::vector<Fed>& fed) {
   std::vector<std::size_t> order(fed.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return fed[a].input > fed[b].input; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return fed[a].input > fed[b].input; });
   std::vector<Pass> passes;
   for (const std::size_t i : order) {
     const auto& input = fed[i].input;
@@ -92,8 +95,14 @@ std::vector<Pass> passes_of(std::size_t question, const std::vector<Fed>& fed) {
 // One model on one file.
 class Answering {
  public:
-  Answering(const LanguageModel& model, const QuestionFile& file, const ChooseRequest& request, RecordLog& log, Progress& progress)
-      : model_(model), file_(file), request_(request), log_(log), progress_(progress), answers_(file.asked.size()),
+  Answering(const LanguageModel& model, const QuestionFile& file, const ChooseRequest& request, RecordLog& log,
+            Progress& progress)
+      : model_(model),
+        file_(file),
+        request_(request),
+        log_(log),
+        progress_(progress),
+        answers_(file.asked.size()),
         n_waiting_(file.asked.size()) {}
 
   // What was answered, as `file.asked`; short where stop_requested().
@@ -111,7 +120,10 @@ class Answering {
         ++n_done;
       }
     }
-    progress_.begin({.label = model_.info().name + " on " + file_.stem, .unit = "questions", .total = std::ssize(answers_), .already_done = n_done});
+    progress_.begin({.label = model_.info().name + " on " + file_.stem,
+                     .unit = "questions",
+                     .total = std::ssize(answers_),
+                     .already_done = n_done});
     ask(todo);
     log_.sync();
     progress_.end();
@@ -130,7 +142,8 @@ class Answering {
     std::vector<std::vector<WindowTask>> batches;
     for (const std::size_t q : todo) {
       for (Pass& pass : prepare(q)) {
-        auto full = batcher.add({.input = pass.input, .targets = {}, .blocks = {}, .record = {}, .index = std::ssize(passes_)});
+        auto full =
+            batcher.add({.input = pass.input, .targets = {}, .blocks = {}, .record = {}, .index = std::ssize(passes_)});
         passes_.push_back(std::move(pass));
         if (!full.empty()) batches.push_back(std::move(full));
       }
@@ -150,7 +163,8 @@ class Answering {
     std::vector<Fed> fed;
     if (answer.error.empty()) {
       try {
-        const std::string context = context_with_shots(file_.all, file_.asked[q], static_cast<std::size_t>(request_.n_shots));
+        const std::string context =
+            context_with_shots(file_.all, file_.asked[q], static_cast<std::size_t>(request_.n_shots));
         for (const std::string& continuation : asked.continuations) {
           fed.push_back(feed(encode_pair(model_.tokenizer(), context, continuation), model_.info()));
           answer.continuations.push_back({0.0, std::ssize(continuation), std::ssize(fed.back().targets), true});
@@ -232,9 +246,11 @@ std::vector<QuestionFile> read_question_files(const ChooseRequest& request) {
   std::set<std::string> stems;
   for (const std::string& path : request.questions) {
     const std::string text = read_file(path);
-    QuestionFile file{path, fs::path(path).stem().string(), Fingerprint().add(text).hex(), parse_questions(text, path), {}};
+    QuestionFile file{
+        path, fs::path(path).stem().string(), Fingerprint().add(text).hex(), parse_questions(text, path), {}};
     if (!stems.insert(file.stem).second)
-      throw Error(ErrorKind::kConfig, "two files of questions are named " + file.stem, "rename one of them: the name is the benchmark's");
+      throw Error(ErrorKind::kConfig, "two files of questions are named " + file.stem,
+                  "rename one of them: the name is the benchmark's");
     file.asked = questions_asked(file.all, request.limit);
     files.push_back(std::move(file));
   }
@@ -269,7 +285,8 @@ class Choosing {
     const auto model = open_model(parse_model_spec(spec), {});
     const std::string name = model->info().name;
     if (!names_.insert(folder_name(name)).second)
-      throw Error(ErrorKind::kConfig, "two models are named " + name + "; one is " + spec, "name one of them: --model NAME=PATH");
+      throw Error(ErrorKind::kConfig, "two models are named " + name + "; one is " + spec,
+                  "name one of them: --model NAME=PATH");
     std::vector<Benchmark> all;
     for (const QuestionFile& file : files_) {
       std::vector<AnsweredQuestion> answered = answer(*model, file);
@@ -296,7 +313,8 @@ class Choosing {
                            {"dtype", model.info().dtype},
                            {"questions", file.fingerprint},
                            {"shots", request_.n_shots}};
-    const fs::path path = request_.output / "answers" / (folder_name(model.info().name) + "__" + folder_name(file.stem) + ".jsonl");
+    const fs::path path =
+        request_.output / "answers" / (folder_name(model.info().name) + "__" + folder_name(file.stem) + ".jsonl");
     std::unordered_map<std::string, bool> seen;
     RecordLog log(path, identity, [&](const Json& json) {  // failed ones are tried again
       return json.value("status", "") == "ok" && seen.emplace(json.value("id", ""), true).second;

@@ -57,7 +57,8 @@ class Corpus {
 
  private:
   // Sizes that an earlier process computed with the same libraries are taken from `cache`.
-  static std::map<std::string, std::int64_t> compute_baselines(const CorpusSpec& spec, const std::vector<std::string>& names,
+  static std::map<std::string, std::int64_t> compute_baselines(const CorpusSpec& spec,
+                                                               const std::vector<std::string>& names,
                                                                const std::string& dictionary, const fs::path& cache) {
     std::map<std::string, std::int64_t> sizes;
     std::vector<BaselineCodec> codecs;
@@ -106,7 +107,8 @@ class Evaluation {
     for (const CorpusSpec& spec : request.corpora) {
       for (const auto& other : corpora_) {
         if (other->spec.name == spec.name) {
-          throw Error(ErrorKind::kConfig, "two corpora are named " + spec.name + ": " + other->spec.path + " and " + spec.path,
+          throw Error(ErrorKind::kConfig,
+                      "two corpora are named " + spec.name + ": " + other->spec.path + " and " + spec.path,
                       "name one of them: --corpus NAME=PATH");
         }
       }
@@ -140,8 +142,8 @@ class Evaluation {
                   "name one of them: --model NAME=PATH");
     }
     for (const auto& corpus : corpora_) {
-      const std::string name = folder_name(info.name) + "__" + folder_name(corpus->spec.name) + "__" +
-                               folder_name(request_.convention.name);
+      const std::string name =
+          folder_name(info.name) + "__" + folder_name(corpus->spec.name) + "__" + folder_name(request_.convention.name);
       try {
         evaluate_pair(*model, *corpus, name);
       } catch (const Error& e) {
@@ -156,7 +158,8 @@ class Evaluation {
 
   void evaluate_pair(LanguageModel& model, const Corpus& corpus, const std::string& name) {
     const ModelInfo& info = model.info();
-    const Convention convention = resolve_convention(request_.convention, info.context_length, info.bos_id, info.eos_id);
+    const Convention convention =
+        resolve_convention(request_.convention, info.context_length, info.bos_id, info.eos_id);
     const fs::path path = request_.output / name;
     const Json identity = {{"model", info.fingerprint},
                            {"tokenizer", model.tokenizer().fingerprint()},
@@ -166,7 +169,7 @@ class Evaluation {
     if (const std::optional<Json> summary = finished_summary(path, identity)) {
       if (is_up_to_date(*summary, corpus)) {
         finish(name, *summary, true);
-      } else {  // the records stay
+      } else {         // the records stay
         model.load();  // for what it warns of
         RunWriter writer(path, manifest(model, corpus, identity));
         complete(writer, model, convention, corpus, name, summary->value("profile", Json(nullptr)), true);
@@ -207,7 +210,8 @@ class Evaluation {
   // Was this summary asked for with the same interval and at least these baselines?
   bool is_up_to_date(const Json& summary, const Corpus& corpus) const {
     const Json interval = summary.value("interval", Json(nullptr));
-    if (interval.is_object() && (interval["level"] != request_.level || interval["seed"] != request_.seed)) return false;
+    if (interval.is_object() && (interval["level"] != request_.level || interval["seed"] != request_.seed))
+      return false;
     return std::all_of(corpus.codecs.begin(), corpus.codecs.end(),
                        [&](const std::string& codec) { return summary["baselines"].contains(codec); });
   }
@@ -244,8 +248,11 @@ class Evaluation {
     return {{"identity", identity},
             {"model", {{"name", info.name}, {"metadata", info.metadata}}},
             {"tokenizer", {{"kind", model.tokenizer().kind()}, {"vocab_size", model.tokenizer().vocab_size()}}},
-            {"corpus", {{"name", corpus.spec.name}, {"path", corpus.spec.path}, {"field", corpus.spec.field},
-                        {"split", corpus.spec.split}}},
+            {"corpus",
+             {{"name", corpus.spec.name},
+              {"path", corpus.spec.path},
+              {"field", corpus.spec.field},
+              {"split", corpus.spec.split}}},
             {"convention", identity["convention"]},
             {"device", "cpu"},
             {"n_threads", request_.score.n_threads},
@@ -258,14 +265,16 @@ class Evaluation {
   }
 
   static Json profile_json(const Profile& p) {
-    return {{"wall_s", p.wall_s},           {"read_s", p.read_s},         {"tokenize_s", p.tokenize_s},
-            {"windows_s", p.windows_s},     {"model_s", p.model_s},       {"records_s", p.records_s},
-            {"baseline_s", p.baseline_s},   {"n_positions", p.n_positions}, {"n_forward", p.n_forward},
+    return {{"wall_s", p.wall_s},         {"read_s", p.read_s},           {"tokenize_s", p.tokenize_s},
+            {"windows_s", p.windows_s},   {"model_s", p.model_s},         {"records_s", p.records_s},
+            {"baseline_s", p.baseline_s}, {"n_positions", p.n_positions}, {"n_forward", p.n_forward},
             {"n_scored", p.n_scored}};
   }
 
   // failures/NAME.json, gone again once NAME has succeeded.
-  fs::path failure_path(const std::string& name) const { return request_.output / "failures" / (folder_name(name) + ".json"); }
+  fs::path failure_path(const std::string& name) const {
+    return request_.output / "failures" / (folder_name(name) + ".json");
+  }
 
   void note_failure(const std::string& name, const Error& e) {
     if (!outcome_.first_failure) outcome_.first_failure = e.kind();

@@ -41,8 +41,8 @@ bool RecordBuilder::fold(std::int64_t index, const std::vector<double>& bits, co
 
 void RecordBuilder::fold(const Sums& sums) {
   if (sums.first_bad >= 0 && record_.error.empty()) {
-    record_.error = "the model gave no finite probability for scored token " +
-                    std::to_string(record_.n_scored + sums.first_bad);
+    record_.error =
+        "the model gave no finite probability for scored token " + std::to_string(record_.n_scored + sums.first_bad);
   }
   record_.bits += sums.bits;
   record_.bits_squared += sums.bits_squared;

@@ -26,10 +26,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kWindowsPerRecord = 16;   // of a stream
-constexpr std::int64_t kChunksPerRecord = 64;    // of byte chunks
-constexpr std::int64_t kShortestBatch = 16;      // see BatchPlan
-constexpr std::size_t kLongestCharacter = 4;     // bytes of UTF-8
+constexpr std::int64_t kWindowsPerRecord = 16;  // of a stream
+constexpr std::int64_t kChunksPerRecord = 64;   // of byte chunks
+constexpr std::int64_t kShortestBatch = 16;     // see BatchPlan
+constexpr std::size_t kLongestCharacter = 4;    // bytes of UTF-8
 
 class Stopwatch {
  public:
@@ -46,8 +46,8 @@ class Stopwatch {
 // Producer (the calling thread): read, encode, cut windows, batch. Workers: forward passes, folding, appending.
 class Scorer {
  public:
-  Scorer(const LanguageModel& model, const Convention& convention, const ScoreOptions& options, const fs::path& run_path,
-         RunWriter& writer, const std::function<void(const ScoreProgress&)>& progress)
+  Scorer(const LanguageModel& model, const Convention& convention, const ScoreOptions& options,
+         const fs::path& run_path, RunWriter& writer, const std::function<void(const ScoreProgress&)>& progress)
       : model_(model),
         convention_(convention),
         options_(options),
@@ -201,8 +201,9 @@ class Scorer {
     std::vector<std::int64_t> document_ends;
     bool lossless = true;
     while (const std::optional<Document> document = read(reader)) {
-      if (!document->error.empty()) throw Error(ErrorKind::kData, document->id + ": " + document->error,
-                                                "a stream convention cannot leave a document out: mend or remove it");
+      if (!document->error.empty())
+        throw Error(ErrorKind::kData, document->id + ": " + document->error,
+                    "a stream convention cannot leave a document out: mend or remove it");
       if (convention_.tokenize_joined && !document_ends.empty()) text += convention_.joiner;
       text += document->bytes;
       document_ends.push_back(static_cast<std::int64_t>(text.size()));
@@ -253,7 +254,8 @@ class Scorer {
   }
 
   // Bytes of text[begin, end) that stand between documents: no source has them.
-  std::int64_t joiner_bytes(const std::vector<std::int64_t>& document_ends, std::int64_t begin, std::int64_t end) const {
+  std::int64_t joiner_bytes(const std::vector<std::int64_t>& document_ends, std::int64_t begin,
+                            std::int64_t end) const {
     const auto length = static_cast<std::int64_t>(convention_.joiner.size());
     std::int64_t n = 0;
     auto at = std::lower_bound(document_ends.begin(), document_ends.end(), begin - length);
@@ -278,8 +280,9 @@ class Scorer {
       return more;
     };
     while (const std::optional<Document> document = read(reader)) {
-      if (!document->error.empty()) throw Error(ErrorKind::kData, document->id + ": " + document->error,
-                                                "byte chunks cannot leave a document out: mend or remove it");
+      if (!document->error.empty())
+        throw Error(ErrorKind::kData, document->id + ": " + document->error,
+                    "byte chunks cannot leave a document out: mend or remove it");
       pending += document->bytes;
       while (pending.size() >= group + kLongestCharacter) {  // so that the last character of the group is there
         if (!take(group)) return;

@@ -14,22 +14,22 @@ namespace lmbits {
 
 struct ScoreOptions {
   std::int64_t n_threads = 1;
-  std::int64_t batch_positions = 2048;          // B * T of a forward pass to aim at
-  std::int64_t max_sequences = 0;               // upper bound of B; 0: none
-  std::int64_t activation_bytes = 192 << 20;    // of each thread; bounds B whatever is asked for
-  std::int64_t checkpoint_bytes = 1 << 20;      // documents larger than this leave checkpoints,
-  std::int64_t checkpoint_windows = 256;        // one every so many windows
+  std::int64_t batch_positions = 2048;        // B * T of a forward pass to aim at
+  std::int64_t max_sequences = 0;             // upper bound of B; 0: none
+  std::int64_t activation_bytes = 192 << 20;  // of each thread; bounds B whatever is asked for
+  std::int64_t checkpoint_bytes = 1 << 20;    // documents larger than this leave checkpoints,
+  std::int64_t checkpoint_windows = 256;      // one every so many windows
 };
 
 // Where the time went, in seconds; model time is summed over the threads.
 struct Profile {
   double wall_s = 0.0;
-  double read_s = 0.0;       // reading, decompressing, splitting
-  double tokenize_s = 0.0;   // with the check that decoding gives the text back
-  double windows_s = 0.0;    // windows, batches
-  double model_s = 0.0;      // forward passes, head and NLL
-  double records_s = 0.0;    // folding, writing
-  double baseline_s = 0.0;   // compressed sizes of single documents
+  double read_s = 0.0;           // reading, decompressing, splitting
+  double tokenize_s = 0.0;       // with the check that decoding gives the text back
+  double windows_s = 0.0;        // windows, batches
+  double model_s = 0.0;          // forward passes, head and NLL
+  double records_s = 0.0;        // folding, writing
+  double baseline_s = 0.0;       // compressed sizes of single documents
   std::int64_t n_positions = 0;  // computed, padding and dummy sequences included
   std::int64_t n_forward = 0;    // of them, ids of the corpus
   std::int64_t n_scored = 0;
@@ -38,8 +38,8 @@ struct Profile {
 struct ScoreProgress {
   std::int64_t n_documents = 0;  // recorded, in this process and before
   std::int64_t n_failed = 0;
-  std::int64_t n_bytes = 0;   // of source text scored, in this process and before
-  std::int64_t n_scored = 0;  // tokens, in this process
+  std::int64_t n_bytes = 0;      // of source text scored, in this process and before
+  std::int64_t n_scored = 0;     // tokens, in this process
   std::int64_t n_bytes_now = 0;  // source bytes scored in this process
 };
 

@@ -19,7 +19,9 @@ void Sequence::add(const Tokens& tokens) {
 }
 
 std::int64_t Sequence::count_tokens(std::int64_t begin, std::int64_t end) const {
-  const auto n_leads_before = [&](std::int64_t i) { return std::lower_bound(leads.begin(), leads.end(), i) - leads.begin(); };
+  const auto n_leads_before = [&](std::int64_t i) {
+    return std::lower_bound(leads.begin(), leads.end(), i) - leads.begin();
+  };
   return end - begin - (n_leads_before(end) - n_leads_before(begin));
 }
 

@@ -19,7 +19,8 @@ Json baselines_json(const std::vector<DocumentRecord>& records, const std::map<s
   }
   Json json = Json::object();
   for (const auto& [name, size] : sizes) {
-    json[name] = {{"bytes", size}, {"bits_per_byte", to_json_or_null(bits_per_byte(8.0 * static_cast<double>(size), n_bytes))}};
+    json[name] = {{"bytes", size},
+                  {"bits_per_byte", to_json_or_null(bits_per_byte(8.0 * static_cast<double>(size), n_bytes))}};
   }
   return json;
 }
@@ -50,7 +51,8 @@ std::vector<std::string> warnings_of(const Totals& totals, const ModelInfo& mode
   };
   if (totals.n_failed > 0) warnings.push_back(count(totals.n_failed, "failed and count nowhere"));
   if (totals.n_lossy > 0) {
-    warnings.push_back(count(totals.n_lossy, "came back changed from the tokenizer (lossy): these bits do not store them"));
+    warnings.push_back(
+        count(totals.n_lossy, "came back changed from the tokenizer (lossy): these bits do not store them"));
   }
   if (totals.n_scored < totals.n_tokens) {
     warnings.push_back(std::to_string(totals.n_tokens - totals.n_scored) +
@@ -102,7 +104,8 @@ Json summarise(const Run& run, const ModelInfo& model, const Convention& convent
                {"headline", Json::object()},
                {"baselines", baselines_json(records, baselines, totals.n_bytes)},
                {"warnings", warnings_of(totals, model, interval)}};
-  for (const HeadlineNumber& number : headline(convention, sums)) json["headline"][number.name] = to_json_or_null(number.value);
+  for (const HeadlineNumber& number : headline(convention, sums))
+    json["headline"][number.name] = to_json_or_null(number.value);
   return json;
 }
 

@@ -14,7 +14,8 @@ void require_same(const Json& then, const Json& now, const std::string& path) {
   std::string changes;
   for (const auto& [key, value] : now.items()) {
     const Json before = then.is_object() ? then.value(key, Json()) : Json();
-    if (before != value) changes += (changes.empty() ? "" : "; ") + key + " was " + printed(before) + ", is " + printed(value);
+    if (before != value)
+      changes += (changes.empty() ? "" : "; ") + key + " was " + printed(before) + ", is " + printed(value);
   }
   if (!changes.empty()) {
     throw Error(ErrorKind::kConfig, path + " was begun otherwise: " + changes,

@@ -18,8 +18,8 @@ struct Run {
   std::filesystem::path path;
   Json manifest;
   std::vector<DocumentRecord> records;  // in file order, without torn and corrupt lines and second records of an id
-  std::int64_t n_damaged_lines = 0;  // how many of those there are
-  Json summary;  // null while the run is unfinished
+  std::int64_t n_damaged_lines = 0;     // how many of those there are
+  Json summary;                         // null while the run is unfinished
 };
 
 // Throws Error(kData) when `path` holds no manifest or one of another schema.

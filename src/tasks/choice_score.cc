@@ -26,7 +26,8 @@ const Json& at(const Json& json, const char* key, Is is) {
 template <typename Cost>
 std::size_t cheapest(const std::vector<ContinuationBits>& continuations, Cost cost) {
   const auto by_cost = [&](const ContinuationBits& a, const ContinuationBits& b) { return cost(a) < cost(b); };
-  return static_cast<std::size_t>(std::min_element(continuations.begin(), continuations.end(), by_cost) - continuations.begin());
+  return static_cast<std::size_t>(std::min_element(continuations.begin(), continuations.end(), by_cost) -
+                                  continuations.begin());
 }
 
 // How many bits fewer the right choice costs than the best of the others.
@@ -126,14 +127,15 @@ AnsweredQuestion answered_from_json(const Json& json) {
     return answered;
   }
   answered.truncated = at(json, "truncated", [](const Json& j) { return j.is_boolean(); }).get<bool>();
-  const Json &bits = at(json, "bits", list), &n_bytes = at(json, "n_bytes", list), &n_tokens = at(json, "n_tokens", list),
-             &greedy = at(json, "greedy", list);
+  const Json &bits = at(json, "bits", list), &n_bytes = at(json, "n_bytes", list),
+             &n_tokens = at(json, "n_tokens", list), &greedy = at(json, "greedy", list);
   if (n_bytes.size() != bits.size() || n_tokens.size() != bits.size() || greedy.size() != bits.size()) refuse("bits");
   for (std::size_t i = 0; i < bits.size(); ++i) {
-    if (!bits[i].is_number() || !n_bytes[i].is_number_integer() || !n_tokens[i].is_number_integer() || !greedy[i].is_boolean())
+    if (!bits[i].is_number() || !n_bytes[i].is_number_integer() || !n_tokens[i].is_number_integer() ||
+        !greedy[i].is_boolean())
       refuse("bits");
-    answered.continuations.push_back({bits[i].get<double>(), n_bytes[i].get<std::int64_t>(), n_tokens[i].get<std::int64_t>(),
-                                      greedy[i].get<bool>()});
+    answered.continuations.push_back({bits[i].get<double>(), n_bytes[i].get<std::int64_t>(),
+                                      n_tokens[i].get<std::int64_t>(), greedy[i].get<bool>()});
   }
   return answered;
 }
@@ -179,15 +181,18 @@ std::vector<Benchmark> score_questions(const std::string& stem, const std::vecto
   return benchmarks;
 }
 
-std::vector<Score> scores_of(const std::vector<Benchmark>& benchmarks, const std::string& model, const std::string& source) {
+std::vector<Score> scores_of(const std::vector<Benchmark>& benchmarks, const std::string& model,
+                             const std::string& source) {
   std::vector<Score> scores;
   for (const Benchmark& benchmark : benchmarks)
     for (const ChoiceMetric& metric : benchmark.metrics)
-      scores.push_back({model, benchmark.name, benchmark.area, metric.name, metric.value, benchmark.n, metric.standard_error, source});
+      scores.push_back({model, benchmark.name, benchmark.area, metric.name, metric.value, benchmark.n,
+                        metric.standard_error, source});
   return scores;
 }
 
-Json lm_eval_results(const std::vector<Benchmark>& benchmarks, const std::string& model, std::int64_t n_shots, double level) {
+Json lm_eval_results(const std::vector<Benchmark>& benchmarks, const std::string& model, std::int64_t n_shots,
+                     double level) {
   Json results = Json::object(), configs = Json::object(), shots = Json::object(), better = Json::object(),
        samples = Json::object(), intervals = Json::object(), subtasks = Json::object();
   for (const Benchmark& benchmark : benchmarks) {
@@ -205,10 +210,15 @@ Json lm_eval_results(const std::vector<Benchmark>& benchmarks, const std::string
     samples[benchmark.name] = {{"original", benchmark.n + benchmark.n_failed}, {"effective", benchmark.n}};
     subtasks[benchmark.name] = Json::array();
   }
-  return {{"results", results},         {"group_subtasks", subtasks}, {"configs", configs},
-          {"n-shot", shots},            {"higher_is_better", better}, {"n-samples", samples},
+  return {{"results", results},
+          {"group_subtasks", subtasks},
+          {"configs", configs},
+          {"n-shot", shots},
+          {"higher_is_better", better},
+          {"n-samples", samples},
           {"config", {{"model", "lmbits"}, {"model_args", "pretrained=" + model}}},
-          {"model_name", model},        {"intervals", {{"level", level}, {"of", intervals}}}};
+          {"model_name", model},
+          {"intervals", {{"level", level}, {"of", intervals}}}};
 }
 
 }  // namespace lmbits

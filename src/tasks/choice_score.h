@@ -22,8 +22,8 @@ struct ContinuationBits {
 struct AnsweredQuestion {
   std::string id;
   std::vector<ContinuationBits> continuations;  // as in Question
-  bool truncated = false;  // the context's beginning did not fit
-  std::string error;       // not empty: not answered, and why
+  bool truncated = false;                       // the context's beginning did not fit
+  std::string error;                            // not empty: not answered, and why
 };
 
 Json to_json(const AnsweredQuestion& answered, const Question& question);
@@ -55,10 +55,12 @@ struct Benchmark {
 std::vector<Benchmark> score_questions(const std::string& stem, const std::vector<Question>& questions,
                                        const std::vector<AnsweredQuestion>& answered, double level);
 
-std::vector<Score> scores_of(const std::vector<Benchmark>& benchmarks, const std::string& model, const std::string& source);
+std::vector<Score> scores_of(const std::vector<Benchmark>& benchmarks, const std::string& model,
+                             const std::string& source);
 
 // The benchmarks as lm-eval (0.4) writes results_*.json; areas are in configs.BENCHMARK.metadata.area, intervals beside.
-Json lm_eval_results(const std::vector<Benchmark>& benchmarks, const std::string& model, std::int64_t n_shots, double level);
+Json lm_eval_results(const std::vector<Benchmark>& benchmarks, const std::string& model, std::int64_t n_shots,
+                     double level);
 
 // [lo, hi] of k of n, Wilson 1927 (JASA 22, 209): never empty, never outside [0, 1], also at k = 0 and k = n.
 std::pair<double, double> wilson_interval(double k, double n, double level);

@@ -27,7 +27,8 @@ std::string text_at(const Json& line, const char* key, bool required) {
 
 void read_choices(const Json& line, Question& question) {
   const Json choices = line.value("choices", Json::array());
-  if (!choices.is_array() || choices.size() == 1) refuse("choices", choices, "a list of two or more texts, or an empty one");
+  if (!choices.is_array() || choices.size() == 1)
+    refuse("choices", choices, "a list of two or more texts, or an empty one");
   for (std::size_t i = 0; i < choices.size(); ++i) {
     if (!choices[i].is_string() || choices[i].get<std::string>().empty())
       refuse("choices[" + std::to_string(i) + "]", choices[i], "a text that is not empty");

@@ -7,12 +7,12 @@
 namespace lmbits {
 
 struct Question {
-  std::string id, area, kind;            // area and kind: empty where the file does not say
-  std::string context;                   // what stands before the answer
+  std::string id, area, kind;              // area and kind: empty where the file does not say
+  std::string context;                     // what stands before the answer
   std::vector<std::string> continuations;  // the choices; or the one text that is to be written exactly
-  bool exact = false;                    // no choices: continuations[0] is to be written
-  std::size_t answer = 0;                // index of the right one
-  std::string error;                     // not empty: the line is broken, and why; then only `id` means anything
+  bool exact = false;                      // no choices: continuations[0] is to be written
+  std::size_t answer = 0;                  // index of the right one
+  std::string error;                       // not empty: the line is broken, and why; then only `id` means anything
 
   const std::string& gold() const { return continuations[answer]; }
 };

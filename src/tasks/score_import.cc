@@ -164,7 +164,8 @@ void import_lm_eval_task(Importer& importer, const Json& json, const std::string
       importer.leave_out(task + " " + metric.name() + ": no value");
       continue;
     }
-    Score score{model, task, lm_eval_area(json, task), metric.name(), *number, lm_eval_n(json, task, result), std::nullopt, {}};
+    Score score{model,        task, lm_eval_area(json, task), metric.name(), *number, lm_eval_n(json, task, result),
+                std::nullopt, {}};
     const std::string error_key = metric.error_key(old_style);
     if (result.contains(error_key))
       score.standard_error = number_at(importer, "results." + task + "." + error_key, result[error_key]);

@@ -9,7 +9,8 @@ namespace {
 
 bool has(std::string_view text, std::size_t at, bool (*holds)(std::uint8_t)) {
   std::uint32_t n = 0;
-  return at < text.size() && holds(properties_at(UnicodeTable::instance(), text.data() + at, text.data() + text.size(), n));
+  return at < text.size() &&
+         holds(properties_at(UnicodeTable::instance(), text.data() + at, text.data() + text.size(), n));
 }
 bool is_word(std::uint8_t properties) { return (properties & kWordChar) != 0; }
 bool is_space(std::uint8_t properties) { return static_cast<CharClass>(properties & 15) == CharClass::kSpace; }
@@ -53,8 +54,11 @@ std::vector<TextPart> AddedTokenFinder::cut(std::string_view text) const {
     }
     std::size_t begin = at, end = at + token->content.size();
     at = end;
-    if (token->single_word && ((begin > 0 && has(text, character_before(text, begin), is_word)) || has(text, end, is_word))) continue;
-    while (token->lstrip && begin > done && has(text, character_before(text, begin), is_space)) begin = character_before(text, begin);
+    if (token->single_word &&
+        ((begin > 0 && has(text, character_before(text, begin), is_word)) || has(text, end, is_word)))
+      continue;
+    while (token->lstrip && begin > done && has(text, character_before(text, begin), is_space))
+      begin = character_before(text, begin);
     begin = std::max(begin, done);
     while (token->rstrip && has(text, end, is_space)) {
       std::uint32_t n = 0;

@@ -12,8 +12,8 @@ struct AddedToken {
   std::uint32_t id = 0;
   std::string content;
   bool special = false;
-  bool normalized = false;   // searched in the normalised text, else in the source
-  bool single_word = false;  // only where no word character stands beside it
+  bool normalized = false;              // searched in the normalised text, else in the source
+  bool single_word = false;             // only where no word character stands beside it
   bool lstrip = false, rstrip = false;  // takes the white space on that side with it
 };
 
@@ -33,7 +33,7 @@ class AddedTokenFinder {
 
  private:
   const AddedToken* token_at(std::string_view rest) const;
-  std::vector<AddedToken> tokens_;  // by first byte, then the longest first
+  std::vector<AddedToken> tokens_;          // by first byte, then the longest first
   std::array<std::uint32_t, 257> first_{};  // of tokens_, by first byte
 };
 

@@ -31,8 +31,10 @@ BpeModel::BpeModel(BpeDefinition definition) : definition_(std::move(definition)
   const auto& pieces = definition_.pieces;
   for (std::uint32_t id = 0; id < pieces.size(); ++id) {
     const std::string& piece = pieces[id];
-    const std::vector<std::uint32_t> characters = definition_.byte_level ? std::vector<std::uint32_t>() : code_points(piece);
-    n_symbols_.push_back(static_cast<std::uint32_t>(definition_.byte_level ? piece.size() : std::max<std::size_t>(1, characters.size())));
+    const std::vector<std::uint32_t> characters =
+        definition_.byte_level ? std::vector<std::uint32_t>() : code_points(piece);
+    n_symbols_.push_back(static_cast<std::uint32_t>(
+        definition_.byte_level ? piece.size() : std::max<std::size_t>(1, characters.size())));
     auto n_bytes = static_cast<std::int32_t>(piece.size());
     if (definition_.space_is_meta) n_bytes -= 2 * static_cast<std::int32_t>(std::ranges::count(characters, kMeta));
     plain_bytes_.push_back(n_bytes);
@@ -46,7 +48,8 @@ BpeModel::BpeModel(BpeDefinition definition) : definition_(std::move(definition)
   }
   if (definition_.byte_level) {
     for (std::uint32_t id = 0; id < pieces.size(); ++id) {
-      if (pieces[id].size() == 1) definition_.byte_ids[static_cast<unsigned char>(pieces[id][0])] = static_cast<std::int32_t>(id);
+      if (pieces[id].size() == 1)
+        definition_.byte_ids[static_cast<unsigned char>(pieces[id][0])] = static_cast<std::int32_t>(id);
     }
   } else {
     find_joins();
@@ -54,13 +57,17 @@ BpeModel::BpeModel(BpeDefinition definition) : definition_(std::move(definition)
 }
 
 void BpeModel::find_joins() {
-  const auto is_byte = [&](std::uint32_t symbol) { return std::ranges::find(definition_.byte_ids, static_cast<std::int32_t>(symbol)) != definition_.byte_ids.end(); };
+  const auto is_byte = [&](std::uint32_t symbol) {
+    return std::ranges::find(definition_.byte_ids, static_cast<std::int32_t>(symbol)) != definition_.byte_ids.end();
+  };
   const bool has_all_bytes = std::ranges::find(definition_.byte_ids, -1) == definition_.byte_ids.end();
   cuttable_ = !definition_.whole_words_first && (has_all_bytes || !definition_.fuse_unk);
   for (const MergeRule& rule : definition_.rules) {
     const std::vector<std::uint32_t> characters = code_points(definition_.pieces[rule.result]);
     for (std::size_t i = 1; i < characters.size(); ++i) joins_.insert(neighbours(characters[i - 1], characters[i]));
-    if (definition_.unknown == Unknown::kBytesFirst && characters.size() > 1 && characters[0] == '<' && is_byte(rule.left)) cuttable_ = false;
+    if (definition_.unknown == Unknown::kBytesFirst && characters.size() > 1 && characters[0] == '<' &&
+        is_byte(rule.left))
+      cuttable_ = false;
   }
   if (symbol_of(kMeta) < kRawSymbol) meta_ = kMeta;
   for (std::uint32_t c = 0; c < cut_before_meta_.size(); ++c) cut_before_meta_[c] = may_cut(c, meta_);
@@ -88,7 +95,9 @@ std::size_t BpeModel::part_length(std::string_view rest) const {
     const bool is_meta = right.code_point == meta_ || (definition_.space_is_meta && byte == ' ');
     const auto length = static_cast<std::size_t>(p - rest.data());
     if (length > 0) {
-      if (is_meta && left < 128 ? cut_before_meta_[left] : (is_meta || length >= kPartBytes) && may_cut(left, right.code_point)) return length;
+      if (is_meta && left < 128 ? cut_before_meta_[left]
+                                : (is_meta || length >= kPartBytes) && may_cut(left, right.code_point))
+        return length;
     }
     left = right.code_point;
     p += right.n_bytes;
@@ -106,7 +115,8 @@ void BpeModel::encode(std::string_view word, const char* text_end, Workspace& wo
 }
 
 void BpeModel::encode_with_prefix(std::string_view word, Workspace& workspace, Pieces& pieces) const {
-  const bool may_follow = cuttable_ && !word.empty() && may_cut(kMeta, decode_utf8(word.data(), word.data() + word.size()).code_point);
+  const bool may_follow =
+      cuttable_ && !word.empty() && may_cut(kMeta, decode_utf8(word.data(), word.data() + word.size()).code_point);
   const std::size_t n = may_follow ? 0 : part_length(word);
   encode_afresh(word.substr(0, n), true, workspace, pieces);
   encode(word.substr(n), word.data() + word.size(), workspace, pieces);
@@ -175,7 +185,8 @@ void BpeModel::add_character_symbols(std::string_view part, Workspace& workspace
   for (const char* p = part.data(); p < end;) {
     const Decoded decoded = decode_utf8(p, end);
     const bool is_meta = definition_.space_is_meta && decoded.code_point == ' ';
-    const std::uint32_t symbol = decoded.code_point == kInvalidByte ? kNoSymbol : symbol_of(is_meta ? kMeta : decoded.code_point);
+    const std::uint32_t symbol =
+        decoded.code_point == kInvalidByte ? kNoSymbol : symbol_of(is_meta ? kMeta : decoded.code_point);
     if (symbol < kRawSymbol || (symbol != kNoSymbol && definition_.unknown == Unknown::kBytesLast)) {
       workspace.symbols.push_back(symbol);
       workspace.symbol_bytes.push_back(static_cast<std::int32_t>(decoded.n_bytes));
@@ -189,10 +200,12 @@ void BpeModel::add_character_symbols(std::string_view part, Workspace& workspace
 void BpeModel::add_unknown(std::string_view character, std::uint32_t code_point, Workspace& workspace) const {
   const auto byte_id = [&](char c) { return definition_.byte_ids[static_cast<unsigned char>(c)]; };
   const auto n_bytes = static_cast<std::int32_t>(character.size());
-  if (definition_.unknown != Unknown::kUnknownId && std::ranges::all_of(character, [&](char c) { return byte_id(c) >= 0; })) {
+  if (definition_.unknown != Unknown::kUnknownId &&
+      std::ranges::all_of(character, [&](char c) { return byte_id(c) >= 0; })) {
     for (const char c : character) {
       const bool valid = code_point != kInvalidByte;
-      workspace.symbols.push_back(valid ? static_cast<std::uint32_t>(byte_id(c)) : kInvalidSymbol | static_cast<unsigned char>(c));
+      workspace.symbols.push_back(valid ? static_cast<std::uint32_t>(byte_id(c))
+                                        : kInvalidSymbol | static_cast<unsigned char>(c));
       workspace.symbol_bytes.push_back(1);
     }
   } else if (!definition_.unk_id) {
@@ -223,8 +236,8 @@ void BpeModel::put_symbol(std::uint32_t symbol, std::int32_t bytes, Pieces& piec
   }
 }
 
-std::vector<MergeRule> rules_from_ranks(const std::vector<std::string>& pieces, const std::vector<std::int64_t>& rank_of,
-                                        bool byte_level) {
+std::vector<MergeRule> rules_from_ranks(const std::vector<std::string>& pieces,
+                                        const std::vector<std::int64_t>& rank_of, bool byte_level) {
   std::unordered_map<std::string_view, std::uint32_t> ids;
   for (std::uint32_t id = 0; id < pieces.size(); ++id) {
     if (rank_of[id] >= 0) ids.emplace(pieces[id], id);
@@ -233,7 +246,8 @@ std::vector<MergeRule> rules_from_ranks(const std::vector<std::string>& pieces, 
     if (const auto found = ids.find(part); found != ids.end()) return found->second;
     if (byte_level) return kNoSymbol;
     const Decoded decoded = decode_utf8(part.data(), part.data() + part.size());
-    return decoded.n_bytes == part.size() && decoded.code_point != kInvalidByte ? kRawSymbol | decoded.code_point : kNoSymbol;
+    return decoded.n_bytes == part.size() && decoded.code_point != kInvalidByte ? kRawSymbol | decoded.code_point
+                                                                                : kNoSymbol;
   };
   std::vector<MergeRule> rules;
   for (std::uint32_t id = 0; id < pieces.size(); ++id) {

@@ -20,15 +20,15 @@ enum class Unknown {
 };
 
 struct BpeDefinition {
-  bool byte_level = true;              // symbols are bytes; else characters
-  std::vector<std::string> pieces;     // by id: bytes (byte_level) or characters; empty: an id that text never becomes
+  bool byte_level = true;           // symbols are bytes; else characters
+  std::vector<std::string> pieces;  // by id: bytes (byte_level) or characters; empty: an id that text never becomes
   std::vector<MergeRule> rules;
   std::array<std::int32_t, 256> byte_ids = no_ids();  // of byte-fallback pieces
   Unknown unknown = Unknown::kUnknownId;
   std::optional<std::uint32_t> unk_id;
   bool fuse_unk = false;
-  bool whole_words_first = false;      // a word that is a piece is that piece, whatever the rules (ignore_merges, tiktoken)
-  bool space_is_meta = false;          // " " of a word stands for "▁" of the pieces
+  bool whole_words_first = false;  // a word that is a piece is that piece, whatever the rules (ignore_merges, tiktoken)
+  bool space_is_meta = false;      // " " of a word stands for "▁" of the pieces
   static constexpr std::array<std::int32_t, 256> no_ids() {
     std::array<std::int32_t, 256> ids{};
     ids.fill(-1);
@@ -63,19 +63,19 @@ class BpeModel final : public WordModel {
 
   BpeDefinition definition_;
   MergeTable table_;
-  std::vector<std::uint32_t> n_symbols_;       // of each id
-  std::vector<std::int32_t> plain_bytes_;      // of each id in a word that holds no literal "▁" where space_is_meta
-  std::vector<std::uint32_t> character_ids_;   // by code point; kNoSymbol
+  std::vector<std::uint32_t> n_symbols_;      // of each id
+  std::vector<std::int32_t> plain_bytes_;     // of each id in a word that holds no literal "▁" where space_is_meta
+  std::vector<std::uint32_t> character_ids_;  // by code point; kNoSymbol
   std::unordered_map<std::string_view, std::uint32_t> whole_words_;
-  std::unordered_set<std::uint64_t> joins_;    // neighbours within a piece that rules make: left << 32 | right
-  std::array<bool, 128> cut_before_meta_{};    // behind this ASCII character
-  std::uint32_t meta_ = ' ';                   // the character that parts begin with
+  std::unordered_set<std::uint64_t> joins_;  // neighbours within a piece that rules make: left << 32 | right
+  std::array<bool, 128> cut_before_meta_{};  // behind this ASCII character
+  std::uint32_t meta_ = ' ';                 // the character that parts begin with
   bool cuttable_ = false;
 };
 
 // Rules from the pieces' own order, as SentencePiece and tiktoken merge: two neighbours become a piece whenever their
 // joined text is one, the piece of the lowest rank first. `rank_of[id]` < 0: not made by merging.
-std::vector<MergeRule> rules_from_ranks(const std::vector<std::string>& pieces, const std::vector<std::int64_t>& rank_of,
-                                        bool byte_level);
+std::vector<MergeRule> rules_from_ranks(const std::vector<std::string>& pieces,
+                                        const std::vector<std::int64_t>& rank_of, bool byte_level);
 
 }  // namespace lmbits

@@ -36,8 +36,8 @@ class ByteTokenizer : public Tokenizer {
   std::string kind() const override { return "bytes"; }
 
   std::string fingerprint() const override {
-    return tokenizer_fingerprint(kind(), "vocab " + std::to_string(vocab_size_) + " bos " + id_or_none(bos_id_) +
-                                             " eos " + id_or_none(eos_id_));
+    return tokenizer_fingerprint(
+        kind(), "vocab " + std::to_string(vocab_size_) + " bos " + id_or_none(bos_id_) + " eos " + id_or_none(eos_id_));
   }
 
   std::int64_t vocab_size() const override { return vocab_size_; }

@@ -37,7 +37,8 @@ class Reader {
   Metadata read() {
     if (take(4) != "GGUF") damaged("it does not begin with GGUF");
     const auto version = number<std::uint32_t>();
-    if (version != 2 && version != 3) throw Error(ErrorKind::kUnsupported, "GGUF version " + std::to_string(version) + " is not read", "read: 2 and 3");
+    if (version != 2 && version != 3)
+      throw Error(ErrorKind::kUnsupported, "GGUF version " + std::to_string(version) + " is not read", "read: 2 and 3");
     number<std::uint64_t>();  // tensors
     Metadata metadata;
     for (auto n = number<std::uint64_t>(); n > 0; --n) {
@@ -66,17 +67,29 @@ class Reader {
 
   double numeric(std::uint32_t type) {
     switch (type) {
-      case kU8: case kBool: return number<std::uint8_t>();
-      case kI8: return number<std::int8_t>();
-      case kU16: return number<std::uint16_t>();
-      case kI16: return number<std::int16_t>();
-      case kU32: return number<std::uint32_t>();
-      case kI32: return number<std::int32_t>();
-      case kF32: return static_cast<double>(number<float>());
-      case kU64: return static_cast<double>(number<std::uint64_t>());
-      case kI64: return static_cast<double>(number<std::int64_t>());
-      case kF64: return number<double>();
-      default: damaged("a value has the type " + std::to_string(type));
+      case kU8:
+      case kBool:
+        return number<std::uint8_t>();
+      case kI8:
+        return number<std::int8_t>();
+      case kU16:
+        return number<std::uint16_t>();
+      case kI16:
+        return number<std::int16_t>();
+      case kU32:
+        return number<std::uint32_t>();
+      case kI32:
+        return number<std::int32_t>();
+      case kF32:
+        return static_cast<double>(number<float>());
+      case kU64:
+        return static_cast<double>(number<std::uint64_t>());
+      case kI64:
+        return static_cast<double>(number<std::int64_t>());
+      case kF64:
+        return number<double>();
+      default:
+        damaged("a value has the type " + std::to_string(type));
     }
   }
 
@@ -125,15 +138,19 @@ GgufVocabulary read_vocabulary(const Metadata& metadata) {
   v.types = list(metadata.number_lists, "tokenizer.ggml.token_type");
   v.pre = list(metadata.strings, "tokenizer.ggml.pre");
   if (v.tokens.empty()) damaged("it holds no tokens");
-  if (!v.types.empty() && v.types.size() != v.tokens.size()) damaged("it has " + std::to_string(v.tokens.size()) + " tokens, but " + std::to_string(v.types.size()) + " types");
+  if (!v.types.empty() && v.types.size() != v.tokens.size())
+    damaged("it has " + std::to_string(v.tokens.size()) + " tokens, but " + std::to_string(v.types.size()) + " types");
   const auto id = [&](const char* key) -> std::optional<std::int32_t> {
     const auto found = metadata.integers.find(key);
-    if (found == metadata.integers.end() || found->second < 0 || found->second >= static_cast<std::int64_t>(v.tokens.size())) return std::nullopt;
+    if (found == metadata.integers.end() || found->second < 0 ||
+        found->second >= static_cast<std::int64_t>(v.tokens.size()))
+      return std::nullopt;
     return static_cast<std::int32_t>(found->second);
   };
   v.bos_id = id("tokenizer.ggml.bos_token_id");
   v.eos_id = id("tokenizer.ggml.eos_token_id");
-  if (const auto found = metadata.integers.find("tokenizer.ggml.add_space_prefix"); found != metadata.integers.end()) v.add_space_prefix = found->second != 0;
+  if (const auto found = metadata.integers.find("tokenizer.ggml.add_space_prefix"); found != metadata.integers.end())
+    v.add_space_prefix = found->second != 0;
   return v;
 }
 
@@ -146,9 +163,12 @@ Json pre_tokenizer_of(const std::string& pre) {
     return Json{{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}, {"invert", false}};
   };
   const auto digits = [](bool individual) { return Json{{"type", "Digits"}, {"individual_digits", individual}}; };
-  const std::map<std::string, std::string> named = {{"llama3", "llama3"}, {"llama-bpe", "llama3"}, {"llama-v3", "llama3"}, {"smaug-bpe", "llama3"},
-                                                    {"dbrx", "llama3"}, {"qwen2", "qwen2"}, {"stablelm2", "qwen2"}, {"deepseek-r1-qwen", "qwen2"}, {"gpt-4o", "o200k"}};
-  if (const auto found = named.find(pre); found != named.end()) return sequence(Json::array({split(splitter_pattern(found->second)), bytes}));
+  const std::map<std::string, std::string> named = {
+      {"llama3", "llama3"}, {"llama-bpe", "llama3"}, {"llama-v3", "llama3"}, {"smaug-bpe", "llama3"},
+      {"dbrx", "llama3"},   {"qwen2", "qwen2"},      {"stablelm2", "qwen2"}, {"deepseek-r1-qwen", "qwen2"},
+      {"gpt-4o", "o200k"}};
+  if (const auto found = named.find(pre); found != named.end())
+    return sequence(Json::array({split(splitter_pattern(found->second)), bytes}));
   for (const char* name : {"gpt-2", "gpt2", "phi-2", "mpt", "olmo", "jais", "default", ""}) {
     if (pre == name) return gpt2;
   }
@@ -156,18 +176,27 @@ Json pre_tokenizer_of(const std::string& pre) {
     if (pre == name) return sequence(Json::array({digits(true), gpt2}));
   }
   if (pre == "falcon") {
-    return sequence(Json::array({{{"type", "Punctuation"}, {"behavior", "Contiguous"}}, gpt2, digits(false), split("[0-9][0-9][0-9]")}));
+    return sequence(Json::array(
+        {{{"type", "Punctuation"}, {"behavior", "Contiguous"}}, gpt2, digits(false), split("[0-9][0-9][0-9]")}));
   }
   if (pre == "deepseek-coder") {
-    return sequence(Json::array({split("[\r\n]"), split(R"(\s?\p{L}+)"), split(R"(\s?\p{P}+)"), split("[一-龥ࠀ-一가-퟿]+"), digits(true), bytes}));
+    return sequence(Json::array({split("[\r\n]"), split(R"(\s?\p{L}+)"), split(R"(\s?\p{P}+)"),
+                                 split("[一-龥ࠀ-一가-퟿]+"), digits(true), bytes}));
   }
   if (pre == "deepseek-v3") {
     return sequence(Json::array({split(R"(\p{N}{1,3})"), split("[一-龥぀-ゟ゠-ヿ]+"),
-                                 split(R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^)" "\r\n" R"(\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[)" "\r\n" R"(]*|\s*[)" "\r\n" R"(]+|\s+(?!\S)|\s+)"),
+                                 split(R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^)"
+                                       "\r\n"
+                                       R"(\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[)"
+                                       "\r\n"
+                                       R"(]*|\s*[)"
+                                       "\r\n"
+                                       R"(]+|\s+(?!\S)|\s+)"),
                                  bytes}));
   }
   throw Error(ErrorKind::kUnsupported, "the GGUF pre-tokenizer \"" + pre + "\" is not read",
-              "it would be a line of pre_tokenizer_of in src/tokenizer/gguf.cc: the pre_tokenizer of the model's tokenizer.json");
+              "it would be a line of pre_tokenizer_of in src/tokenizer/gguf.cc: the pre_tokenizer of the model's "
+              "tokenizer.json");
 }
 
 std::unique_ptr<Tokenizer> make_gpt2(const GgufVocabulary& v, const std::string& fingerprint) {
@@ -184,7 +213,8 @@ std::unique_ptr<Tokenizer> make_gpt2(const GgufVocabulary& v, const std::string&
   }
   for (const std::string& merge : v.merges) {
     const std::size_t space = merge.find(' ', 1);
-    const auto left = ids.find(merge.substr(0, space)), right = space == std::string::npos ? ids.end() : ids.find(merge.substr(space + 1));
+    const auto left = ids.find(merge.substr(0, space)),
+               right = space == std::string::npos ? ids.end() : ids.find(merge.substr(space + 1));
     const auto result = left == ids.end() || right == ids.end() ? ids.end() : ids.find(left->first + right->first);
     if (result == ids.end()) damaged("the merge \"" + merge + "\" is not of its tokens");
     bpe.rules.push_back({left->second, right->second, result->second, static_cast<std::uint32_t>(bpe.rules.size())});
@@ -216,7 +246,8 @@ void put_bytes(std::string& out, std::uint64_t field, std::string_view bytes) {
 }
 
 std::string sentencepiece_model(const GgufVocabulary& v) {
-  if (v.scores.size() != v.tokens.size() || v.types.size() != v.tokens.size()) damaged("a llama vocabulary needs a score and a type for each token");
+  if (v.scores.size() != v.tokens.size() || v.types.size() != v.tokens.size())
+    damaged("a llama vocabulary needs a score and a type for each token");
   std::string model;
   bool has_bytes = false;
   for (std::size_t id = 0; id < v.tokens.size(); ++id) {
@@ -254,8 +285,12 @@ std::unique_ptr<Tokenizer> read_gguf_vocabulary(const std::string& bytes) {
   const auto found = metadata.strings.find("tokenizer.ggml.model");
   const std::string model = found == metadata.strings.end() ? "" : found->second;
   if (model == "gpt2") {
-    Json definition = {{"pre", vocabulary.pre}, {"tokens", vocabulary.tokens}, {"merges", vocabulary.merges}, {"types", vocabulary.types}};
-    return make_gpt2(vocabulary, tokenizer_fingerprint("gguf", definition.dump(-1, ' ', false, Json::error_handler_t::replace)));
+    Json definition = {{"pre", vocabulary.pre},
+                       {"tokens", vocabulary.tokens},
+                       {"merges", vocabulary.merges},
+                       {"types", vocabulary.types}};
+    return make_gpt2(vocabulary,
+                     tokenizer_fingerprint("gguf", definition.dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
   if (model == "llama") return make_sentencepiece_tokenizer(sentencepiece_model(vocabulary));
   throw Error(ErrorKind::kUnsupported, "the GGUF vocabulary is of kind \"" + model + "\"",

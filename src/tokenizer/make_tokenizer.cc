@@ -18,14 +18,16 @@ std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerSource& source, const s
       if (source.pattern.empty()) {
         std::string names;
         for (const std::string& name : splitter_names()) names += (names.empty() ? "" : ", ") + name;
-        throw Error(ErrorKind::kConfig, "tiktoken's ranks say nothing of how to split a text", "give a pattern: " + names + ", or a regular expression");
+        throw Error(ErrorKind::kConfig, "tiktoken's ranks say nothing of how to split a text",
+                    "give a pattern: " + names + ", or a regular expression");
       }
       return read_tiktoken(source.bytes, source.pattern);
     }
   } catch (const Error& e) {
     throw Error(e.kind(), where + ": " + e.what(), e.hint());
   }
-  throw Error(ErrorKind::kUnsupported, where + ": tokenizer kind \"" + source.kind + "\" is not known", suggestion(source.kind, tokenizer_kinds()));
+  throw Error(ErrorKind::kUnsupported, where + ": tokenizer kind \"" + source.kind + "\" is not known",
+              suggestion(source.kind, tokenizer_kinds()));
 }
 
 std::string guess_tokenizer_kind(std::string_view bytes, std::string_view file_name) {

@@ -12,10 +12,10 @@
 namespace lmbits {
 
 struct TokenizerSource {
-  std::string kind;               // one of tokenizer_kinds()
-  std::string bytes = {};             // of its file; none for "bytes"
-  std::string pattern;            // tiktoken: a splitter's name or a regular expression
-  std::int64_t vocab_size = 256;  // bytes
+  std::string kind;                                      // one of tokenizer_kinds()
+  std::string bytes = {};                                // of its file; none for "bytes"
+  std::string pattern;                                   // tiktoken: a splitter's name or a regular expression
+  std::int64_t vocab_size = 256;                         // bytes
   std::optional<std::int32_t> bos_id = {}, eos_id = {};  // bytes
 };
 

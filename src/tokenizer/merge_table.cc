@@ -18,7 +18,8 @@ MergeTable::MergeTable(std::span<const MergeRule> rules) {
   mask_ = n_slots - 1;
   for (const MergeRule& rule : rules) {
     const Slot& slot = find(rule.left, rule.right);
-    slots_[static_cast<std::size_t>(&slot - slots_.data())] = {std::uint64_t{rule.left} << 32 | rule.right, rule.rank, rule.result};
+    slots_[static_cast<std::size_t>(&slot - slots_.data())] = {std::uint64_t{rule.left} << 32 | rule.right, rule.rank,
+                                                               rule.result};
   }
 }
 

@@ -85,7 +85,8 @@ class Strip final : public Normalizer {
     }
     TextChange change(text);
     const char* from = left_ ? first : begin;
-    change.copy(static_cast<std::size_t>(from - begin), static_cast<std::size_t>((right_ ? std::max(last, from) : end) - begin));
+    change.copy(static_cast<std::size_t>(from - begin),
+                static_cast<std::size_t>((right_ ? std::max(last, from) : end) - begin));
     return change.finish();
   }
 
@@ -127,7 +128,7 @@ class Form final : public Normalizer {
 
   bool may_change(std::string_view text) const override {
     const bool is_nfc = options_ == UTF8PROC_COMPOSE;
-    const char *const end = text.data() + text.size();
+    const char* const end = text.data() + text.size();
     for (const char* p = text.data(); p < end;) {
       if (static_cast<unsigned char>(*p) < 0x80) {
         ++p;
@@ -179,10 +180,12 @@ class Form final : public Normalizer {
     std::uint32_t n = 0;
     if (part.size() == 1 || is_foreign(part.data(), part.data() + part.size(), n)) return std::string(part);
     utf8proc_uint8_t* made = nullptr;
-    const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(part.data()), static_cast<utf8proc_ssize_t>(part.size()),
-                                   &made, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | options_));
+    const auto size =
+        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(part.data()), static_cast<utf8proc_ssize_t>(part.size()),
+                     &made, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | options_));
     const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(made, std::free);
-    return size < 0 ? std::string(part) : std::string(reinterpret_cast<const char*>(made), static_cast<std::size_t>(size));
+    return size < 0 ? std::string(part)
+                    : std::string(reinterpret_cast<const char*>(made), static_cast<std::size_t>(size));
   }
 
   const UnicodeTable& table_ = UnicodeTable::instance();

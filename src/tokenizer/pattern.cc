@@ -56,11 +56,13 @@ Pattern::Pattern(const std::string& pattern) : code_(std::make_unique<Code>()) {
   const std::string spelt = with_spaces_spelt_out(pattern);
   int error = 0;
   PCRE2_SIZE place = 0;
-  code_->code = pcre2_compile(units(spelt), spelt.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF, &error, &place, nullptr);
+  code_->code = pcre2_compile(units(spelt), spelt.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF, &error,
+                              &place, nullptr);
   if (!code_->code) {
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(error, message, sizeof message);
-    throw Error(ErrorKind::kModel, "the split pattern " + pattern + " is refused: " + reinterpret_cast<const char*>(message),
+    throw Error(ErrorKind::kModel,
+                "the split pattern " + pattern + " is refused: " + reinterpret_cast<const char*>(message),
                 "PCRE2's syntax is understood (pcre2pattern)");
   }
   pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE);  // where the machine has no JIT, the interpreter matches

@@ -75,7 +75,8 @@ class PipelineTokenizer final : public Tokenizer {
         if (surface[0] == ' ') surface.remove_prefix(1);
         strips = false;
       }
-      if (static_cast<std::size_t>(end - at) < surface.size() || std::memcmp(at, surface.data(), surface.size()) != 0) return false;
+      if (static_cast<std::size_t>(end - at) < surface.size() || std::memcmp(at, surface.data(), surface.size()) != 0)
+        return false;
       at += surface.size();
     }
     return at == end;
@@ -101,7 +102,8 @@ class PipelineTokenizer final : public Tokenizer {
         if (inner.token) {
           pieces.put(inner.token->id, static_cast<std::int32_t>(inner.end - inner.begin));
         } else {
-          encode_plain(text.substr(inner.begin, inner.end - inner.begin), source.data() + source.size(), workspace, pieces);
+          encode_plain(text.substr(inner.begin, inner.end - inner.begin), source.data() + source.size(), workspace,
+                       pieces);
         }
       }
       return;
@@ -118,7 +120,8 @@ class PipelineTokenizer final : public Tokenizer {
       std::array<std::uint32_t, kBatchWords> lengths;
       for (std::size_t at = 0; at < text.size();) {
         const std::size_t n = p_.pre_tokenization.splitter->split(text, at, lengths);
-        for (std::size_t i = 0; i < n; at += lengths[i++]) p_.model->encode(text.substr(at, lengths[i]), readable_end, workspace, pieces);
+        for (std::size_t i = 0; i < n; at += lengths[i++])
+          p_.model->encode(text.substr(at, lengths[i]), readable_end, workspace, pieces);
       }
     }
     cover(text.size(), first, pieces);

@@ -21,9 +21,9 @@ struct Pipeline {
   std::vector<std::unique_ptr<Normalizer>> normalizers;
   PreTokenization pre_tokenization;
   std::unique_ptr<WordModel> model;
-  std::vector<std::string> surfaces;      // of each id: what decode() puts
-  std::vector<bool> is_named;             // special ids: people see their name, <name>
-  bool strips_first_space = false;        // decode() drops one space at the start
+  std::vector<std::string> surfaces;  // of each id: what decode() puts
+  std::vector<bool> is_named;         // special ids: people see their name, <name>
+  bool strips_first_space = false;    // decode() drops one space at the start
 };
 
 std::unique_ptr<Tokenizer> make_pipeline_tokenizer(Pipeline pipeline);

@@ -43,10 +43,17 @@ void put_words(const std::vector<Segment>& segments, Behaviour behaviour, std::v
       case Behaviour::kRemoved:
         if (s.is_match) continue;
         break;
-      case Behaviour::kIsolated: break;
-      case Behaviour::kMergedWithPrevious: joins = has_last && s.is_match && !previous; break;
-      case Behaviour::kMergedWithNext: joins = has_last && previous && !s.is_match; break;
-      case Behaviour::kContiguous: joins = has_last && s.is_match == previous; break;
+      case Behaviour::kIsolated:
+        break;
+      case Behaviour::kMergedWithPrevious:
+        joins = has_last && s.is_match && !previous;
+        break;
+      case Behaviour::kMergedWithNext:
+        joins = has_last && previous && !s.is_match;
+        break;
+      case Behaviour::kContiguous:
+        joins = has_last && s.is_match == previous;
+        break;
     }
     if (joins) {
       words.back().end = s.end;
@@ -59,7 +66,8 @@ void put_words(const std::vector<Segment>& segments, Behaviour behaviour, std::v
 
 class SplitStep final : public PreTokenizer {
  public:
-  SplitStep(Segmenter segmenter, Behaviour behaviour, bool invert) : segmenter_(std::move(segmenter)), behaviour_(behaviour), invert_(invert) {}
+  SplitStep(Segmenter segmenter, Behaviour behaviour, bool invert)
+      : segmenter_(std::move(segmenter)), behaviour_(behaviour), invert_(invert) {}
   void apply(CutText& text) const override {
     std::vector<Word> words;
     for (const Word& word : text.words) {
@@ -99,7 +107,8 @@ Segmenter by_splitter(std::shared_ptr<Splitter> splitter) {
     const std::string_view word = text.substr(begin, end - begin);
     for (std::size_t at = 0; at < word.size();) {
       const std::size_t n = splitter->split(word, at, lengths);
-      for (std::size_t i = 0; i < n; at += lengths[i++]) segments.push_back({begin + at, begin + at + lengths[i], true});
+      for (std::size_t i = 0; i < n; at += lengths[i++])
+        segments.push_back({begin + at, begin + at + lengths[i], true});
     }
     return segments;
   };
@@ -202,8 +211,10 @@ class Metaspace final : public PreTokenizer {
     rewrite_words(text, [&](TextChange& change, const Word& word) {
       const std::string& s = text.aligned.text;
       const bool is_first = word.begin == 0 && text.at_start;
-      const bool starts_with_it = s[word.begin] == ' ' || std::string_view(s).substr(word.begin).starts_with(replacement_);
-      if ((scheme_ == "always" || (scheme_ == "first" && is_first)) && !starts_with_it) change.put(replacement_, word.begin);
+      const bool starts_with_it =
+          s[word.begin] == ' ' || std::string_view(s).substr(word.begin).starts_with(replacement_);
+      if ((scheme_ == "always" || (scheme_ == "first" && is_first)) && !starts_with_it)
+        change.put(replacement_, word.begin);
       for (std::size_t i = word.begin; i < word.end; ++i) {
         if (s[i] == ' ') {
           change.put(replacement_, i);
@@ -249,7 +260,8 @@ class Reader {
     } else if (type == "Split") {
       add_split(json);
     } else if (type == "Digits") {
-      put_split(by_property(is_number), json.value("individual_digits", false) ? Behaviour::kIsolated : Behaviour::kContiguous, false);
+      put_split(by_property(is_number),
+                json.value("individual_digits", false) ? Behaviour::kIsolated : Behaviour::kContiguous, false);
     } else if (type == "Metaspace") {
       add_metaspace(json);
     } else if (type == "Whitespace") {
@@ -257,13 +269,16 @@ class Reader {
     } else if (type == "WhitespaceSplit") {
       put_split(by_property(is_space), Behaviour::kRemoved, false);
     } else if (type == "Punctuation") {
-      put_split(by_property(is_punctuation), read_behaviour(to_sentence_case(json.value("behavior", "Isolated"))), false);
+      put_split(by_property(is_punctuation), read_behaviour(to_sentence_case(json.value("behavior", "Isolated"))),
+                false);
     } else if (type == "CharDelimiterSplit") {
       put_split(by_string(json.at("delimiter").get<std::string>()), Behaviour::kRemoved, false);
     } else {
-      throw Error(ErrorKind::kUnsupported, "the pre-tokenizer \"" + type + "\" of this tokenizer.json is not read",
-                  "read: ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, CharDelimiterSplit, "
-                  "Sequence; " + type + " would be a class in src/tokenizer/pre_tokenizer.cc");
+      throw Error(
+          ErrorKind::kUnsupported, "the pre-tokenizer \"" + type + "\" of this tokenizer.json is not read",
+          "read: ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, CharDelimiterSplit, "
+          "Sequence; " +
+              type + " would be a class in src/tokenizer/pre_tokenizer.cc");
     }
   }
 
@@ -287,14 +302,16 @@ class Reader {
       result_.adds_prefix = true;
       put(std::make_unique<PrefixSpace>());
     }
-    if (json.value("use_regex", true)) put_splitter(make_named_splitter("gpt2"), by_splitter(make_named_splitter("gpt2")));
+    if (json.value("use_regex", true))
+      put_splitter(make_named_splitter("gpt2"), by_splitter(make_named_splitter("gpt2")));
   }
 
   void add_split(const Json& json) {
     const Json& pattern = json.at("pattern");
     const Behaviour behaviour = read_behaviour(to_sentence_case(json.at("behavior").get<std::string>()));
     const bool invert = json.value("invert", false);
-    if (pattern.contains("String")) return put_split(by_string(pattern["String"].get<std::string>()), behaviour, invert);
+    if (pattern.contains("String"))
+      return put_split(by_string(pattern["String"].get<std::string>()), behaviour, invert);
     const auto regex = pattern.at("Regex").get<std::string>();
     std::unique_ptr<Splitter> splitter = make_pattern_splitter(regex);
     const bool by_hand = dynamic_cast<const PatternSplitter*>(splitter.get()) == nullptr;

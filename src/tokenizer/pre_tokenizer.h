@@ -31,10 +31,10 @@ class PreTokenizer {
 
 struct PreTokenization {
   std::vector<std::unique_ptr<PreTokenizer>> steps;
-  bool byte_level = false;     // a ByteLevel is among them: the model's pieces are bytes
-  bool bytes_mapped = false;   // and others follow it: words are in ByteLevel's alphabet, not in bytes
+  bool byte_level = false;             // a ByteLevel is among them: the model's pieces are bytes
+  bool bytes_mapped = false;           // and others follow it: words are in ByteLevel's alphabet, not in bytes
   std::unique_ptr<Splitter> splitter;  // where the steps come to this alone, words are its
-  bool adds_prefix = false;    // a step puts a space or "▁" in front of the text
+  bool adds_prefix = false;            // a step puts a space or "▁" in front of the text
 };
 
 // `json`: the file's "pre_tokenizer", null included. Throws Error(kUnsupported) by name for one that is not read.

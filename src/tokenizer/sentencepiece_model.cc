@@ -31,11 +31,20 @@ class Message {
     Field field;
     field.number = tag >> 3;
     switch (tag & 7) {
-      case 0: field.value = varint(); break;
-      case 1: take(8); break;
-      case 2: field.content = take(varint()); break;
-      case 5: take(4); break;
-      default: fail();
+      case 0:
+        field.value = varint();
+        break;
+      case 1:
+        take(8);
+        break;
+      case 2:
+        field.content = take(varint());
+        break;
+      case 5:
+        take(4);
+        break;
+      default:
+        fail();
     }
     field.whole = begin.substr(0, begin.size() - rest_.size());
     return field;

@@ -230,7 +230,8 @@ class SentencePieceTokenizer : public Tokenizer {
     std::vector<std::int64_t> ranks(n_pieces, -1);
     for (std::size_t i = 0; i < n_pieces; ++i) {
       if (bpe.pieces[i].empty()) continue;
-      ranks[i] = std::ranges::lower_bound(scores, processor_->GetScore(static_cast<int>(i)), std::greater<>()) - scores.begin();
+      ranks[i] = std::ranges::lower_bound(scores, processor_->GetScore(static_cast<int>(i)), std::greater<>()) -
+                 scores.begin();
     }
     bpe.rules = rules_from_ranks(bpe.pieces, ranks, false);
     own_.emplace(std::move(bpe));
@@ -240,8 +241,8 @@ class SentencePieceTokenizer : public Tokenizer {
   bool is_user_defined(int id) const { return types_[static_cast<std::size_t>(id)] == kUserDefinedPiece; }
 
   bool may_cut() const {
-    return settings_.is_bpe && settings_.byte_fallback && !settings_.maps_characters && !settings_.remove_extra_whitespaces &&
-           !settings_.whitespace_as_suffix;
+    return settings_.is_bpe && settings_.byte_fallback && !settings_.maps_characters &&
+           !settings_.remove_extra_whitespaces && !settings_.whitespace_as_suffix;
   }
 
   static void encode_segment(const SentencePieceProcessor& processor, std::string_view segment, Tokens& tokens) {

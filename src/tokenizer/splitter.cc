@@ -63,7 +63,9 @@ class Scanner {
   const char* contraction(const char* p, bool any_case) const {
     if (end_ - p < 2 || *p != '\'') return p;
     const char mask = any_case ? 0x20 : 0;
-    const auto letter = [&](int i) { return end_ - p > i ? static_cast<char>(p[i] | (is_ascii_letter(p[i]) ? mask : 0)) : '\0'; };
+    const auto letter = [&](int i) {
+      return end_ - p > i ? static_cast<char>(p[i] | (is_ascii_letter(p[i]) ? mask : 0)) : '\0';
+    };
     const char a = letter(1), b = letter(2);
     if (a == 's' || a == 't' || a == 'm' || a == 'd') return p + 2;
     if ((a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l')) return p + 3;
@@ -113,9 +115,7 @@ struct Llama3 {
 };
 
 struct O200k {
-  static bool starts(CharClass c) {
-    return c == CharClass::kUpper || c == CharClass::kTitle || continues_both(c);
-  }
+  static bool starts(CharClass c) { return c == CharClass::kUpper || c == CharClass::kTitle || continues_both(c); }
   static bool continues(CharClass c) { return c == CharClass::kLower || continues_both(c); }
   static bool continues_both(CharClass c) {
     return c == CharClass::kModifier || c == CharClass::kOtherLetter || c == CharClass::kMark;
@@ -189,12 +189,16 @@ constexpr Known kKnown[] = {
     {"gpt2", R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", make<Gpt2>},
     {"r50k", R"('(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s)", make<Gpt2>},
     {"p50k", R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", make<Gpt2>},
-    {"cl100k", R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s)",
+    {"cl100k",
+     R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s)",
      make<Llama3<3, true>>},
-    {"llama3", LMBITS_SHORT R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)" LMBITS_TAIL, make<Llama3<3, false>>},
-    {"qwen2", LMBITS_SHORT R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*)" LMBITS_TAIL, make<Llama3<1, false>>},
+    {"llama3", LMBITS_SHORT R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)" LMBITS_TAIL,
+     make<Llama3<3, false>>},
+    {"qwen2", LMBITS_SHORT R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*)" LMBITS_TAIL,
+     make<Llama3<1, false>>},
     {"qwen", nullptr, make<Llama3<1, false>>},
-    {"o200k", LMBITS_LOWER LMBITS_SHORT "?|" LMBITS_UPPER LMBITS_SHORT R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*)" LMBITS_TAIL,
+    {"o200k",
+     LMBITS_LOWER LMBITS_SHORT "?|" LMBITS_UPPER LMBITS_SHORT R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*)" LMBITS_TAIL,
      make<O200k>},
 };
 

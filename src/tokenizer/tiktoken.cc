@@ -25,7 +25,12 @@ std::string from_base64(std::string_view text, std::size_t line) {
   int n_bits = 0;
   while (text.ends_with('=')) text.remove_suffix(1);
   for (const char c : text) {
-    const int digit = c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52 : c == '+' ? 62 : c == '/' ? 63 : -1;
+    const int digit = c >= 'A' && c <= 'Z'   ? c - 'A'
+                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
+                      : c >= '0' && c <= '9' ? c - '0' + 52
+                      : c == '+'             ? 62
+                      : c == '/'             ? 63
+                                             : -1;
     if (digit < 0) damaged(line, "is not base64");
     bits = bits << 6 | static_cast<std::uint32_t>(digit);
     n_bits += 6;
@@ -66,7 +71,9 @@ std::unique_ptr<Tokenizer> read_tiktoken(const std::string& bytes, const std::st
     if (bpe.pieces[id].size() == 1) has_byte[static_cast<unsigned char>(bpe.pieces[id][0])] = true;
   }
   for (std::size_t byte = 0; byte < has_byte.size(); ++byte) {
-    if (!has_byte[byte]) throw Error(ErrorKind::kModel, "the tiktoken ranks have no piece for byte " + std::to_string(byte), "is the file whole?");
+    if (!has_byte[byte])
+      throw Error(ErrorKind::kModel, "the tiktoken ranks have no piece for byte " + std::to_string(byte),
+                  "is the file whole?");
   }
   bpe.rules = rules_from_ranks(bpe.pieces, rank_of, true);
   bpe.whole_words_first = true;

@@ -12,7 +12,8 @@
 namespace lmbits {
 namespace {
 
-using Tree = nlohmann::json;  // not Json, which looks for each new key among all before it: a vocabulary would take seconds
+using Tree =
+    nlohmann::json;  // not Json, which looks for each new key among all before it: a vocabulary would take seconds
 
 constexpr std::string_view kMeta = "\xE2\x96\x81";
 constexpr std::uint64_t kMaxId = 1 << 24;  // a larger one is damage, not a vocabulary
@@ -107,14 +108,16 @@ std::unique_ptr<WordModel> read_bpe(const Tree& model, bool byte_level) {
   for (const auto& [piece, id] : ids) {
     if (bpe.pieces.size() <= id) bpe.pieces.resize(id + std::size_t{1});
     bpe.pieces[id] = byte_level ? from_byte_alphabet(piece).value_or("") : piece;
-    if (const auto byte = byte_of_piece(piece); byte && byte_fallback) bpe.byte_ids[*byte] = static_cast<std::int32_t>(id);
+    if (const auto byte = byte_of_piece(piece); byte && byte_fallback)
+      bpe.byte_ids[*byte] = static_cast<std::int32_t>(id);
   }
   return std::make_unique<BpeModel>(std::move(bpe));
 }
 
 std::unique_ptr<WordModel> read_unigram(const Tree& model) {
   std::vector<std::pair<std::string, double>> vocabulary;
-  for (const Tree& item : model.at("vocab")) vocabulary.emplace_back(item.at(0).get<std::string>(), item.at(1).get<double>());
+  for (const Tree& item : model.at("vocab"))
+    vocabulary.emplace_back(item.at(0).get<std::string>(), item.at(1).get<double>());
   std::optional<std::uint32_t> unk_id;
   if (const Tree* unk = find(model, "unk_id")) unk_id = checked_id(*unk);
   return std::make_unique<UnigramModel>(vocabulary, unk_id, model.value("byte_fallback", false));
@@ -129,7 +132,8 @@ std::unique_ptr<WordModel> read_model(const Tree& model, bool byte_level) {
     const auto unk_id = unknown_id(model, ids);
     return std::make_unique<WordLevelModel>(std::move(ids), unk_id);
   }
-  refuse("has the model \"" + type + "\"", "read: BPE, Unigram, WordLevel; " + type + " would be a WordModel in src/tokenizer/word_models.cc");
+  refuse("has the model \"" + type + "\"",
+         "read: BPE, Unigram, WordLevel; " + type + " would be a WordModel in src/tokenizer/word_models.cc");
 }
 
 // BOS and EOS as the post-processor puts them around one text.
@@ -149,7 +153,8 @@ void read_post_processor(const Tree& json, Pipeline& pipeline) {
     pipeline.bos_id = static_cast<std::int32_t>(checked_id(json.at("cls").at(1)));
     pipeline.eos_id = static_cast<std::int32_t>(checked_id(json.at("sep").at(1)));
   } else if (type != "ByteLevel") {
-    refuse("has the post-processor \"" + type + "\"", "read: TemplateProcessing, RobertaProcessing, BertProcessing, ByteLevel, Sequence");
+    refuse("has the post-processor \"" + type + "\"",
+           "read: TemplateProcessing, RobertaProcessing, BertProcessing, ByteLevel, Sequence");
   }
 }
 
@@ -164,24 +169,29 @@ void read_decoder(const Tree& json, Decoding& decoding) {
     for (const Tree& part : json.at("decoders")) read_decoder(part, decoding);
   } else if (type == "Metaspace") {
     decoding.meta_is_space = true;
-    decoding.strips_first_space = json.value("prepend_scheme", json.value("add_prefix_space", true) ? "always" : "never") != "never";
+    decoding.strips_first_space =
+        json.value("prepend_scheme", json.value("add_prefix_space", true) ? "always" : "never") != "never";
   } else if (type == "Replace" && json.at("pattern") == Tree{{"String", kMeta}} && json.at("content") == " ") {
     decoding.meta_is_space = true;
-  } else if (type == "Strip" && json.at("content") == " " && json.value("start", 0) == 1 && json.value("stop", 0) == 0) {
+  } else if (type == "Strip" && json.at("content") == " " && json.value("start", 0) == 1 &&
+             json.value("stop", 0) == 0) {
     decoding.strips_first_space = true;
   } else if (type == "ByteFallback") {
     decoding.byte_fallback = true;
   } else if (type != "Fuse" && type != "ByteLevel") {
     refuse("has the decoder \"" + type + "\"" + (type == "Replace" || type == "Strip" ? " with other settings" : ""),
-           "read: ByteLevel, Metaspace, Replace of \"▁\" by \" \", Strip of one space at the start, ByteFallback, Fuse, Sequence");
+           "read: ByteLevel, Metaspace, Replace of \"▁\" by \" \", Strip of one space at the start, ByteFallback, "
+           "Fuse, Sequence");
   }
 }
 
 std::string surface(const std::string& piece, bool byte_level, const Decoding& decoding) {
   if (byte_level) return from_byte_alphabet(piece).value_or(piece);
-  if (const auto byte = byte_of_piece(piece); byte && decoding.byte_fallback) return std::string(1, static_cast<char>(*byte));
+  if (const auto byte = byte_of_piece(piece); byte && decoding.byte_fallback)
+    return std::string(1, static_cast<char>(*byte));
   std::string text = piece;
-  for (std::size_t at = 0; decoding.meta_is_space && (at = text.find(kMeta, at)) != std::string::npos; ++at) text.replace(at, kMeta.size(), " ");
+  for (std::size_t at = 0; decoding.meta_is_space && (at = text.find(kMeta, at)) != std::string::npos; ++at)
+    text.replace(at, kMeta.size(), " ");
   return text;
 }
 
@@ -213,7 +223,8 @@ std::unique_ptr<Tokenizer> read(const Tree& json, const std::string& bytes) {
   pipeline.model = read_model(json.at("model"), pipeline.pre_tokenization.byte_level);
   if (const Tree* processor = find(json, "post_processor")) read_post_processor(*processor, pipeline);
   read_surfaces(json, pipeline);
-  pipeline.strips_first_space = pipeline.strips_first_space || (pipeline.pre_tokenization.byte_level && pipeline.pre_tokenization.adds_prefix);
+  pipeline.strips_first_space =
+      pipeline.strips_first_space || (pipeline.pre_tokenization.byte_level && pipeline.pre_tokenization.adds_prefix);
   return make_pipeline_tokenizer(std::move(pipeline));
 }
 

@@ -10,14 +10,14 @@ namespace lmbits {
 
 enum class CharClass : std::uint8_t {
   kOther,
-  kUpper,         // Lu
-  kLower,         // Ll
-  kTitle,         // Lt
-  kModifier,      // Lm
-  kOtherLetter,   // Lo
-  kMark,          // M
-  kNumber,        // N
-  kSpace,         // \s: U+0009-000D, U+0085, Z
+  kUpper,        // Lu
+  kLower,        // Ll
+  kTitle,        // Lt
+  kModifier,     // Lm
+  kOtherLetter,  // Lo
+  kMark,         // M
+  kNumber,       // N
+  kSpace,        // \s: U+0009-000D, U+0085, Z
 };
 
 // Bits above the class, in the low four bits of a property byte.

@@ -18,8 +18,8 @@ struct Step {  // the best way to reach a place
 
 }  // namespace
 
-UnigramModel::UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary, std::optional<std::uint32_t> unk_id,
-                           bool byte_fallback)
+UnigramModel::UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary,
+                           std::optional<std::uint32_t> unk_id, bool byte_fallback)
     : unk_id_(unk_id) {
   byte_ids_.fill(-1);
   double worst = std::numeric_limits<double>::infinity();

@@ -45,7 +45,9 @@ class Program : public testing::Test {
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(folder_ / ".out"), read_file(folder_ / ".err")};
   }
 
-  void write(const std::string& name, const std::string& text) { std::ofstream(folder_ / name, std::ios::binary) << text; }
+  void write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+  }
 
   fs::path folder_;
 };
@@ -104,7 +106,7 @@ TEST_F(Program, SuggestsTheNearestFlagCommandAndCodec) {
       {"baselin a.txt", "unknown command baselin", "did you mean baseline?"},
       {"baseline a.txt --spilt lines", "unknown flag --spilt", "did you mean --split?"},
       {"baseline --formt=csv a.txt", "unknown flag --formt", "did you mean --format?"},
-      {"baseline --spilt", "unknown flag --spilt", "did you mean --split?"},  // and not: CORPUS is required
+      {"baseline --spilt", "unknown flag --spilt", "did you mean --split?"},             // and not: CORPUS is required
       {"rank runs extra --levle 0.9", "unknown flag --levle", "did you mean --level?"},  // and not: unexpected extra
       {"baseline a.txt --verison", "unknown flag --verison", "did you mean --version?"},
       {"baseline a.txt --zzzzzzzz", "unknown flag --zzzzzzzz", "see lmbits baseline --help"},
@@ -121,7 +123,8 @@ TEST_F(Program, SuggestsTheNearestFlagCommandAndCodec) {
     EXPECT_EQ(outcome.out, "") << c.arguments;
     EXPECT_TRUE(outcome.err.starts_with("lmbits: ")) << outcome.err;
     EXPECT_TRUE(contains(outcome.err, c.what)) << c.arguments << "\n" << outcome.err;
-    EXPECT_TRUE(contains(outcome.err, "\n  hint: ") && contains(outcome.err, c.hint)) << c.arguments << "\n" << outcome.err;
+    EXPECT_TRUE(contains(outcome.err, "\n  hint: ") && contains(outcome.err, c.hint)) << c.arguments << "\n"
+                                                                                      << outcome.err;
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 2) << "said once\n" << outcome.err;
   }
 }
@@ -204,7 +207,8 @@ TEST_F(Program, BaselineSizesAreThoseOfPythonsLibraries) {
         "data = open('a.txt', 'rb').read()\n"
         "sizes = {name: codec(data) for name, codec in codecs.items()}\n"
         // Python's xz -9 sets up 0.7 GB for each line.
-        "sizes |= {name + '/doc': sum(map(codec, data.splitlines(True))) for name, codec in codecs.items() if name != 'xz-9e'}\n"
+        "sizes |= {name + '/doc': sum(map(codec, data.splitlines(True))) for name, codec in codecs.items() if name != "
+        "'xz-9e'}\n"
         "print(json.dumps(sizes))\n");
   const Json expected = Json::parse(shell("python3 sizes.py").out);
   const Json corpus = Json::parse(run("baseline a.txt --split lines --json").out).at("corpora").at(0);
@@ -244,7 +248,8 @@ TEST_F(Program, BaselineOfNoTextHasNoRates) {
 TEST_F(Program, BaselineWritesEveryFormatAndNothingElse) {
   write("a.txt", sample_text());
   const Outcome csv = run("baseline a.txt --codec gzip-9 --format csv");
-  EXPECT_TRUE(csv.out.starts_with("corpus,codec,bytes,bits_per_byte,bits_per_char,ratio,cpu_seconds\na,gzip-9,")) << csv.out;
+  EXPECT_TRUE(csv.out.starts_with("corpus,codec,bytes,bits_per_byte,bits_per_char,ratio,cpu_seconds\na,gzip-9,"))
+      << csv.out;
   EXPECT_TRUE(contains(run("baseline a.txt --codec gzip-9 --format markdown").out, "| codec"));
   const Outcome table = run("baseline a.txt --codec gzip-9");
   EXPECT_TRUE(contains(table.out, "1 document")) << table.out;
@@ -286,7 +291,8 @@ TEST_F(Program, StartsInAMomentWithoutLibtorch) {
   for (int repeat = 0; repeat < 5; ++repeat) {
     const auto start = std::chrono::steady_clock::now();
     ASSERT_EQ(run("--help").exit_code, 0);
-    best_ms = std::min(best_ms, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    best_ms =
+        std::min(best_ms, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
   }
   std::printf("lmbits --help: %.1f ms\n", best_ms);
 #ifndef __SANITIZE_ADDRESS__

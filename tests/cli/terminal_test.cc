@@ -1,8 +1,8 @@
 #include "src/cli/terminal.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <pty.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

@@ -22,7 +22,8 @@ std::string words(std::size_t n_bytes, unsigned seed) {
   std::string text;
   while (text.size() < n_bytes) {
     std::minstd_rand spelling(1 + random() % 3000);
-    for (std::size_t length = 2 + spelling() % 8; length > 0; --length) text.push_back(static_cast<char>('a' + spelling() % 26));
+    for (std::size_t length = 2 + spelling() % 8; length > 0; --length)
+      text.push_back(static_cast<char>('a' + spelling() % 26));
     text.push_back(' ');
   }
   text.resize(n_bytes);
@@ -41,8 +42,7 @@ std::vector<std::string> texts() {
   std::string every_byte;
   for (int repeat = 0; repeat < 3; ++repeat)
     for (int value = 0; value < 256; ++value) every_byte.push_back(static_cast<char>(value));
-  return {"", "x", words(3000, 1), every_byte, noise(80'000), std::string(300'000, '\0'),
-          words(60'000, 2)};
+  return {"", "x", words(3000, 1), every_byte, noise(80'000), std::string(300'000, '\0'), words(60'000, 2)};
 }
 
 const std::string& training_text() {
@@ -126,11 +126,16 @@ std::string unbrotli(const std::string& bytes, std::size_t capacity) {
 
 std::string decompress(const BaselineCodec& codec, const std::string& bytes, std::size_t capacity) {
   switch (codec.family) {
-    case BaselineCodec::Family::kGzip: return gunzip(bytes, capacity);
-    case BaselineCodec::Family::kBzip2: return bunzip2(bytes, capacity);
-    case BaselineCodec::Family::kZstd: return unzstd(bytes, capacity, codec.dictionary ? training_text() : "");
-    case BaselineCodec::Family::kXz: return unxz(bytes, capacity);
-    case BaselineCodec::Family::kBrotli: return unbrotli(bytes, capacity);
+    case BaselineCodec::Family::kGzip:
+      return gunzip(bytes, capacity);
+    case BaselineCodec::Family::kBzip2:
+      return bunzip2(bytes, capacity);
+    case BaselineCodec::Family::kZstd:
+      return unzstd(bytes, capacity, codec.dictionary ? training_text() : "");
+    case BaselineCodec::Family::kXz:
+      return unxz(bytes, capacity);
+    case BaselineCodec::Family::kBrotli:
+      return unbrotli(bytes, capacity);
   }
   throw std::logic_error("no such family");
 }

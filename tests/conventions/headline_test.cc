@@ -137,20 +137,31 @@ TEST(Headline, IsUndefinedWhereNothingWasScored) {
 }
 
 TEST(CountWords, CountsPiecesAsPythonSplits) {
-  const std::map<std::string, std::int64_t> pieces = {
-      {"", 1},       {"a", 1},           {" ", 2},
-      {"a b", 2},    {" a", 2},          {"a ", 2},
-      {"a  b", 2},   {"a \n\t b c", 3},  {"\r\n", 2},
-      {"one two\n", 3}, {"a\xC2\xA0 b", 2}, {"a\x1C\xC2\x85", 2},
-      {"\xE3\x80\x80x\xE3\x80\x80", 3},  {"a\xE2\x80\x8B" "b", 1}};  // U+200B is no white space  // U+200B is no white space
+  const std::map<std::string, std::int64_t> pieces = {{"", 1},
+                                                      {"a", 1},
+                                                      {" ", 2},
+                                                      {"a b", 2},
+                                                      {" a", 2},
+                                                      {"a ", 2},
+                                                      {"a  b", 2},
+                                                      {"a \n\t b c", 3},
+                                                      {"\r\n", 2},
+                                                      {"one two\n", 3},
+                                                      {"a\xC2\xA0 b", 2},
+                                                      {"a\x1C\xC2\x85", 2},
+                                                      {"\xE3\x80\x80x\xE3\x80\x80", 3},
+                                                      {"a\xE2\x80\x8B"
+                                                       "b",
+                                                       1}};  // U+200B is no white space  // U+200B is no white space
   for (const auto& [text, count] : pieces) EXPECT_EQ(count_words_like_python_split(text), count) << '"' << text << '"';
 }
 
 TEST(CountWords, SplitsAtExactlyThePythonWhiteSpace) {
   // [c for c in range(0x110000) if re.match(r"\s", chr(c))], Python 3.11
-  const std::set<char32_t> white_space = {
-      0x09,   0x0A,   0x0B,   0x0C,   0x0D,   0x1C,   0x1D,   0x1E,   0x1F,   0x20,   0x85,   0xA0,   0x1680, 0x2000, 0x2001,
-      0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
+  const std::set<char32_t> white_space = {0x09,   0x0A,   0x0B,   0x0C,   0x0D,   0x1C,   0x1D,   0x1E,
+                                          0x1F,   0x20,   0x85,   0xA0,   0x1680, 0x2000, 0x2001, 0x2002,
+                                          0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200A,
+                                          0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
   for (char32_t c = 0; c < 0x110000; ++c) {
     if (c >= 0xD800 && c < 0xE000) continue;
     const std::int64_t expected = white_space.contains(c) ? 2 : 1;

@@ -403,11 +403,11 @@ TEST(PlanLmic, SlidesWhereATokenizerMakesMoreIdsThanBytes) {
 
 // What holds for all of them, and what callers rely on.
 std::vector<Convention> every_convention(int window) {
-  return {make("default", window),     make("default", window, 1, "none"),
-          make("lm-eval", window),     make("hkust", window, std::max(1, window / 3)),
-          make("llama-ppl", window),   make("llama-ppl", window, 0, "none"),
-          make("gptq", window),        make("uncheatable", window),
-          make("lmic", window),        make("uncheatable", window, 0, "7", "replace_bos")};
+  return {make("default", window),   make("default", window, 1, "none"),
+          make("lm-eval", window),   make("hkust", window, std::max(1, window / 3)),
+          make("llama-ppl", window), make("llama-ppl", window, 0, "none"),
+          make("gptq", window),      make("uncheatable", window),
+          make("lmic", window),      make("uncheatable", window, 0, "7", "replace_bos")};
 }
 
 TEST(Plan, EveryWindowFeedsAndScoresWithinXAndWithinTheWindow) {

@@ -169,9 +169,8 @@ TEST(AppendFile, CutsThePartialLineBackOnAFullDiskAndGoesOnAfterwards) {
     GTEST_SKIP() << "needs the right to mount a small tmpfs: " << std::strerror(errno);
   }
   put_file(folder.path() / "ballast", std::string(10'000, 'b'));
-  const int status = run_in_child([&] {
-    return fill(folder.path() / "f", std::strerror(ENOSPC), [&] { fs::remove(folder.path() / "ballast"); });
-  });
+  const int status = run_in_child(
+      [&] { return fill(folder.path() / "f", std::strerror(ENOSPC), [&] { fs::remove(folder.path() / "ballast"); }); });
   ::umount(folder.path().c_str());
   EXPECT_EQ(status, 0);
 }

@@ -206,13 +206,12 @@ TEST_F(Reader, ATruncatedStreamIsAnErrorWhereverItIsCut) {
 TEST_F(Reader, ACorruptStreamIsAnErrorThatNamesThePlace) {
   std::string damaged = gzip(noisy_text(5000));
   damaged[damaged.size() / 2] ^= 0x40;
-  const std::vector<std::pair<std::string, std::string>> streams = {
-      {"damaged.gz", damaged},
-      {"garbage.gz", gzip("a") + "garbage"},
-      {"padding.gz", gzip("a") + "\0\0x"s},
-      {"text.gz", "this is no gzip file"},
-      {"garbage.zst", zstd("a") + "garbage"},
-      {"text.zst", "this is no zstd file"}};
+  const std::vector<std::pair<std::string, std::string>> streams = {{"damaged.gz", damaged},
+                                                                    {"garbage.gz", gzip("a") + "garbage"},
+                                                                    {"padding.gz", gzip("a") + "\0\0x"s},
+                                                                    {"text.gz", "this is no gzip file"},
+                                                                    {"garbage.zst", zstd("a") + "garbage"},
+                                                                    {"text.zst", "this is no zstd file"}};
   for (const auto& [name, stream] : streams) {
     const Error error = error_of(spec_of(write(name, stream)));
     EXPECT_EQ(error.kind(), ErrorKind::kData) << name;
@@ -231,14 +230,13 @@ TEST_F(Reader, ABadSplitIsAConfigurationError) {
 }
 
 TEST_F(Reader, JsonlGivesTheFieldOfEveryLine) {
-  const std::string path = write("c.jsonl",
-                                 R"({"id": "first", "text": "a\u00e9\u0000\n", "n": [1, {"text": "no"}]})"
-                                 "\n\n  \r\n"
-                                 R"({"text": "second", "id": 7})"
-                                 "\r\n"
-                                 R"({"text": ""})"
-                                 "\n"
-                                 R"({"id": null, "text": "last"})");
+  const std::string path = write("c.jsonl", R"({"id": "first", "text": "a\u00e9\u0000\n", "n": [1, {"text": "no"}]})"
+                                            "\n\n  \r\n"
+                                            R"({"text": "second", "id": 7})"
+                                            "\r\n"
+                                            R"({"text": ""})"
+                                            "\n"
+                                            R"({"id": null, "text": "last"})");
   const auto documents = read_all(spec_of(path));
   ASSERT_EQ(ids_of(documents), (Ids{"first", "7", "line-5", "line-6"}));
   EXPECT_EQ(documents[0].bytes, "a\xC3\xA9\0\n"s);
@@ -255,12 +253,18 @@ TEST_F(Reader, JsonlReadsAnotherFieldAndSkipsAByteOrderMark) {
 }
 
 TEST_F(Reader, ABadLineIsAFailedDocumentAndReadingGoesOn) {
-  const std::vector<std::string> bad = {"{\"text\": \"a\"",         "nonsense",
-                                        "{\"body\": \"a\"}",        "{\"text\": 3}",
-                                        "{\"text\": null}",         "[\"text\"]",
-                                        "{\"text\": \"\xFF\"}",     "{\"text\": \"\xED\xA0\x80\"}",
-                                        "{\"text\": \"\\ud800\"}",  "{\"text\": \"a\nb\"}",
-                                        "{\"text\": \"a\"}\0junk"s, "{\"text\": \"a\"} {}",
+  const std::vector<std::string> bad = {"{\"text\": \"a\"",
+                                        "nonsense",
+                                        "{\"body\": \"a\"}",
+                                        "{\"text\": 3}",
+                                        "{\"text\": null}",
+                                        "[\"text\"]",
+                                        "{\"text\": \"\xFF\"}",
+                                        "{\"text\": \"\xED\xA0\x80\"}",
+                                        "{\"text\": \"\\ud800\"}",
+                                        "{\"text\": \"a\nb\"}",
+                                        "{\"text\": \"a\"}\0junk"s,
+                                        "{\"text\": \"a\"} {}",
                                         "{\"n\": 1e999, \"text\": \"a\"}"};
   for (const std::string& line : bad) {
     const auto documents = read_all(spec_of(write("c.jsonl", "{\"text\": \"A\"}\n" + line + "\n{\"text\": \"Z\"}\n")));
@@ -283,18 +287,20 @@ TEST_F(Reader, ALineWithoutItsTextKeepsItsId) {
 
 TEST_F(Reader, IdsAreUniqueWhateverTheLinesCallThemselves) {
   std::string lines;
-  for (const char* id : {"\"x\"", "\"x\"", "\"x~2\"", "\"x\"", "1", "\"1\"", "\"line-8\"", "null", "\"x~2\"",
-                         "\"y~2\"", "\"y\"", "\"y\""}) {
+  for (const char* id : {"\"x\"", "\"x\"", "\"x~2\"", "\"x\"", "1", "\"1\"", "\"line-8\"", "null", "\"x~2\"", "\"y~2\"",
+                         "\"y\"", "\"y\""}) {
     lines += "{\"id\": "s + id + ", \"text\": \"t\"}\n";
   }
   EXPECT_EQ(ids_of(read_all(spec_of(write("c.jsonl", lines)))),
-            (Ids{"x", "x~2", "x~2~2", "x~3", "1", "1~2", "line-8", "line-8~2", "x~2~3", "y~2", "y",
-                 "y~3"}));
+            (Ids{"x", "x~2", "x~2~2", "x~3", "1", "1~2", "line-8", "line-8~2", "x~2~3", "y~2", "y", "y~3"}));
 }
 
 TEST_F(Reader, JsonlTextsAreCutLikeFiles) {
-  const auto documents = read_all(spec_of(
-      write("c.jsonl", R"({"id": "p", "text": "a\n\nb"})" "\n" R"({"id": "q", "text": ""})" "\nbad\n"), "paragraphs"));
+  const auto documents = read_all(spec_of(write("c.jsonl", R"({"id": "p", "text": "a\n\nb"})"
+                                                           "\n"
+                                                           R"({"id": "q", "text": ""})"
+                                                           "\nbad\n"),
+                                          "paragraphs"));
   EXPECT_EQ(ids_of(documents), (Ids{"p#000000", "p#000001", "q#000000", "line-3#000000"}));
   EXPECT_EQ(documents[0].bytes, "a\n\n");
   EXPECT_NE(documents[3].error, "");

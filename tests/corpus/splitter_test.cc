@@ -52,8 +52,8 @@ std::string random_text(std::mt19937& rng, const std::vector<std::string>& alpha
 
 TEST(Splitter, PiecesJoinToTheSourceAndNoneIsEmptyHoweverItIsRead) {
   std::mt19937 rng(1);
-  const std::vector<std::string> alphabet = {"a",  " ",        "\n",       "\n\n", "\r\n", "\r",
-                                             "\0", "\xC3\xA9", "\xE2\x82", "\xFF", "\xF0\x9F\x98\x80"};
+  const std::vector<std::string> alphabet = {
+      "a", " ", "\n", "\n\n", "\r\n", "\r", "\0", "\xC3\xA9", "\xE2\x82", "\xFF", "\xF0\x9F\x98\x80"};
   for (int trial = 0; trial < 300; ++trial) {
     const std::string text = random_text(rng, alphabet, 1 + rng() % 40);
     for (const char* how : {"none", "lines", "paragraphs", "1", "2", "3", "7", "1000"}) {

@@ -81,7 +81,8 @@ TEST_P(Attention, AgreesWithTheDoubleReferenceAtLargeScores) {
   const Problem problem({1, 2, 1, 80, 16, 1.0F}, 6.0F);
   const auto out = problem.run(GetParam());
   const auto expected = problem.reference();
-  for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 1e-3 * (1.0 + std::fabs(expected[i]))) << i;
+  for (std::size_t i = 0; i < out.size(); ++i)
+    ASSERT_NEAR(out[i], expected[i], 1e-3 * (1.0 + std::fabs(expected[i]))) << i;
 }
 
 TEST_P(Attention, ARowIsBitIdenticalWhateverComesAfterIt) {
@@ -93,7 +94,9 @@ TEST_P(Attention, ARowIsBitIdenticalWhateverComesAfterIt) {
     const auto out = cut.run(GetParam());
     for (std::int64_t head = 0; head < 2; ++head) {
       EXPECT_EQ(std::memcmp(out.data() + head * n_positions * 24, expected.data() + head * 75 * 24,
-                            static_cast<std::size_t>(n_positions * 24) * sizeof(float)), 0) << n_positions;
+                            static_cast<std::size_t>(n_positions * 24) * sizeof(float)),
+                0)
+          << n_positions;
     }
   }
 }
@@ -107,7 +110,8 @@ TEST_P(Attention, NoRowIsSkippedFromTheFirstQueryOn) {
     for (std::int64_t h = 0; h < 2; ++h) {
       for (std::int64_t t = first[b]; t < 60; ++t) {
         const std::int64_t at = ((b * 2 + h) * 60 + t) * 16;
-        EXPECT_EQ(std::memcmp(&out[static_cast<std::size_t>(at)], &expected[static_cast<std::size_t>(at)], 64), 0) << b << " " << t;
+        EXPECT_EQ(std::memcmp(&out[static_cast<std::size_t>(at)], &expected[static_cast<std::size_t>(at)], 64), 0)
+            << b << " " << t;
       }
     }
   }
@@ -118,10 +122,14 @@ TEST_P(Attention, TouchesNothingOutsideItsTensors) {
   for (const std::int64_t head_size : {3, 16, 17}) {
     for (const std::int64_t n_positions : {1, 13, 33}) {
       const Problem problem({1, 1, 1, n_positions, head_size, 0.3F});
-      float* qkv = std::copy(problem.qkv.begin(), problem.qkv.end(), in.floats().data() + in.floats().size() - problem.qkv.size()) - problem.qkv.size();
+      float* qkv = std::copy(problem.qkv.begin(), problem.qkv.end(),
+                             in.floats().data() + in.floats().size() - problem.qkv.size()) -
+                   problem.qkv.size();
       float* out = out_pages.floats().data() + out_pages.floats().size() - problem.n_out();
       std::vector<float> workspace(static_cast<std::size_t>(attention_workspace(GetParam(), problem.shape)));
-      const auto part = [&](std::int64_t i) { return HeadsView<const float>{qkv + i * head_size, 0, 0, 3 * head_size}; };
+      const auto part = [&](std::int64_t i) {
+        return HeadsView<const float>{qkv + i * head_size, 0, 0, 3 * head_size};
+      };
       causal_attention(GetParam(), problem.shape, part(0), part(1), part(2), {out, 0, 0, head_size}, workspace.data());
       EXPECT_EQ(std::vector<float>(out, out + problem.n_out()), problem.run(GetParam()));
     }
@@ -149,7 +157,8 @@ TEST_P(Attention, RotatesPairsHalfAHeadApart) {
     for (std::int64_t row = 0; row < 2 * 3 * 9; ++row) {
       const float* x = problem.q().at(row / 27, row / 9 % 3) + row % 9 * problem.width;
       for (std::int64_t i = 0; i < n; ++i) {
-        const double c = cos[static_cast<std::size_t>(row % 9 * n + i)], s = sin[static_cast<std::size_t>(row % 9 * n + i)];
+        const double c = cos[static_cast<std::size_t>(row % 9 * n + i)],
+                     s = sin[static_cast<std::size_t>(row % 9 * n + i)];
         ASSERT_NEAR(y[static_cast<std::size_t>(row * head_size + i)], x[i] * c - x[n + i] * s, 1e-6);
         ASSERT_NEAR(y[static_cast<std::size_t>(row * head_size + n + i)], x[n + i] * c + x[i] * s, 1e-6);
       }
@@ -177,7 +186,8 @@ TEST_P(Attention, NormsEveryRow) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Attention, ::testing::ValuesIn(kAllIsas), [](const auto& isa) { return isa_name(isa.param); });
+INSTANTIATE_TEST_SUITE_P(All, Attention, ::testing::ValuesIn(kAllIsas),
+                         [](const auto& isa) { return isa_name(isa.param); });
 
 }  // namespace
 }  // namespace lmbits::kernels

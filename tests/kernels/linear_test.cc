@@ -72,7 +72,8 @@ TEST_P(LinearMap, AgreesWithTheDoubleReferenceAtEveryWidth) {
         const auto expected = problem.reference();
         for (std::size_t i = 0; i < y.size(); ++i) {
           const double tolerance = 1e-6 * (4.0 + std::fabs(expected[i]));
-          ASSERT_NEAR(y[i], expected[i], tolerance) << n_in << " -> " << n_out << ", variant " << variant << ", at " << i;
+          ASSERT_NEAR(y[i], expected[i], tolerance)
+              << n_in << " -> " << n_out << ", variant " << variant << ", at " << i;
         }
       }
     }
@@ -102,7 +103,9 @@ TEST_P(LinearMap, TouchesNothingOutsideItsRows) {
       for (const std::int64_t n_rows : {1, 5, 12, 15}) {
         for (const bool gated : {false, true}) {
           const Problem problem({n_in, n_out, gated, 1e-5F}, n_rows, true, true);
-          const auto at_end = [](GuardedPages& pages, std::size_t n) { return pages.floats().data() + pages.floats().size() - n; };
+          const auto at_end = [](GuardedPages& pages, std::size_t n) {
+            return pages.floats().data() + pages.floats().size() - n;
+          };
           const std::size_t n_x = problem.x.size(), n_y = problem.residual.size();
           float* x = std::copy(problem.x.begin(), problem.x.end(), at_end(x_pages, n_x)) - n_x;
           float* r = std::copy(problem.residual.begin(), problem.residual.end(), at_end(r_pages, n_y)) - n_y;
@@ -140,7 +143,8 @@ TEST_P(LinearMap, ANaNSurfacesInItsRowOnly) {
   for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i / 35 == 17) << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LinearMap, ::testing::ValuesIn(kAllIsas), [](const auto& isa) { return isa_name(isa.param); });
+INSTANTIATE_TEST_SUITE_P(All, LinearMap, ::testing::ValuesIn(kAllIsas),
+                         [](const auto& isa) { return isa_name(isa.param); });
 
 }  // namespace
 }  // namespace lmbits::kernels

@@ -1,6 +1,7 @@
 #include "kernels/nll.h"
 
 #include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>

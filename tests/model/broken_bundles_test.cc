@@ -138,8 +138,9 @@ TEST_F(BrokenBundle, SoftcapInTheMetadataCompletesHeadWeight) {
 }
 
 TEST_F(BrokenBundle, DeviceConstantsOfATraceAreRewritten) {
-  EXPECT_EQ(refusal_of({.mix = "torch.cumsum(e, 1) / torch.arange(1, e.size(1) + 1, device=\"cuda:0\").view(1, -1, 1) + e"}),
-            "(accepted)");
+  EXPECT_EQ(
+      refusal_of({.mix = "torch.cumsum(e, 1) / torch.arange(1, e.size(1) + 1, device=\"cuda:0\").view(1, -1, 1) + e"}),
+      "(accepted)");
 }
 
 TEST_F(BrokenBundle, AbsurdMetadataIsNamed) {

@@ -58,7 +58,11 @@ class Fuse : public ::testing::Test {
 // A block of the demo family: 4 linear maps, an attention, a rotation; and the last norm.
 TEST_F(Fuse, EveryOperatorOfTheDemoFamilyIsFusedAndComputesTheSame) {
   const std::filesystem::path demo = std::filesystem::path(std::getenv("LMBITS_SOURCE_DIR")) / "models/demo";
-  const struct { const char* name; std::int64_t vocab; int n_layers; } models[] = {
+  const struct {
+    const char* name;
+    std::int64_t vocab;
+    int n_layers;
+  } models[] = {
       {"xs-byte-3000.pt", 257, 2}, {"s-sp-4000.pt", 2048, 2}, {"m-sp-3600.pt", 2048, 4}, {"l-sp-3300.pt", 2048, 5}};
   for (const auto& model : models) {
     for (const std::int64_t length : {1, 13, 100}) {
@@ -77,9 +81,9 @@ TEST_F(Fuse, MapsWithAndWithoutNormGateAndResidualComputeTheSame) {
       {"e + torch.linear(e, self.weight[:16])", 1},
       {"torch.linear(" + kNorm + ", self.weight[:16]) + e", 1},
       {kNorm + " + torch.linear(" + kNorm + ", self.weight[:16])", 2},
-      {"torch.linear(e, self.weight[:16]) + self.weight[3]", 1},          // a residual to broadcast
-      {"torch.linear(e, self.weight[:16], self.weight[:16, 2])", 0},       // a bias: not ours
-      {"torch.add(e, torch.linear(e, self.weight[:16]), alpha=2)", 1},     // not a residual
+      {"torch.linear(e, self.weight[:16]) + self.weight[3]", 1},        // a residual to broadcast
+      {"torch.linear(e, self.weight[:16], self.weight[:16, 2])", 0},    // a bias: not ours
+      {"torch.add(e, torch.linear(e, self.weight[:16]), alpha=2)", 1},  // not a residual
   };
   for (const auto& [mix, n_fused] : mixes) {
     const Comparison result = toy(mix);
@@ -91,7 +95,8 @@ TEST_F(Fuse, MapsWithAndWithoutNormGateAndResidualComputeTheSame) {
 TEST_F(Fuse, OnlyTheFirstHalfMayBeTheGate) {
   const std::string halves = "  a, b = torch.chunk(torch.linear(" + kNorm + ", self.weight[:32]), 2, -1)\n";
   EXPECT_EQ(toy("torch.silu(a) * b", 2, halves).n_fused, 1);
-  for (const char* mix : {"torch.silu(a) * b", "b * torch.silu(a)", "torch.silu(b) * a", "torch.silu(a) * a", "torch.silu(a) * b + a"}) {
+  for (const char* mix :
+       {"torch.silu(a) * b", "b * torch.silu(a)", "torch.silu(b) * a", "torch.silu(a) * a", "torch.silu(a) * b + a"}) {
     EXPECT_LT(toy(mix, 2, halves).error, 3e-6) << mix;
   }
 }

@@ -25,7 +25,8 @@ inline double normal_draw(Random& random) { return normal_quantile(std::max(rand
 
 // isoFLOP profiles like Hoffmann et al.'s: budgets from 6e18 to 3e21, `n_sizes` sizes around each one's optimum; log
 // losses with normal noise of sd `sigma`.
-inline std::vector<ScalingPoint> isoflop_points(int n_sizes, double sigma, std::uint64_t seed, const Parameters& p = kTruth) {
+inline std::vector<ScalingPoint> isoflop_points(int n_sizes, double sigma, std::uint64_t seed,
+                                                const Parameters& p = kTruth) {
   const auto law = make_law("chinchilla");
   Random random(seed, 0);
   std::vector<ScalingPoint> points;

@@ -24,7 +24,8 @@ TEST(FitLaw, RecoversTheLawFromLossesWithoutNoise) {
   const auto points = isoflop_points(9, 0.0, 1);
   for (const ObjectiveKind kind : kKinds) {
     const Fit fit = fit_law(law_of("chinchilla"), points, request_of(kind));
-    for (std::size_t j = 0; j < 5; ++j) EXPECT_NEAR(fit.p[j], kTruth[j], 2e-5 * std::abs(kTruth[j])) << static_cast<int>(kind) << " " << j;
+    for (std::size_t j = 0; j < 5; ++j)
+      EXPECT_NEAR(fit.p[j], kTruth[j], 2e-5 * std::abs(kTruth[j])) << static_cast<int>(kind) << " " << j;
     EXPECT_TRUE(fit.identifiability.identified);
   }
 }
@@ -34,8 +35,12 @@ TEST(FitLaw, RecoversEveryOtherForm) {
     std::string law;
     Parameters p;
   };
-  for (const auto& [name, truth] : {Case{"kaplan-n", {-40.0, 2.4, 0.076}}, {"kaplan-d", {-40.0, 3.0, 0.095}}, {"kaplan-c", {-40.0, 3.6, 0.057}}, {"kaplan-nd", {31.8, 30.5, 0.076, 0.103}},
-                                    {"data-constrained", {0.62, 6.25, 7.3, 0.35, 0.37, 2.7, 1.6}}, {"training", {0.1, 3.5, 1.9, 0.35, 0.33}}}) {
+  for (const auto& [name, truth] : {Case{"kaplan-n", {-40.0, 2.4, 0.076}},
+                                    {"kaplan-d", {-40.0, 3.0, 0.095}},
+                                    {"kaplan-c", {-40.0, 3.6, 0.057}},
+                                    {"kaplan-nd", {31.8, 30.5, 0.076, 0.103}},
+                                    {"data-constrained", {0.62, 6.25, 7.3, 0.35, 0.37, 2.7, 1.6}},
+                                    {"training", {0.1, 3.5, 1.9, 0.35, 0.33}}}) {
     const auto law = law_of(name);
     std::vector<ScalingPoint> points;
     for (const ScalingPoint& base : isoflop_points(7, 0.0, 1)) {
@@ -50,7 +55,8 @@ TEST(FitLaw, RecoversEveryOtherForm) {
     const Fit fit = fit_law(law, points, request_of(ObjectiveKind::kLeastSquares));
     EXPECT_LT(fit.rms, 1e-6) << name;
     const auto parameters = law->parameters();
-    for (std::size_t j = 0; j < parameters.size(); ++j) EXPECT_NEAR(fit.p[j], truth[j], 1e-3 * std::max(std::abs(truth[j]), 0.1)) << name << " " << parameters[j].name;
+    for (std::size_t j = 0; j < parameters.size(); ++j)
+      EXPECT_NEAR(fit.p[j], truth[j], 1e-3 * std::max(std::abs(truth[j]), 0.1)) << name << " " << parameters[j].name;
   }
 }
 
@@ -75,7 +81,8 @@ TEST(FitLaw, EndsAtAMinimumOfItsObjective) {
     const Fit fit = fit_law(law_of("chinchilla"), points, request_of(kind));
     const auto objective_at = [&](const Parameters& p) {
       double sum = 0.0;
-      for (const ScalingPoint& point : points) sum += fit.request.objective.of(fit.law->log_loss(p, observe(point)) - std::log(point.loss));
+      for (const ScalingPoint& point : points)
+        sum += fit.request.objective.of(fit.law->log_loss(p, observe(point)) - std::log(point.loss));
       return sum;
     };
     EXPECT_NEAR(fit.objective, objective_at(fit.p), 1e-12 * fit.objective);
@@ -99,7 +106,8 @@ TEST(FitLaw, IsNoWorseThanTheTruthAndThanThePublishedGrid) {
   FitRequest request;
   const Fit fit = fit_law(law_of("chinchilla"), points, request);
   double of_truth = 0.0;
-  for (const ScalingPoint& point : points) of_truth += request.objective.of(fit.law->log_loss(kTruth, observe(point)) - std::log(point.loss));
+  for (const ScalingPoint& point : points)
+    of_truth += request.objective.of(fit.law->log_loss(kTruth, observe(point)) - std::log(point.loss));
   EXPECT_LE(fit.objective, of_truth);
 }
 
@@ -165,7 +173,8 @@ TEST(Identifiability, SaysWhenTokensFollowParameters) {
   EXPECT_LT(fit.rms, 1e-4);  // it describes the ladder all the same
 }
 
-void expect_error(const std::vector<ScalingPoint>& points, const std::string& says, const std::string& law = "chinchilla") {
+void expect_error(const std::vector<ScalingPoint>& points, const std::string& says,
+                  const std::string& law = "chinchilla") {
   try {
     fit_law(law_of(law), points, {});
     FAIL() << "no error: " << says;
@@ -227,13 +236,15 @@ TEST(BootstrapFits, FindWhatASearchFromScratchFinds) {
   for (int b = 0; b < 20; ++b) {
     auto resampled = points;
     std::vector<double> weights(points.size(), 0.0);
-    for (std::size_t i = 0; i < points.size(); ++i) weights[random.below(static_cast<std::uint32_t>(points.size()))] += 1.0;
+    for (std::size_t i = 0; i < points.size(); ++i)
+      weights[random.below(static_cast<std::uint32_t>(points.size()))] += 1.0;
     for (std::size_t i = 0; i < points.size(); ++i) resampled[i].weight = weights[i];
     const Fit scratch = fit_law(law_of("chinchilla"), resampled, {});
     const Parameters warm = refit(fit, points, weights);
     double objective = 0.0;
     for (std::size_t i = 0; i < points.size(); ++i)
-      objective += weights[i] * fit.request.objective.of(fit.law->log_loss(warm, observe(points[i])) - std::log(points[i].loss));
+      objective +=
+          weights[i] * fit.request.objective.of(fit.law->log_loss(warm, observe(points[i])) - std::log(points[i].loss));
     EXPECT_NEAR(objective, scratch.objective, 1e-6 * scratch.objective);
   }
 }
@@ -244,7 +255,9 @@ TEST(ProfileInterval, IsStudentsIntervalWhereTheLawIsALine) {
   std::vector<ScalingPoint> points;
   Random random(4, 4);
   double mean = 0.0, xx = 0.0;
-  for (int i = 0; i < 12; ++i) points.push_back(make_point(1e7 * std::pow(2.0, i), 1e10, std::exp(3.0 - slope * std::log(1e7 * std::pow(2.0, i)) + 0.01 * normal_draw(random))));
+  for (int i = 0; i < 12; ++i)
+    points.push_back(make_point(1e7 * std::pow(2.0, i), 1e10,
+                                std::exp(3.0 - slope * std::log(1e7 * std::pow(2.0, i)) + 0.01 * normal_draw(random))));
   const Fit fit = fit_law(law_of("kaplan-n"), points, request_of(ObjectiveKind::kLeastSquares));
   for (const ScalingPoint& point : points) mean += std::log(*point.at(Variable::kParams)) / 12.0;
   for (const ScalingPoint& point : points) xx += std::pow(std::log(*point.at(Variable::kParams)) - mean, 2);
@@ -256,7 +269,8 @@ TEST(ProfileInterval, IsStudentsIntervalWhereTheLawIsALine) {
   EXPECT_FALSE(profile_interval(fit, points, 0, 0.95));  // E is given
   // Of the line at a point: s sqrt(1 / n + (x - mean)^2 / xx).
   const ScalingPoint at = make_point(1e12, 1e10, 1.0);
-  const double off = std::log(1e12) - mean, of_line = 2.228138852 * std::sqrt(fit.objective / 10.0 * (1.0 / 12.0 + off * off / xx));
+  const double off = std::log(1e12) - mean,
+               of_line = 2.228138852 * std::sqrt(fit.objective / 10.0 * (1.0 / 12.0 + off * off / xx));
   const auto predicted = profile_prediction(fit, points, at, 0.95);
   EXPECT_NEAR(std::log(predicted->hi) - std::log(fit.predict(at)), of_line, 2e-3 * of_line);
   EXPECT_NEAR(std::log(fit.predict(at)) - std::log(predicted->lo), of_line, 2e-3 * of_line);
@@ -285,7 +299,9 @@ TEST(BootstrapInterval, OfAFitCoversAboutAsOftenAsItSays) {
     const auto points = isoflop_points(9, 0.01, 100 + static_cast<std::uint64_t>(i));
     const Fit fit = fit_law(law_of("chinchilla"), points, {});
     const Refits refits = bootstrap_fits(fit, points, 100, 1, 2);
-    covering += bootstrap_interval(refits, fit, [](const Parameters& p) { return p[3]; }, 0.95, IntervalMethod::kBca)->contains(kTruth[3]);
+    covering += bootstrap_interval(
+                    refits, fit, [](const Parameters& p) { return p[3]; }, 0.95, IntervalMethod::kBca)
+                    ->contains(kTruth[3]);
   }
   EXPECT_GE(covering, 15);  // bench/scaling_coverage measures it
 }

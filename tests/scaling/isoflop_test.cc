@@ -19,7 +19,8 @@ std::vector<ScalingPoint> parabolas(double shift) {
     const double best = 0.002 * std::pow(flops, 0.6);
     for (int i = -3; i <= 3; ++i) {
       const double x = 0.3 * i + shift;
-      points.push_back(make_point(best * std::exp(x), flops / (6.0 * best * std::exp(x)), 3.0 - 0.1 * std::log10(flops / 1e18) + 0.05 * x * x));
+      points.push_back(make_point(best * std::exp(x), flops / (6.0 * best * std::exp(x)),
+                                  3.0 - 0.1 * std::log10(flops / 1e18) + 0.05 * x * x));
     }
   }
   return points;
@@ -40,8 +41,10 @@ TEST(IsoFlop, FindsTheMinimaOfParabolasAndTheirPowers) {
 
 TEST(IsoFlop, RefusesBudgetsWithoutAnInteriorMinimum) {
   auto points = parabolas(0.0);
-  for (std::size_t i = 0; i < 7; ++i) points[i].loss = 3.0 - 0.1 * static_cast<double>(i);                   // still falling at the largest
-  for (std::size_t i = 7; i < 14; ++i) points[i].loss = 3.0 - 0.05 * std::pow(static_cast<double>(i) - 10.0, 2);  // a hill
+  for (std::size_t i = 0; i < 7; ++i)
+    points[i].loss = 3.0 - 0.1 * static_cast<double>(i);  // still falling at the largest
+  for (std::size_t i = 7; i < 14; ++i)
+    points[i].loss = 3.0 - 0.05 * std::pow(static_cast<double>(i) - 10.0, 2);  // a hill
   IsoFlopRequest request;
   request.n_resamples = 100;
   const IsoFlops result = isoflop(points, request);
@@ -53,7 +56,8 @@ TEST(IsoFlop, RefusesBudgetsWithoutAnInteriorMinimum) {
 }
 
 TEST(IsoFlop, RefusesMinimaOutsideOfTheSizes) {
-  for (const auto& [shift, says] : {std::pair{-1.5, "minimum above the largest size"}, {1.5, "minimum below the smallest size"}}) {
+  for (const auto& [shift, says] :
+       {std::pair{-1.5, "minimum above the largest size"}, {1.5, "minimum below the smallest size"}}) {
     try {
       isoflop(parabolas(shift), {});
       FAIL() << says;
@@ -81,7 +85,8 @@ TEST(IsoFlop, MeasuresItsOwnBias) {
   const IsoFlops result = isoflop(points, request);
   ASSERT_TRUE(result.bias);
   EXPECT_NEAR(result.bias->true_exponent, optimal_exponent(kTruth), 1e-4);
-  EXPECT_NEAR(result.bias->found_exponent, result.n.exponent, 1e-4);  // the data have no noise, so this is all of the error
+  EXPECT_NEAR(result.bias->found_exponent, result.n.exponent,
+              1e-4);  // the data have no noise, so this is all of the error
   EXPECT_GT(std::abs(result.n.exponent - optimal_exponent(kTruth)), 1e-3);
 }
 

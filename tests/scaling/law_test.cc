@@ -66,7 +66,10 @@ TEST(Law, CurvatureOfPowerSumsIsTheSlopeOfTheGradient) {
       less[j] -= 1e-5;
       law->evaluate(more, x, up);
       law->evaluate(less, x, down);
-      for (std::size_t k = 0; k <= j; ++k) EXPECT_NEAR(at.curvature[j][k], (up.gradient[k] - down.gradient[k]) / 2e-5, 1e-6 * (1.0 + std::abs(at.curvature[j][k]))) << j << k;
+      for (std::size_t k = 0; k <= j; ++k)
+        EXPECT_NEAR(at.curvature[j][k], (up.gradient[k] - down.gradient[k]) / 2e-5,
+                    1e-6 * (1.0 + std::abs(at.curvature[j][k])))
+            << j << k;
     }
   }
 }
@@ -149,7 +152,8 @@ TEST(FindLaw, ReadsParametersAndRefusesWhatIsNone) {
 }
 
 TEST(KnownLaw, AGzipLawIsAChinchillaLawAtEachH) {
-  KnownLaw gzip = find_law("gzip:n_E=1,n_A=100,n_B=900,n_alpha=.2,n_beta=.3,m_E=1.5,m_A=400,m_B=2000,m_alpha=.3,m_beta=.1");
+  KnownLaw gzip =
+      find_law("gzip:n_E=1,n_A=100,n_B=900,n_alpha=.2,n_beta=.3,m_E=1.5,m_A=400,m_B=2000,m_alpha=.3,m_beta=.1");
   ScalingPoint point = make_point(1e8, 1e10, 1.0);
   point.at(Variable::kComplexity) = 0.4;
   EXPECT_NEAR(at_complexity(gzip, 0.4).loss(point), gzip.loss(point), 1e-12);

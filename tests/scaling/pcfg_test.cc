@@ -93,7 +93,8 @@ TEST(Pcfg, KnowsGrammarsThatDoNotEnd) {
 TEST(Pcfg, ReadsSettings) {
   EXPECT_EQ(parse_pcfg_setting("3-20-2-2").published_h, 0.11);
   EXPECT_EQ(parse_pcfg_setting("4-5-6-7").max_length, 7u);
-  for (const char* text : {"", "3-20-2", "3-20-2-2-2", "3-20-2-x", "0-20-2-2", "3-20--2"}) EXPECT_THROW(parse_pcfg_setting(text), Error) << text;
+  for (const char* text : {"", "3-20-2", "3-20-2-2-2", "3-20-2-x", "0-20-2-2", "3-20--2"})
+    EXPECT_THROW(parse_pcfg_setting(text), Error) << text;
 }
 
 TEST(GzipSize, IsThatOfTheTestVectors) {

@@ -10,7 +10,8 @@ namespace {
 double n_of(const Points& points, std::size_t i) { return *points.points.at(i).at(Variable::kParams); }
 
 TEST(ReadPoints, FindsColumnsByTheirUsualNames) {
-  const Points points = read_points("run,Num_Params,training-tokens,Val Loss,dataset\na,7B,\"1.4T\",2.1,web\nb,400 M,2e10,2.9,code\n", "f.csv", {});
+  const Points points = read_points(
+      "run,Num_Params,training-tokens,Val Loss,dataset\na,7B,\"1.4T\",2.1,web\nb,400 M,2e10,2.9,code\n", "f.csv", {});
   ASSERT_EQ(points.points.size(), 2u);
   EXPECT_DOUBLE_EQ(n_of(points, 0), 7e9);
   EXPECT_DOUBLE_EQ(*points.points[0].at(Variable::kTokens), 1.4e12);
@@ -44,10 +45,12 @@ TEST(ReadPoints, ConvertsBitsPerByteOnlyAtAStatedRate) {
 TEST(ReadPoints, LeavesOutByRuleAndCounts) {
   PointsRequest request;
   request.exclude = {"loss>=4", "run=bad", "N<1e7"};
-  const Points points = read_points("run,N,D,loss\na,1e8,1e9,3\nbad,1e8,1e9,-1\nc,1e8,1e9,4\nd,1e6,1e9,3\n", "f.csv", request);
+  const Points points =
+      read_points("run,N,D,loss\na,1e8,1e9,3\nbad,1e8,1e9,-1\nc,1e8,1e9,4\nd,1e6,1e9,3\n", "f.csv", request);
   EXPECT_EQ(points.points.size(), 1u);
   EXPECT_EQ(points.n_rows, 4u);
-  EXPECT_EQ(points.excluded, (std::vector<std::pair<std::string, std::size_t>>{{"loss>=4", 1}, {"run=bad", 1}, {"N<1e7", 1}}));
+  EXPECT_EQ(points.excluded,
+            (std::vector<std::pair<std::string, std::size_t>>{{"loss>=4", 1}, {"run=bad", 1}, {"N<1e7", 1}}));
 }
 
 void expect_error(const std::string& csv, const PointsRequest& request, ErrorKind kind, const std::string& says) {
@@ -80,7 +83,8 @@ TEST(ReadPoints, RefusesBadInputWithFileAndLine) {
 }
 
 TEST(ReadPoints, RefusesMixedUnits) {
-  expect_error("N,D,loss,unit\n1e8,1e9,3,nats\n1e8,2e9,3,bits\n", {}, ErrorKind::kData, "the unit is \"bits\" and \"nats\"");
+  expect_error("N,D,loss,unit\n1e8,1e9,3,nats\n1e8,2e9,3,bits\n", {}, ErrorKind::kData,
+               "the unit is \"bits\" and \"nats\"");
   expect_error("N,D,loss\n70,1e9,3\n7e9,1e9,3\n", {}, ErrorKind::kData, "mixed units");
   expect_error("N,D,C,loss\n1e8,1e9,6e17,3\n1e8,1e9,0.00694,3\n", {}, ErrorKind::kData, "6 N D is 6e+17: mixed units");
 }

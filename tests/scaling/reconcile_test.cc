@@ -33,14 +33,16 @@ TEST(Reconcile, WithoutEmbeddingsIsChinchillaInBothCountings) {
 
 TEST(LocalExponent, IsTheSlopeOfTheOptimum) {
   for (const double n : {1e3, 1e5, 1e6, 1e7, 1e9}) {
-    const double up = std::log(flops_of_optimum(law(), n * 1.0001, 47491.0)), down = std::log(flops_of_optimum(law(), n / 1.0001, 47491.0));
+    const double up = std::log(flops_of_optimum(law(), n * 1.0001, 47491.0)),
+                 down = std::log(flops_of_optimum(law(), n / 1.0001, 47491.0));
     EXPECT_NEAR(local_exponent(law(), n, 47491.0), 2.0 * std::log(1.0001) / (up - down), 1e-6);
   }
 }
 
 TEST(LocalExponent, BelongsToTheBestSizeOfItsCompute) {
   const auto loss = [](double n, double flops) {
-    return std::exp(law()[1]) * std::pow(total_params(n, 47491.0), -law()[3]) + std::exp(law()[2]) * std::pow(flops / (6.0 * n), -law()[4]);
+    return std::exp(law()[1]) * std::pow(total_params(n, 47491.0), -law()[3]) +
+           std::exp(law()[2]) * std::pow(flops / (6.0 * n), -law()[4]);
   };
   for (const double n : {1e4, 1e6, 1e8}) {
     const double flops = flops_of_optimum(law(), n, 47491.0);
@@ -56,7 +58,8 @@ TEST(LocalExponent, GoesBetweenItsLimitsAndIsNotMonotone) {
 }
 
 TEST(TotalParams, AreInvertible) {
-  for (const double n : {1e2, 1e6, 1e12}) EXPECT_NEAR(non_embedding_params(total_params(n, 47491.0), 47491.0) / n, 1.0, 1e-9);
+  for (const double n : {1e2, 1e6, 1e12})
+    EXPECT_NEAR(non_embedding_params(total_params(n, 47491.0), 47491.0) / n, 1.0, 1e-9);
 }
 
 TEST(CountParameters, GivesGpt2sCounts) {

@@ -10,11 +10,17 @@
 namespace lmbits {
 namespace {
 
-lmbits::Run make_run(const std::string& model, const std::string& corpus, double params, double steps, double bits_per_byte) {
+lmbits::Run make_run(const std::string& model, const std::string& corpus, double params, double steps,
+                     double bits_per_byte) {
   lmbits::Run run;
   run.path = model + "__" + corpus + "__default";
-  run.manifest = {{"model", {{"name", model}, {"metadata", {{"parameters", {{"total", params}, {"non_embedding", params / 2}}}, {"training", {{"step", steps}, {"tokens", steps * 4096}}}}}}},
-                  {"corpus", {{"name", corpus}}}, {"tokenizer", {{"kind", "bytes"}}}};
+  run.manifest = {{"model",
+                   {{"name", model},
+                    {"metadata",
+                     {{"parameters", {{"total", params}, {"non_embedding", params / 2}}},
+                      {"training", {{"step", steps}, {"tokens", steps * 4096}}}}}}},
+                  {"corpus", {{"name", corpus}}},
+                  {"tokenizer", {{"kind", "bytes"}}}};
   run.summary = {{"bits_per_byte", bits_per_byte}};
   return run;
 }
@@ -25,7 +31,8 @@ std::vector<lmbits::Run> family() {
   std::vector<lmbits::Run> runs;
   for (const double params : {3e4, 1e5, 5e5, 2e6}) {
     for (const double steps : {100.0, 500.0, 3000.0}) {
-      const std::string name = "m" + std::to_string(static_cast<int>(params)) + "-" + std::to_string(static_cast<int>(steps));
+      const std::string name =
+          "m" + std::to_string(static_cast<int>(params)) + "-" + std::to_string(static_cast<int>(steps));
       runs.push_back(make_run(name, "prose", params, steps, law(params, steps)));
       runs.push_back(make_run(name, "code", params, steps, 0.8 * law(params, steps)));
     }
@@ -65,7 +72,8 @@ TEST(MeanOverCorpora, TakesModelsThatHaveAll) {
 
 TEST(ReadScores, TakesCsvAndJsonLines) {
   EXPECT_DOUBLE_EQ(read_scores("model,score\na,0.5\nb,0.25\n", "f", "").at("b"), 0.25);
-  const std::string lines = "{\"model\":\"a\",\"benchmark\":\"x\",\"value\":0.5}\n{\"model\":\"a\",\"benchmark\":\"y\",\"value\":0.7}\n";
+  const std::string lines =
+      "{\"model\":\"a\",\"benchmark\":\"x\",\"value\":0.5}\n{\"model\":\"a\",\"benchmark\":\"y\",\"value\":0.7}\n";
   EXPECT_DOUBLE_EQ(read_scores(lines, "f", "").at("a"), 0.6);
   EXPECT_DOUBLE_EQ(read_scores(lines, "f", "y").at("a"), 0.7);
   EXPECT_THROW(read_scores("model,points\na,1\n", "f", ""), Error);

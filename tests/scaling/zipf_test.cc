@@ -27,7 +27,8 @@ TEST(FitZipf, FindsTheExponentOfAPower) {
 
 TEST(FitZipf, KeepsToItsRange) {
   std::vector<std::int64_t> counts = power_counts(1.0, 1000, 1e7);
-  for (std::size_t r = 100; r < counts.size(); ++r) counts[r] /= 1 + static_cast<std::int64_t>(r) / 100;  // a second regime
+  for (std::size_t r = 100; r < counts.size(); ++r)
+    counts[r] /= 1 + static_cast<std::int64_t>(r) / 100;  // a second regime
   const auto fit = fit_zipf(counts, 1, 100, 0.95);
   EXPECT_NEAR(fit->exponent, 1.0, 1e-3);
   EXPECT_EQ(fit->rank_hi, 100);
@@ -46,7 +47,8 @@ TEST(FitZipf, CoversTheExponentOfIndependentDraws) {
     std::vector<std::int64_t> counts(300, 0);
     for (int k = 0; k < 3000; ++k) {
       const double u = random.uniform() * cumulative.back();
-      ++counts[static_cast<std::size_t>(std::lower_bound(cumulative.begin(), cumulative.end(), u) - cumulative.begin())];
+      ++counts[static_cast<std::size_t>(std::lower_bound(cumulative.begin(), cumulative.end(), u) -
+                                        cumulative.begin())];
     }
     covering += fit_zipf(counts, 1, 300, 0.95)->interval->contains(s);
   }

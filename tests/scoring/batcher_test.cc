@@ -9,7 +9,8 @@ WindowTask task_of(std::int64_t n_input, std::int64_t first_row, std::int32_t fi
   WindowTask task;
   for (std::int64_t i = 0; i < n_input; ++i) task.input.push_back(first_id + static_cast<std::int32_t>(i));
   task.first_row = first_row;
-  for (std::int64_t i = first_row; i < n_input; ++i) task.targets.push_back(task.input[static_cast<std::size_t>(i)] + 1);
+  for (std::int64_t i = first_row; i < n_input; ++i)
+    task.targets.push_back(task.input[static_cast<std::size_t>(i)] + 1);
   return task;
 }
 

@@ -21,11 +21,25 @@ namespace fs = std::filesystem;
 const fs::path kSource = std::getenv("LMBITS_SOURCE_DIR") ? std::getenv("LMBITS_SOURCE_DIR") : ".";
 
 std::string line_of(int i) {
-  const std::string id = "q" + std::to_string(i), context = "once upon a time " + std::string(static_cast<std::size_t>(i % 7), 'x') + std::to_string(i);
-  if (i % 3 == 2) return Json({{"id", id}, {"area", "a"}, {"kind", "next"}, {"context", context}, {"choices", Json::array()}, {"answer", " one"}}).dump();
+  const std::string id = "q" + std::to_string(i),
+                    context =
+                        "once upon a time " + std::string(static_cast<std::size_t>(i % 7), 'x') + std::to_string(i);
+  if (i % 3 == 2)
+    return Json({{"id", id},
+                 {"area", "a"},
+                 {"kind", "next"},
+                 {"context", context},
+                 {"choices", Json::array()},
+                 {"answer", " one"}})
+        .dump();
   const std::string longer(static_cast<std::size_t>(i % 5) * 9, 'z');
-  return Json({{"id", id}, {"area", "a"}, {"kind", "pick"}, {"context", context},
-               {"choices", {" the", "t", " th" + longer, "q" + longer}}, {"answer", i % 4}}).dump();
+  return Json({{"id", id},
+               {"area", "a"},
+               {"kind", "pick"},
+               {"context", context},
+               {"choices", {" the", "t", " th" + longer, "q" + longer}},
+               {"answer", i % 4}})
+      .dump();
 }
 
 class Choose : public ::testing::Test {
@@ -93,7 +107,10 @@ TEST_F(Choose, BitsOfTwoHalvesAddUpToThoseOfTheWhole) {
   const auto ask = [](const char* id, const char* context, const char* answer) {
     return Json({{"id", id}, {"context", context}, {"choices", Json::array()}, {"answer", answer}}).dump();
   };
-  const auto asked = request(toy(), write("quiz.jsonl", {ask("whole", "abc", "defgh"), ask("first", "abc", "de"), ask("second", "abcde", "fgh")}), "out");
+  const auto asked = request(
+      toy(),
+      write("quiz.jsonl", {ask("whole", "abc", "defgh"), ask("first", "abc", "de"), ask("second", "abcde", "fgh")}),
+      "out");
   run(asked);
   const auto found = answers(asked);
   const auto bits = [&](const char* id) { return Json::parse(found.at(id))["bits"][0].get<double>(); };
@@ -150,8 +167,11 @@ TEST_F(Choose, AResumeKeepsWhatIsSoundAndEndsWithTheSameAnswers) {
 
 TEST_F(Choose, BrokenQuestionsAreRecordedAndTheOthersAnswered) {
   const std::string too_long(100, 'y');
-  const auto asked = request(toy(), write("quiz.jsonl", {line_of(0), "{", line_of(0), R"({"id": "no context", "answer": "x"})",
-                             R"({"id": "long", "context": "a", "answer": ")" + too_long + "\"}", line_of(1)}), "out");
+  const auto asked =
+      request(toy(),
+              write("quiz.jsonl", {line_of(0), "{", line_of(0), R"({"id": "no context", "answer": "x"})",
+                                   R"({"id": "long", "context": "a", "answer": ")" + too_long + "\"}", line_of(1)}),
+              "out");
   const ChooseOutcome outcome = run(asked);
   EXPECT_EQ(outcome.exit_code(), kExitSomeFailed);
   EXPECT_EQ(outcome.n_failed_questions, 4);
@@ -192,7 +212,8 @@ TEST_F(Choose, PicksAndBitsAreThoseOfAnIndependentImplementation) {
     for (std::string line; std::getline(all, line);) {
       const std::string id = "\"" + Json::parse(line)["id"].get<std::string>() + "\"";
       const auto& records = reference["models"].begin().value();
-      if (std::any_of(records.begin(), records.end(), [&](const Json& r) { return r["id"].dump() == id; })) lines.push_back(line);
+      if (std::any_of(records.begin(), records.end(), [&](const Json& r) { return r["id"].dump() == id; }))
+        lines.push_back(line);
     }
     ASSERT_EQ(lines.size(), 60U);
     files.push_back(write(name, lines));

@@ -21,8 +21,12 @@ class Silent : public EvalObserver {
   void run_started(const std::string&, std::optional<std::int64_t>, std::int64_t) override {}
   void run_progress(const ScoreProgress&) override {}
   void run_finished(const std::string&, const Json&, bool resumed) override { n_resumed += resumed; }
-  void run_failed(const std::string& name, const Error& error) override { failures.push_back(name + ": " + error.what()); }
-  void model_failed(const std::string& name, const Error& error) override { failures.push_back(name + ": " + error.what()); }
+  void run_failed(const std::string& name, const Error& error) override {
+    failures.push_back(name + ": " + error.what());
+  }
+  void model_failed(const std::string& name, const Error& error) override {
+    failures.push_back(name + ": " + error.what());
+  }
 
   std::vector<std::string> failures;
   int n_resumed = 0;
@@ -100,7 +104,8 @@ TEST_F(Evaluate, UniformModelCostsLog2VocabularyForEveryByte) {
     std::int64_t n_bytes = 0;
     for (const DocumentRecord& record : run.records) {
       EXPECT_EQ(record.n_scored, record.n_bytes) << convention << " " << record.id;
-      EXPECT_NEAR(record.bits, std::log2(1000.0) * static_cast<double>(record.n_bytes), 1e-9 * (1 + record.bits)) << convention;
+      EXPECT_NEAR(record.bits, std::log2(1000.0) * static_cast<double>(record.n_bytes), 1e-9 * (1 + record.bits))
+          << convention;
       n_bytes += record.n_bytes;
     }
     EXPECT_EQ(run.summary["n_bytes"], n_bytes);
@@ -117,7 +122,8 @@ TEST_F(Evaluate, BigramModelEqualsItsClosedForm) {
   const auto count = [&](int a, int b) {  // a < 0: any
     std::int64_t n = 0;
     for (std::size_t i = a < 0 ? 0 : 1; i < training.size(); ++i) {
-      n += (a < 0 || static_cast<unsigned char>(training[i - 1]) == a) && (b < 0 || static_cast<unsigned char>(training[i]) == b);
+      n += (a < 0 || static_cast<unsigned char>(training[i - 1]) == a) &&
+           (b < 0 || static_cast<unsigned char>(training[i]) == b);
     }
     return static_cast<double>(n);
   };

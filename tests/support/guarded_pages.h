@@ -21,9 +21,7 @@ class GuardedPages {
   GuardedPages(const GuardedPages&) = delete;
   GuardedPages& operator=(const GuardedPages&) = delete;
 
-  std::span<float> floats() {
-    return {reinterpret_cast<float*>(memory_ + page_), n_pages_ * page_ / sizeof(float)};
-  }
+  std::span<float> floats() { return {reinterpret_cast<float*>(memory_ + page_), n_pages_ * page_ / sizeof(float)}; }
 
  private:
   std::size_t n_pages_, page_;

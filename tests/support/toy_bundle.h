@@ -51,13 +51,14 @@ inline std::string write_toy_bundle(const std::filesystem::path& path, const Toy
   module.register_parameter("weight", weights(1.3), false);
   module.register_buffer("calls", at::zeros({1}));
   if (toy.level >= 1) {
-    module.define("def hidden(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n" + toy.lines + "  return " + toy.mix + "\n");
+    module.define("def hidden(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n" + toy.lines +
+                  "  return " + toy.mix + "\n");
     module.define("def head(self, h: Tensor) -> Tensor:\n  return torch.matmul(h, self.weight.t())\n");
   }
   if (toy.level >= 2) module.define("def head_weight(self) -> Tensor:\n  return self.weight\n");
-  const std::string forward =
-      toy.level >= 1 ? toy.forward : "torch.matmul(" + toy.mix + ", self.weight.t())";
-  module.define("def forward(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n" + toy.lines + "  return " + forward + "\n");
+  const std::string forward = toy.level >= 1 ? toy.forward : "torch.matmul(" + toy.mix + ", self.weight.t())";
+  module.define("def forward(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n" + toy.lines +
+                "  return " + forward + "\n");
   if (!toy.with_metadata) {
     module.save(path.string());
     return path.string();

@@ -9,7 +9,9 @@
 namespace lmbits {
 namespace {
 
-ContinuationBits costs(double bits, std::int64_t n_bytes, std::int64_t n_tokens, bool greedy = false) { return {bits, n_bytes, n_tokens, greedy}; }
+ContinuationBits costs(double bits, std::int64_t n_bytes, std::int64_t n_tokens, bool greedy = false) {
+  return {bits, n_bytes, n_tokens, greedy};
+}
 
 TEST(Picks, GoByBitsAndByBitsAByteAndAToken) {
   const Picks picks = picks_of({costs(10, 4, 2), costs(12, 8, 2), costs(14, 7, 7)});
@@ -24,7 +26,8 @@ TEST(Picks, OfEqualOnesTheFirst) { EXPECT_EQ(picks_of({costs(2, 1, 1), costs(1, 
 TEST(WilsonInterval, HoldsTheSharesThatTheScoreTestKeeps) {
   for (const auto& [k, n] : std::vector<std::pair<double, double>>{{1, 10}, {5, 10}, {37, 400}, {399, 400}}) {
     const auto [lo, hi] = wilson_interval(k, n, 0.95);
-    for (const double p : {lo, hi}) EXPECT_NEAR(std::abs(k / n - p) / std::sqrt(p * (1 - p) / n), 1.959963984540054, 1e-9);
+    for (const double p : {lo, hi})
+      EXPECT_NEAR(std::abs(k / n - p) / std::sqrt(p * (1 - p) / n), 1.959963984540054, 1e-9);
   }
   EXPECT_EQ(wilson_interval(0, 7, 0.9).first, 0.0);
   EXPECT_EQ(wilson_interval(7, 7, 0.9).second, 1.0);
@@ -32,10 +35,13 @@ TEST(WilsonInterval, HoldsTheSharesThatTheScoreTestKeeps) {
 
 TEST(ScoreQuestions, CountsEachKindByItselfAndFailuresNowhere) {
   const auto questions = parse_questions(
-      "{\"id\": \"a\", \"area\": \"x\", \"kind\": \"k\", \"context\": \"\", \"choices\": [\"p\", \"qq\"], \"answer\": 1}\n"
-      "{\"id\": \"b\", \"area\": \"x\", \"kind\": \"k\", \"context\": \"\", \"choices\": [\"p\", \"qq\"], \"answer\": 0}\n"
+      "{\"id\": \"a\", \"area\": \"x\", \"kind\": \"k\", \"context\": \"\", \"choices\": [\"p\", \"qq\"], \"answer\": "
+      "1}\n"
+      "{\"id\": \"b\", \"area\": \"x\", \"kind\": \"k\", \"context\": \"\", \"choices\": [\"p\", \"qq\"], \"answer\": "
+      "0}\n"
       "{\"id\": \"c\", \"area\": \"x\", \"kind\": \"next\", \"context\": \"\", \"choices\": [], \"answer\": \"w\"}\n"
-      "{\"id\": \"d\", \"area\": \"x\", \"kind\": \"k\", \"context\": 3}\n", "f");
+      "{\"id\": \"d\", \"area\": \"x\", \"kind\": \"k\", \"context\": 3}\n",
+      "f");
   const std::vector<AnsweredQuestion> answered = {{"a", {costs(5, 1, 1), costs(6, 2, 1)}, false, ""},
                                                   {"b", {costs(5, 1, 1), costs(9, 2, 1)}, false, ""},
                                                   {"c", {costs(3, 1, 1, true)}, false, ""},
@@ -89,7 +95,8 @@ TEST(ParseQuestions, NamesTheLineAndTheKeyOfWhatIsBroken) {
 TEST(ContextWithShots, IsTheSameWhateverTheOrderAndNeverHoldsTheQuestionItself) {
   std::string text;
   for (int i = 0; i < 9; ++i)
-    text += "{\"id\": \"q" + std::to_string(i) + "\", \"context\": \"c" + std::to_string(i) + "\", \"answer\": \"w\"}\n";
+    text +=
+        "{\"id\": \"q" + std::to_string(i) + "\", \"context\": \"c" + std::to_string(i) + "\", \"answer\": \"w\"}\n";
   auto questions = parse_questions(text, "f");
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const std::string context = context_with_shots(questions, i, 3);

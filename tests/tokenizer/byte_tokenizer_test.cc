@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-
 #include "src/core/error.h"
 #include "src/tokenizer/tokenizer.h"
 

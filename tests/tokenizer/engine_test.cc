@@ -42,8 +42,10 @@ TEST(MergeTable, MergesAsItsDefinitionSaysOnBothSidesOfTheHeap) {
     std::vector<MergeRule> rules;
     for (std::uint32_t result = 4; result < 24; ++result) {
       const auto left = static_cast<std::uint32_t>(rng() % result), right = static_cast<std::uint32_t>(rng() % result);
-      const bool known = std::ranges::any_of(rules, [&](const MergeRule& r) { return r.left == left && r.right == right; });
-      if (!known) rules.push_back({left, right, result, trial % 2 ? result : result / 3});  // with and without equal ranks
+      const bool known =
+          std::ranges::any_of(rules, [&](const MergeRule& r) { return r.left == left && r.right == right; });
+      if (!known)
+        rules.push_back({left, right, result, trial % 2 ? result : result / 3});  // with and without equal ranks
     }
     const MergeTable table(rules);
     MergeWorkspace workspace;
@@ -58,8 +60,28 @@ TEST(MergeTable, MergesAsItsDefinitionSaysOnBothSidesOfTheHeap) {
 }
 
 std::string random_bytes(std::mt19937& rng, std::size_t n) {
-  const std::vector<std::string> parts = {"a", "Zb", "'s", "'LL", "'\xC5\xBF", " ", "  ", "\n", "\r\n", "\t", "12345", "!?", "/", "\xC3\xA9", "\xCC\x81",
-                                          "\xE4\xBD\xA0", "\xF0\x9F\x98\x80", "\xE2\x80\xA8", "\xC7\x85", "\xFF", "\xE2\x96", std::string(1, '\0')};
+  const std::vector<std::string> parts = {"a",
+                                          "Zb",
+                                          "'s",
+                                          "'LL",
+                                          "'\xC5\xBF",
+                                          " ",
+                                          "  ",
+                                          "\n",
+                                          "\r\n",
+                                          "\t",
+                                          "12345",
+                                          "!?",
+                                          "/",
+                                          "\xC3\xA9",
+                                          "\xCC\x81",
+                                          "\xE4\xBD\xA0",
+                                          "\xF0\x9F\x98\x80",
+                                          "\xE2\x80\xA8",
+                                          "\xC7\x85",
+                                          "\xFF",
+                                          "\xE2\x96",
+                                          std::string(1, '\0')};
   std::string text;
   while (text.size() < n) text += parts[rng() % parts.size()];
   return text;
@@ -113,7 +135,9 @@ std::string byte_level_json(const Json& changes = Json::object()) {
   return json.dump();
 }
 
-std::int64_t total(const Tokens& tokens) { return std::accumulate(tokens.n_bytes.begin(), tokens.n_bytes.end(), std::int64_t{0}); }
+std::int64_t total(const Tokens& tokens) {
+  return std::accumulate(tokens.n_bytes.begin(), tokens.n_bytes.end(), std::int64_t{0});
+}
 
 TEST(TokenizerJson, AnyBytesComeBackAndTheirTokensAddUp) {
   const auto tokenizer = read_tokenizer_json(byte_level_json());
@@ -129,7 +153,9 @@ TEST(TokenizerJson, AnyBytesComeBackAndTheirTokensAddUp) {
 }
 
 TEST(TokenizerJson, ANormalisedTextIsCalledLossyAndItsBytesStillAddUp) {
-  const auto tokenizer = read_tokenizer_json(byte_level_json({{"normalizer", {{"type", "Sequence"}, {"normalizers", Json::array({{{"type", "NFC"}}, {{"type", "Lowercase"}}})}}}}));
+  const auto tokenizer = read_tokenizer_json(byte_level_json(
+      {{"normalizer",
+        {{"type", "Sequence"}, {"normalizers", Json::array({{{"type", "NFC"}}, {{"type", "Lowercase"}}})}}}}));
   const std::string text = "The e\xCC\x81nd";
   const Tokens tokens = tokenizer->encode(text);
   EXPECT_FALSE(tokens.lossless);

@@ -19,7 +19,8 @@ class GoldenTokenizer : public testing::Test {
     folder_ = std::string(shared) + "/data/tokenizers/";
   }
 
-  std::unique_ptr<Tokenizer> open(const std::string& kind, const std::string& file, const std::string& pattern = "") const {
+  std::unique_ptr<Tokenizer> open(const std::string& kind, const std::string& file,
+                                  const std::string& pattern = "") const {
     return make_tokenizer({.kind = kind, .bytes = read_file(folder_ + file), .pattern = pattern}, file);
   }
 
@@ -28,7 +29,8 @@ class GoldenTokenizer : public testing::Test {
     const std::string mark = "\n__ggml_vocab_test__\n";
     std::vector<std::string> parts;
     std::size_t at = 0;
-    for (std::size_t end; (end = all.find(mark, at)) != std::string::npos; at = end + mark.size()) parts.push_back(all.substr(at, end - at));
+    for (std::size_t end; (end = all.find(mark, at)) != std::string::npos; at = end + mark.size())
+      parts.push_back(all.substr(at, end - at));
     parts.push_back(all.substr(at));
     return parts;
   }
@@ -50,9 +52,11 @@ class GoldenTokenizer : public testing::Test {
     ASSERT_EQ(all_texts.size(), 47u);
     for (std::size_t i = 0; i < all_texts.size(); ++i) {
       const Tokens tokens = tokenizer.encode(all_texts[i]);
-      EXPECT_EQ(tokens.ids, i < all_ids.size() ? all_ids[i] : std::vector<std::int32_t>()) << "text " << i << ": " << all_texts[i];
+      EXPECT_EQ(tokens.ids, i < all_ids.size() ? all_ids[i] : std::vector<std::int32_t>())
+          << "text " << i << ": " << all_texts[i];
       EXPECT_TRUE(tokens.lossless) << i;
-      EXPECT_EQ(std::accumulate(tokens.n_bytes.begin(), tokens.n_bytes.end(), std::size_t{0}), all_texts[i].size()) << i;
+      EXPECT_EQ(std::accumulate(tokens.n_bytes.begin(), tokens.n_bytes.end(), std::size_t{0}), all_texts[i].size())
+          << i;
       EXPECT_EQ(tokenizer.decode(tokens.ids), all_texts[i]);
     }
   }
@@ -60,13 +64,21 @@ class GoldenTokenizer : public testing::Test {
   std::string folder_;
 };
 
-TEST_F(GoldenTokenizer, Gpt2FromTiktokensRanks) { expect_golden(*open("tiktoken", "gpt2.tiktoken", "gpt2"), "ggml-vocab-gpt-2"); }
+TEST_F(GoldenTokenizer, Gpt2FromTiktokensRanks) {
+  expect_golden(*open("tiktoken", "gpt2.tiktoken", "gpt2"), "ggml-vocab-gpt-2");
+}
 TEST_F(GoldenTokenizer, Gpt2ThroughPcre2) {
   // A spelling that no hand-written splitter has.
-  expect_golden(*open("tiktoken", "gpt2.tiktoken", R"(()'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"), "ggml-vocab-gpt-2");
+  expect_golden(*open("tiktoken", "gpt2.tiktoken",
+                      R"(()'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"),
+                "ggml-vocab-gpt-2");
 }
-TEST_F(GoldenTokenizer, Gpt2FromAGgufFile) { expect_golden(*open("gguf", "ggml-vocab-gpt-2.gguf"), "ggml-vocab-gpt-2"); }
-TEST_F(GoldenTokenizer, LlamaFromAGgufFile) { expect_golden(*open("gguf", "ggml-vocab-llama-spm.gguf"), "ggml-vocab-llama-spm"); }
+TEST_F(GoldenTokenizer, Gpt2FromAGgufFile) {
+  expect_golden(*open("gguf", "ggml-vocab-gpt-2.gguf"), "ggml-vocab-gpt-2");
+}
+TEST_F(GoldenTokenizer, LlamaFromAGgufFile) {
+  expect_golden(*open("gguf", "ggml-vocab-llama-spm.gguf"), "ggml-vocab-llama-spm");
+}
 
 }  // namespace
 }  // namespace lmbits

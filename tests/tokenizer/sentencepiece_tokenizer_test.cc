@@ -95,9 +95,7 @@ const std::string& model_of(const std::string& name) {  // trained when it is fi
   return found->second;
 }
 
-std::unique_ptr<Tokenizer> tokenizer(const std::string& name) {
-  return make_sentencepiece_tokenizer(model_of(name));
-}
+std::unique_ptr<Tokenizer> tokenizer(const std::string& name) { return make_sentencepiece_tokenizer(model_of(name)); }
 
 std::unique_ptr<sentencepiece::SentencePieceProcessor> library(const std::string& model) {
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
@@ -110,9 +108,9 @@ std::int64_t total(const std::vector<std::int32_t>& n_bytes) {
 }
 
 std::string random_text(std::mt19937& rng, std::size_t n) {
-  const std::vector<std::string> parts = {" ",      "  ",  "\n", "\n\n", "\r\n", "\t",       "\0"s,         "<s>",
-                                          "<0x41>", "<x>", "ka", "e",    "ten",  "\xC3\xA9", "\xE2\x82\xAC", "ing.",
-                                          ".",      "\xF0\x9F\x98\x80"};
+  const std::vector<std::string> parts = {" ",   "  ",       "\n",           "\n\n", "\r\n", "\t",
+                                          "\0"s, "<s>",      "<0x41>",       "<x>",  "ka",   "e",
+                                          "ten", "\xC3\xA9", "\xE2\x82\xAC", "ing.", ".",    "\xF0\x9F\x98\x80"};
   static const std::vector<std::string> lines = sentences(200, 2);
   std::string text;
   while (text.size() < n) text += rng() % 3 ? lines[rng() % lines.size()] : parts[rng() % parts.size()];
