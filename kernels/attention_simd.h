@@ -44,21 +44,52 @@ struct AttentionScratch {
   float* queries;         // [kTileRows][S], times scale * log2(e): scores are logarithms to base 2
 };
 
+// A pair of a rotated head: (p cos - q sin, q cos + p sin).
+template <class S>
+[[gnu::always_inline]] inline void rotate_pair(typename S::Vector& p, typename S::Vector& q, typename S::Vector cos,
+                                               typename S::Vector sin) {
+  const typename S::Vector minus_sin = S::subtract(S::fill(0.0F), sin), unrotated = p;
+  p = S::multiply_add(q, minus_sin, S::multiply(p, cos));
+  q = S::multiply_add(unrotated, sin, S::multiply(q, cos));
+}
+
+// x[t][s ...] and, where it is rotated, its partners half a head on: up to kLanes of each.
+template <class S>
+[[gnu::always_inline]] inline void load_rotated(const float* x, std::int64_t t, std::int64_t s, std::int64_t half,
+                                                Rotation by, typename S::Vector& p, typename S::Vector& q) {
+  p = load_until<S>(x + s, half - s);
+  if (by.cos == nullptr) return;
+  q = load_until<S>(x + half + s, half - s);
+  const std::int64_t at = t * half + s;
+  rotate_pair<S>(p, q, load_until<S>(by.cos + at, half - s), load_until<S>(by.sin + at, half - s));
+}
+
+// Columns that load_rotated's first vectors go through: the rest are their partners.
+inline std::int64_t first_part(const AttentionShape& shape, Rotation by) {
+  return by.cos == nullptr ? shape.head_size : shape.head_size / 2;
+}
+
 // keys[panel][s][lane] = k[panel * 2 kLanes + lane][s], 0 behind the last position.
 template <class S>
-void pack_keys(const float* k, std::int64_t stride, const AttentionShape& shape, const AttentionScratch<S>& to) {
+void pack_keys(const float* k, std::int64_t stride, const AttentionShape& shape, Rotation by,
+               const AttentionScratch<S>& to) {
   constexpr std::int64_t kLanes = S::kLanes;
+  const std::int64_t half = first_part(shape, by);
   for (std::int64_t t = 0; t < to.padded_positions; t += kLanes) {
     float* packed = to.keys + t / to.panel * to.panel * shape.head_size + t % to.panel;
     const std::int64_t n_rows = smaller(kLanes, shape.n_positions - t);
-    for (std::int64_t s = 0; s < shape.head_size; s += kLanes) {
-      const std::int64_t n_columns = smaller(kLanes, shape.head_size - s);
-      typename S::Vector rows[kLanes];
+    for (std::int64_t s = 0; s < half; s += kLanes) {
+      const std::int64_t n_columns = smaller(kLanes, half - s);
+      typename S::Vector rows[kLanes], partners[kLanes];
       for (std::int64_t i = 0; i < kLanes; ++i) {
-        rows[i] = i < n_rows ? load_until<S>(k + (t + i) * stride + s, n_columns) : S::fill(0.0F);
+        rows[i] = partners[i] = S::fill(0.0F);
+        if (i < n_rows) load_rotated<S>(k + (t + i) * stride, t + i, s, half, by, rows[i], partners[i]);
       }
       S::transpose(rows);
       for (std::int64_t i = 0; i < n_columns; ++i) S::store(packed + (s + i) * to.panel, rows[i]);
+      if (half == shape.head_size) continue;
+      S::transpose(partners);
+      for (std::int64_t i = 0; i < n_columns; ++i) S::store(packed + (half + s + i) * to.panel, partners[i]);
     }
   }
 }
@@ -127,20 +158,31 @@ void weigh_values(const AttentionScratch<S>& from, std::int64_t column, std::int
                                            });
 }
 
+// A tile of queries from position `first` on, rotated and scaled. A row too many repeats the last.
+template <class S>
+void take_queries(const AttentionShape& shape, const float* q, std::int64_t stride, std::int64_t first,
+                  std::int64_t n_rows, Rotation by, const AttentionScratch<S>& to) {
+  const typename S::Vector scale = S::fill(shape.scale * kLog2E);
+  const std::int64_t half = first_part(shape, by);
+  for (std::int64_t i = 0; i < S::kTileRows; ++i) {
+    const std::int64_t t = first + smaller(i, n_rows - 1);
+    float* row = to.queries + i * shape.head_size;
+    for (std::int64_t s = 0; s < half; s += S::kLanes) {
+      typename S::Vector a, b = scale;
+      load_rotated<S>(q + t * stride, t, s, half, by, a, b);
+      store_until<S>(row + s, half - s, S::multiply(scale, a));
+      if (by.cos != nullptr) store_until<S>(row + half + s, half - s, S::multiply(scale, b));
+    }
+  }
+}
+
 // The queries of one head from position `first` on, a tile of them.
 template <class S>
 void attend_tile(const AttentionShape& shape, const AttentionScratch<S>& with, std::int64_t first, const float* q,
-                 std::int64_t q_stride, float* out, std::int64_t out_stride) {
+                 std::int64_t q_stride, Rotation rotation, float* out, std::int64_t out_stride) {
   constexpr int kRows = S::kTileRows;
   const std::int64_t n_rows = smaller(kRows, shape.n_positions - first);
-  const typename S::Vector scale = S::fill(shape.scale * kLog2E);
-  for (std::int64_t i = 0; i < kRows; ++i) {
-    const float* query = q + (first + smaller(i, n_rows - 1)) * q_stride;  // a row too many repeats the last
-    for (std::int64_t s = 0; s < shape.head_size; s += S::kLanes) {
-      store_until<S>(with.queries + i * shape.head_size + s, shape.head_size - s,
-                     S::multiply(scale, load_until<S>(query + s, shape.head_size - s)));
-    }
-  }
+  take_queries<S>(shape, q, q_stride, first, n_rows, rotation, with);
   const std::int64_t n_keys = first + n_rows;
   const auto score = [&](auto n_vectors, std::int64_t key) {
     using Sums = typename S::Vector(&)[n_vectors.value];
@@ -177,17 +219,18 @@ std::int64_t attention_scratch(const AttentionShape& shape) {
 
 template <class S>
 void attend(const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k, HeadsView<const float> v,
-            HeadsView<float> out, float* workspace, const std::int64_t* first_query) {
+            HeadsView<float> out, float* workspace, const std::int64_t* first_query, Rotation rotation) {
   const AttentionScratch<S> scratch(shape, workspace);
   const std::int64_t group = shape.n_heads / shape.n_kv_heads;
   for (std::int64_t b = 0; b < shape.n_sequences; ++b) {
     const std::int64_t start = first_query == nullptr ? 0 : first_query[b] / S::kTileRows * S::kTileRows;
     for (std::int64_t kv = 0; kv < shape.n_kv_heads; ++kv) {
-      pack_keys<S>(k.at(b, kv), k.position_stride, shape, scratch);
+      pack_keys<S>(k.at(b, kv), k.position_stride, shape, rotation, scratch);
       pack_values<S>(v.at(b, kv), v.position_stride, shape, scratch);
       for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
         for (std::int64_t first = start; first < shape.n_positions; first += S::kTileRows) {
-          attend_tile<S>(shape, scratch, first, q.at(b, h), q.position_stride, out.at(b, h), out.position_stride);
+          attend_tile<S>(shape, scratch, first, q.at(b, h), q.position_stride, rotation, out.at(b, h),
+                         out.position_stride);
         }
       }
     }

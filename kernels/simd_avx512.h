@@ -48,6 +48,7 @@ struct Avx512 {
     const __m512i table = _mm512_broadcast_i64x4(eighths);
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_permutexvar_epi32(n, table), _mm512_slli_epi32(n, 20)));
   }
+  static bool any_greater(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
   static float reduce_max(Vector a) { return _mm512_reduce_max_ps(a); }
   static double reduce_add(Vector a) {
     const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
