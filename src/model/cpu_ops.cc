@@ -19,7 +19,7 @@ bool dense_float(const at::Tensor& x) {
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& residual,
-                  const kernels::Linear& map) {
+                  const kernels::Linear& map, const std::optional<at::Tensor>& bias) {
   TORCH_CHECK(x.scalar_type() == at::kFloat && x.dim() > 0 && x.size(-1) == map.n_in, "linear: x is ", x.scalar_type(),
               " ", x.sizes(), ", the weight takes float32 rows of ", map.n_in);
   const at::Tensor rows = x.contiguous();
@@ -30,6 +30,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::opti
   at::Tensor y = at::empty(shape, x.options());
   kernels::linear(kernels::best_isa(), map, packed.const_data_ptr<float>(), rows.const_data_ptr<float>(),
                   rows.numel() / map.n_in, same_shape ? added.const_data_ptr<float>() : nullptr, y.data_ptr<float>());
+  if (bias) y.add_(*bias);
   return residual && !same_shape ? *residual + y : y;
 }
 
@@ -129,6 +130,7 @@ using torch::jit::Stack;
 
 void run_linear(Stack& stack) {
   kernels::Linear map{};
+  const auto bias = pop(stack).toOptional<at::Tensor>();
   const auto eps = pop(stack).toOptional<double>();
   if (eps) map.norm_eps = static_cast<float>(*eps);
   map.gated = pop(stack).toBool();
@@ -137,7 +139,7 @@ void run_linear(Stack& stack) {
   const auto residual = pop(stack).toOptional<at::Tensor>();
   const at::Tensor packed = pop(stack).toTensor();
   const at::Tensor x = pop(stack).toTensor();
-  stack.emplace_back(linear(x, packed, residual, map));
+  stack.emplace_back(linear(x, packed, residual, map, bias));
 }
 
 void run_causal_attention(Stack& stack) {
@@ -170,7 +172,7 @@ void register_cpu_ops() {
   const auto pure = c10::AliasAnalysisKind::PURE_FUNCTION;
   static const torch::jit::RegisterOperators operators({
       Operator("lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? "
-               "norm_eps) -> Tensor",
+               "norm_eps, Tensor? bias) -> Tensor",
                run_linear, pure),
       Operator("lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows, Tensor? cos, Tensor? "
                "sin) -> Tensor",
