@@ -47,8 +47,10 @@ class Stopwatch {
 class Scorer {
  public:
   Scorer(const LanguageModel& model, const Convention& convention, const ScoreOptions& options,
-         const fs::path& run_path, RunWriter& writer, const std::function<void(const ScoreProgress&)>& progress)
+         const fs::path& run_path, RunWriter& writer, const std::function<void(const ScoreProgress&)>& progress,
+         TokenCache* tokens)
       : model_(model),
+        tokens_(tokens),
         convention_(convention),
         options_(options),
         run_path_(run_path),
@@ -75,6 +77,7 @@ class Scorer {
       } catch (...) {
         fail(std::current_exception());
       }
+      keep_tokens();
       queue_.close();
       for (std::thread& worker : workers) worker.join();
     }
@@ -118,6 +121,15 @@ class Scorer {
     queue_.abandon();
   }
 
+  // Also of a run that was stopped or failed: what was encoded is right.
+  void keep_tokens() {
+    if (tokens_ == nullptr) return;
+    const Stopwatch time(profile_.tokenize_s);
+    tokens_->commit();
+    profile_.n_texts_cached = tokens_->n_found();
+    profile_.n_texts_encoded = tokens_->n_encoded();
+  }
+
   std::optional<Document> read(CorpusReader& reader) {
     if (stop_requested()) return std::nullopt;
     const Stopwatch time(profile_.read_s);
@@ -126,7 +138,7 @@ class Scorer {
 
   Tokens encode(std::string_view text) {
     const Stopwatch time(profile_.tokenize_s);
-    return model_.tokenizer().encode(text);
+    return tokens_ != nullptr ? tokens_->encode(text) : model_.tokenizer().encode(text);
   }
 
   // False once there is no point in going on.
@@ -145,6 +157,7 @@ class Scorer {
       DocumentRecord record;
       record.id = document->id;
       record.error = document->error;
+      record.category = document->category;
       Sequence sequence;
       if (record.error.empty()) sequence = encode_document(*document, record);
       const std::int64_t n = static_cast<std::int64_t>(sequence.ids.size());
@@ -431,6 +444,7 @@ class Scorer {
   }
 
   const LanguageModel& model_;
+  TokenCache* tokens_;  // nullptr: none
   const Convention& convention_;
   const ScoreOptions& options_;
   const fs::path run_path_;
@@ -451,9 +465,9 @@ class Scorer {
 
 ScoreOutcome score_corpus(const LanguageModel& model, const CorpusSpec& corpus, const Convention& convention,
                           const ScoreOptions& options, const fs::path& run_path, RunWriter& writer,
-                          const std::function<void(const ScoreProgress&)>& progress) {
+                          const std::function<void(const ScoreProgress&)>& progress, TokenCache* tokens) {
   LMBITS_CHECK(options.n_threads >= 1);
-  return Scorer(model, convention, options, run_path, writer, progress).run(corpus);
+  return Scorer(model, convention, options, run_path, writer, progress, tokens).run(corpus);
 }
 
 }  // namespace lmbits
