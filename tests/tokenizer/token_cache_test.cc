@@ -212,6 +212,7 @@ TEST(TokenCache, AnotherVersionOfTheTokenizerIsNoticedAndTheFileMadeAgain) {
   const Pass after = pass(folder / "c", Chunks(1000, 0), texts());
   EXPECT_EQ(after.n_found, 1) << "the empty text alone is the same in both";
   EXPECT_NE(after.problem.find("another version"), std::string::npos);
+  EXPECT_EQ(pass(folder / "c", Chunks(1000, 0), texts()).n_encoded, 1) << "that one was not kept: the file was dropped";
   EXPECT_EQ(pass(folder / "c", Chunks(1000, 0), texts()).n_encoded, 0);
 }
 
