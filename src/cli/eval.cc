@@ -18,12 +18,14 @@ namespace {
 constexpr const char* kHelp =
     "Example:\n"
     "  lmbits eval --model small.pt --model new=big.pt --corpus novel.txt --corpus web.jsonl.zst -o runs\n"
+    "  lmbits eval --model family.pt --weights 'run/step*/model*.safetensors' --corpus novel.txt -o runs\n"
     "  lmbits rank runs\n"
     "\n"
     "Each pair of a model and a corpus is a folder below -o. The same command again resumes what was stopped or "
     "killed\n"
     "and computes nothing twice. Models: a bundle, a bare TorchScript .pt with a sidecar .json, uniform:V, "
     "bigram:FILE.\n"
+    "--weights scores the checkpoints of a training run, one by one, with the graph and the tokenizer of one bundle.\n"
     "Corpora: a text file, a folder, JSONL; any of them as .gz or .zst.";
 
 struct EvalFlags {
@@ -195,6 +197,8 @@ void add_eval(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("eval", "how many bits does each model need for each corpus?");
   command->footer(kHelp);
   command->add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed")->required();
+  command->add_option("--weights", request.weights,
+                      "checkpoints of the one --model: safetensors files, shards, folders, or patterns ('run/step*')");
   command->add_option("--corpus", flags->corpora, "PATH or NAME=PATH of a text; several allowed")->required();
   command->add_option("-o,--output", request.output, "folder of the runs")->capture_default_str();
   command->add_option("--field", flags->field, "JSONL: the key that holds the text")->capture_default_str();
