@@ -151,7 +151,8 @@ def read_tokenizer(source: pathlib.Path, config) -> tuple[str, str, bytes, dict]
         raise Refusal("it holds no tokenizer.json, tokenizer.model or vocab.json")
     try:
         fast = AutoTokenizer.from_pretrained(str(source), local_files_only=True)
-        for key in ids:
+        states_them = any((source / name).exists() for name in ("tokenizer_config.json", "special_tokens_map.json"))
+        for key in ids if states_them else ():  # else they would be defaults of a class, which this file may not hold
             known = getattr(fast, f"{key}_token_id", None)
             ids[key] = known if known is not None else ids[key]
     except Exception as e:  # a tokenizer.model without a configuration: the ids are config.json's

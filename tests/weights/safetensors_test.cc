@@ -141,7 +141,7 @@ TEST_F(Safetensors, DamagedFilesAreRefusedOrSound) {
     EXPECT_NE(problem(whole.substr(0, length)), "") << length;
   std::mt19937 random(1);
   int n_refused = 0;
-  for (int i = 0; i < 4000; ++i) {
+  for (int i = 0; i < 1500; ++i) {
     std::string file = whole;
     for (auto n = random() % 3 + 1; n > 0; --n) {
       const std::size_t at = random() % (whole.size() - data.size());
@@ -154,7 +154,7 @@ TEST_F(Safetensors, DamagedFilesAreRefusedOrSound) {
       ++n_refused;
     }
   }
-  EXPECT_GT(n_refused, 3000);
+  EXPECT_GT(n_refused, 1100);
 }
 
 }  // namespace
