@@ -78,6 +78,18 @@ std::optional<RmsNorm> match_rms_norm(const Value* value) {
   return RmsNorm{node->input(0), gain, eps->toDouble()};
 }
 
+// The table [V,D] that `value` looks rows up in; undefined where it is no such thing.
+at::Tensor embedding_table(const Value* value) {
+  return is(value, "aten::embedding") ? weight(value->node()->input(0), 2) : at::Tensor();
+}
+
+// A map of embeddings is a row of V: looked up rather than computed, where the rows take little memory.
+constexpr std::int64_t kTableBytes = 8 << 20;
+
+bool fits_a_table(const kernels::Linear& map, const at::Tensor& table) {
+  return table.defined() && table.size(1) == map.n_in && table.size(0) * map.n_out * 4 <= kTableBytes;
+}
+
 // The first or second half of `whole` along its last dimension: chunk(whole, 2, -1)[index].
 bool is_half(const Value* value, std::size_t index, Value*& whole) {
   if (!is(value, "prim::ListUnpack") || value->offset() != index || value->node()->outputs().size() != 2) return false;
@@ -105,6 +117,7 @@ class Fuser {
     for (Node* node : nodes(c10::aten::scaled_dot_product_attention)) fuse_attention(node);
     for (Node* node : nodes(c10::aten::cat)) fuse_rotation(node);
     for (Node* node : nodes(c10::aten::rms_norm)) fuse_rms_norm(node);
+    for (Node* node : nodes(Symbol::fromQualString("lmbits::causal_attention"))) rotate_in_attention(node);
     return n_fused_;
   }
 
@@ -205,9 +218,16 @@ class Fuser {
       map.norm_eps = static_cast<float>(norm->eps);
     }
     const auto put = [&](const IValue& value) { return insert_constant(last, value); };
-    replace(last, "lmbits::linear",
-            {x, put(pack_weight(map, w, gain)), residual != nullptr ? residual : put(IValue()), put(map.n_in),
-             put(map.n_out), put(map.gated), put(eps), node->input(2)});
+    const at::Tensor packed = pack_weight(map, w, gain);
+    if (const at::Tensor table = embedding_table(x); residual == nullptr && !has_bias && fits_a_table(map, table)) {
+      const Node* lookup = x->node();
+      replace(last, "aten::embedding",
+              {put(apply_linear(map, packed, table)), lookup->input(1), put(-1), put(false), put(false)});
+    } else {
+      replace(last, "lmbits::linear",
+              {x, put(packed), residual != nullptr ? residual : put(IValue()), put(map.n_in), put(map.n_out),
+               put(map.gated), put(eps), node->input(2)});
+    }
     torch::jit::EliminateDeadCode(graph_.block());  // the old weight goes before the next is packed
   }
 
@@ -217,7 +237,8 @@ class Fuser {
         is_none(node->input(3)) && is_number(node->input(4), 0.0) && causal && causal->isBool() && causal->toBool();
     if (!fits) return;
     replace(node, "lmbits::causal_attention",
-            {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue())});
+            {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue()),
+             insert_constant(node, IValue()), insert_constant(node, IValue())});
   }
 
   void fuse_rotation(Node* node) {
@@ -251,6 +272,39 @@ class Fuser {
     Node* joined = graph_.createList(c10::TensorType::get(), parts)->insertBefore(node);
     node->replaceInput(0, joined->output());
     ++n_fused_;
+  }
+
+  // `value` as heads of what is rotated to give it, where that is heads of transpose(rotate_heads(x), 1, 2): choosing heads
+  // and rotating them commute.
+  Value* before_rotation(Value* value, Node* user, Node*& rotation) {
+    Node* node = value->node();
+    if (node->kind() == c10::aten::transpose && is_number(node->input(1), 1) && is_number(node->input(2), 2) &&
+        is(node->input(0), "lmbits::rotate_heads")) {
+      rotation = node->input(0)->node();
+      return insert_copy(node, rotation->input(0), user)->output();
+    }
+    const bool chooses_heads = node->kind() == c10::prim::ListUnpack ||
+                               (node->kind() == c10::aten::chunk && is_number(node->input(2), 1)) ||
+                               (node->kind() == c10::aten::slice && is_number(node->input(1), 1));
+    Value* from = chooses_heads ? before_rotation(node->input(0), user, rotation) : nullptr;
+    return from == nullptr ? nullptr : insert_copy(node, from, user)->outputs()[value->offset()];
+  }
+
+  Node* insert_copy(Node* node, Value* first_input, Node* before) {
+    Node* copy = graph_.createClone(node, [](Value* value) { return value; });
+    copy->replaceInput(0, first_input);
+    return copy->insertBefore(before);
+  }
+
+  void rotate_in_attention(Node* attention) {
+    Node *of_q = nullptr, *of_k = nullptr;
+    Value* q = before_rotation(attention->input(0), attention, of_q);
+    Value* k = before_rotation(attention->input(1), attention, of_k);
+    if (q == nullptr || k == nullptr || of_q->input(1) != of_k->input(1) || of_q->input(2) != of_k->input(2)) return;
+    attention->replaceInput(0, q);
+    attention->replaceInput(1, k);
+    attention->replaceInput(5, of_q->input(1));
+    attention->replaceInput(6, of_q->input(2));
   }
 
   void fuse_rms_norm(Node* node) {
