@@ -22,12 +22,14 @@ namespace fs = std::filesystem;
 constexpr const char* kHelp =
     "Example:\n"
     "  lmbits eval --model small.pt --model new=big.pt --corpus novel.txt --corpus web.jsonl.zst -o runs\n"
+    "  lmbits eval --model family.pt --weights 'run/step*/model*.safetensors' --corpus novel.txt -o runs\n"
     "  lmbits rank runs\n"
     "\n"
     "Each pair of a model and a corpus is a folder below -o. The same command again resumes what was stopped or "
     "killed\n"
     "and computes nothing twice. Models: a bundle, a bare TorchScript .pt with a sidecar .json, uniform:V, "
     "bigram:FILE.\n"
+    "--weights scores the checkpoints of a training run, one by one, with the graph and the tokenizer of one bundle.\n"
     "Corpora: a text file, a folder, JSONL; any of them as .gz or .zst; several files by a pattern in quotes\n"
     "('web/*.jsonl', '{a,b}.txt') or a corpus.json, which also names categories, filters and a sample.";
 
@@ -252,6 +254,8 @@ void add_eval(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("eval", "how many bits does each model need for each corpus?");
   command->footer(kHelp);
   command->add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed")->required();
+  command->add_option("--weights", request.weights,
+                      "checkpoints of the one --model: safetensors files, shards, folders, or patterns ('run/step*')");
   command->add_option("--corpus", flags->corpora, "PATH or NAME=PATH of a text; several allowed")->required();
   command->add_option("-o,--output", request.output, "folder of the runs")->capture_default_str();
   add_corpus_flags(*command, flags->corpus);

@@ -129,35 +129,63 @@ class Evaluation {
   }
 
   EvalOutcome run() {
-    for (const std::string& spec : request_.models) {
-      try {
-        evaluate_model(parse_model_spec(spec));
-        forget_failure(spec);
-      } catch (const Error& e) {
-        if (e.kind() == ErrorKind::kUsage) throw;
-        ++outcome_.n_failed_models;
-        note_failure(spec, e);
-        observer_.model_failed(spec, e);
-      }
+    const LoadOptions options{.dtype = request_.dtype, .device = request_.device};
+    if (!request_.weights.empty()) {
+      evaluate_family(options);
+      return outcome_;
+    }
+    for (const std::string& text : request_.models) {
+      attempt(text, [&] {
+        const ModelSpec spec = parse_model_spec(text);
+        evaluate_model(*open_model(spec, options), spec.path);
+      });
       if (outcome_.interrupted) break;
     }
     return outcome_;
   }
 
  private:
-  void evaluate_model(const ModelSpec& spec) {
-    const auto model = open_model(spec, {.dtype = request_.dtype, .device = request_.device});
-    const ModelInfo& info = model->info();
+  // Runs `evaluate` for the model of this name; a model that fails is recorded.
+  template <typename Evaluate>
+  void attempt(const std::string& name, Evaluate evaluate) {
+    try {
+      evaluate();
+      forget_failure(name);
+    } catch (const Error& e) {
+      if (e.kind() == ErrorKind::kUsage) throw;
+      ++outcome_.n_failed_models;
+      note_failure(name, e);
+      observer_.model_failed(name, e);
+    }
+  }
+
+  // Each checkpoint that request_.weights names, in the graph of the one bundle.
+  void evaluate_family(const LoadOptions& options) {
+    if (request_.models.size() != 1) {
+      throw Error(ErrorKind::kConfig, "--weights goes with one --model, not " + std::to_string(request_.models.size()),
+                  "run the families one by one");
+    }
+    const std::vector<CheckpointFiles> checkpoints = find_checkpoints(request_.weights);
+    const ModelSpec spec = parse_model_spec(request_.models[0]);
+    const auto family = open_family(spec, options);
+    for (const CheckpointFiles& checkpoint : checkpoints) {
+      attempt(checkpoint.label, [&] { evaluate_model(*family->open(checkpoint), checkpoint.files[0].string()); });
+      if (outcome_.interrupted) break;
+    }
+  }
+
+  void evaluate_model(LanguageModel& model, const std::string& path) {
+    const ModelInfo& info = model.info();
     const auto [known, is_new] = models_.emplace(info.name, info.fingerprint);
     if (!is_new && known->second != info.fingerprint) {
-      throw Error(ErrorKind::kConfig, "two different models are named " + info.name + "; one is " + spec.path,
+      throw Error(ErrorKind::kConfig, "two different models are named " + info.name + "; one is " + path,
                   "name one of them: --model NAME=PATH");
     }
     for (const auto& corpus : corpora_) {
       const std::string name =
           folder_name(info.name) + "__" + folder_name(corpus->spec.name) + "__" + folder_name(request_.convention.name);
       try {
-        evaluate_pair(*model, *corpus, name);
+        evaluate_pair(model, *corpus, name);
       } catch (const Error& e) {
         if (e.kind() == ErrorKind::kModel) throw;  // it fails on every corpus
         ++outcome_.n_failed_runs;

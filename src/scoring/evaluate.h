@@ -17,7 +17,8 @@
 namespace lmbits {
 
 struct EvalRequest {
-  std::vector<std::string> models;  // "NAME=PATH" or "PATH": see ModelSpec
+  std::vector<std::string> models;   // "NAME=PATH" or "PATH": see ModelSpec
+  std::vector<std::string> weights;  // patterns of safetensors checkpoints (find_checkpoints) that one model stands for
   std::vector<CorpusSpec> corpora;
   ConventionOptions convention;
   std::string dtype = "auto";
