@@ -51,7 +51,8 @@ Json rates_json(const Totals& totals) {
 
 // "categories" and "macro": null where the corpus has no categories.
 void add_categories(Json& json, const std::vector<DocumentRecord>& records) {
-  json["categories"] = json["macro"] = nullptr;
+  json["categories"] = nullptr;
+  json["macro"] = nullptr;
   std::map<std::string, std::vector<double>> values;  // of each rate, a category each
   for (const auto& [category, members] : by_category(records)) {
     const Totals totals = total(members);
