@@ -68,7 +68,7 @@ void add_categories(Json& json, const std::vector<DocumentRecord>& records) {
       if (value.is_number()) values[rate].push_back(value.get<double>());
   }
   if (json["categories"].is_null()) return;
-  for (const auto& [rate, value] : rates_json({}).items())
+  for (const char* rate : {"bits_per_byte", "bits_per_char", "ratio"})
     json["macro"][rate] = to_json_or_null(mean_over_categories(values[rate]));
 }
 
