@@ -9,7 +9,7 @@ namespace lmbits {
 
 struct Training {
   std::string run;  // checkpoints of one training run: the model's name without the step that it ends in ("m-sp-3000":
-                    // "m-sp"); a name that does not end in its step is a run by itself
+                    // "m-sp"); a name that does not end in its step is a run by itself; without a name, the folder's
   std::optional<double> step, tokens, flops;
   std::optional<double> parameters, non_embedding;
 };

@@ -1,28 +1,30 @@
-#include "src/report/training.h"
+#include "src/store/training.h"
 
 #include <cstdint>
-
-#include "src/report/pairing.h"
 
 namespace lmbits {
 namespace {
 
-// The number at a path of keys, where it is there.
-std::optional<double> number_at(const Json& json, std::initializer_list<const char*> path) {
+// What stands at a path of keys; null where there is nothing.
+Json value_at(const Json& json, std::initializer_list<const char*> path) {
   const Json* at = &json;
   for (const char* key : path) {
-    if (!at->is_object() || !at->contains(key)) return std::nullopt;
+    if (!at->is_object() || !at->contains(key)) return nullptr;
     at = &(*at)[key];
   }
-  return at->is_number() ? std::optional(at->get<double>()) : std::nullopt;
+  return *at;
 }
 
 }  // namespace
 
 Training training_of(const Run& run) {
-  const auto number = [&](std::initializer_list<const char*> path) { return number_at(run.manifest, path); };
+  const auto number = [&](std::initializer_list<const char*> path) {
+    const Json value = value_at(run.manifest, path);
+    return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
+  };
   Training training;
-  training.run = model_name(run);
+  const Json name = value_at(run.manifest, {"model", "name"});
+  training.run = name.is_string() ? name.get<std::string>() : run.path.filename().string();
   training.step = number({"model", "metadata", "training", "step"});
   training.tokens = number({"model", "metadata", "training", "tokens"});
   training.flops = number({"model", "metadata", "training", "flops"});
