@@ -159,7 +159,16 @@ Race::Moments Race::moments() const {
     for (std::size_t c = 0; c < n_controls; ++c) right[c] = covariance(n_models_ + c, i);
     weights[i] = solve_positive_definite(of_controls, right).value_or(std::vector<double>());
   }
-  const double lost = controlled ? (n - 1.0) / (n - 1.0 - static_cast<double>(n_controls)) : 1.0;
+  // What the fitted slopes cost: residual degrees of freedom, and more the further the drawn pieces' means of the controls
+  // lie from the corpus' (the standard error of a regression line away from the middle of its points).
+  double lost = 1.0;
+  if (controlled) {
+    std::vector<double> drift(n_controls);
+    for (std::size_t c = 0; c < n_controls; ++c) drift[c] = sum_[n_models_ + c] / n;
+    const auto solved = solve_positive_definite(of_controls, drift);
+    const double leverage = solved ? dot(drift.data(), solved->data(), static_cast<std::int64_t>(n_controls)) : 0.0;
+    lost = (n - 1.0) / (n - 1.0 - static_cast<double>(n_controls)) * (1.0 + leverage * n / (n - 1.0));
+  }
   Moments now{std::vector<double>(n_models_), std::vector<double>(n_models_ * n_models_),
               std::vector<double>(n_models_)};
   for (std::size_t distance = 1; distance < n_models_; ++distance) {
