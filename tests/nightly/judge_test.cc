@@ -18,7 +18,7 @@ class JudgeTest : public ::testing::Test {
 
   // Writes the run and takes it into the history.
   void score(const std::string& model, std::int64_t step, double worse, const testing::Texts* other = nullptr) {
-    const Run run = testing::make_night_run(model, step, other ? *other : texts, worse, random);
+    const lmbits::Run run = testing::make_night_run(model, step, other ? *other : texts, worse, random);
     RunWriter writer(folder / ("runs/" + model + "__prose__default"), run.manifest);
     for (const DocumentRecord& record : run.records) writer.append(record);
     writer.finish(run.summary);
@@ -96,7 +96,7 @@ TEST_F(JudgeTest, ACorpusThatChangedIsNotCompared) {
   judge();
   Random elsewhere(9, 0);
   testing::Texts changed = testing::make_texts("prose", 120, elsewhere);
-  const Run run = testing::make_night_run("run-200", 200, changed, 0.0, random);
+  const lmbits::Run run = testing::make_night_run("run-200", 200, changed, 0.0, random);
   Json manifest = run.manifest;
   manifest["identity"]["corpus"] = "another text of this name";
   {

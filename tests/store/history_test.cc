@@ -65,7 +65,7 @@ class HistoryTest : public ::testing::Test {
 };
 
 TEST_F(HistoryTest, HoldsWhatTheRunsSay) {
-  const Run expected = read_run(write_run(runs, "a", 1000.0 / 3.0));
+  const lmbits::Run expected = read_run(write_run(runs, "a", 1000.0 / 3.0));
   History history(file, Sqlite::Access::kWrite);
   EXPECT_EQ(history.import(runs).n_added, 1);
   const std::vector<HistoryRun> found = history.runs({});
@@ -77,7 +77,7 @@ TEST_F(HistoryTest, HoldsWhatTheRunsSay) {
   EXPECT_EQ(found[0].n_failed, 1);
   EXPECT_EQ(found[0].bits, 1000.0 / 3.0 + 1000.0 / 6.0);
   EXPECT_EQ(found[0].lo, 1.0);
-  const Run run = history.run(found[0].id);
+  const lmbits::Run run = history.run(found[0].id);
   EXPECT_EQ(run.manifest, expected.manifest);
   EXPECT_EQ(run.summary, expected.summary);
   ASSERT_EQ(run.records.size(), expected.records.size());
