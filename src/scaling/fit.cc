@@ -11,7 +11,7 @@
 
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 #include "src/stats/normal.h"
 #include "src/stats/random.h"
 #include "src/stats/student_t.h"

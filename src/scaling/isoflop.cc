@@ -8,7 +8,7 @@
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
 #include "src/scaling/known_law.h"
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 #include "src/stats/random.h"
 
 namespace lmbits {

@@ -8,7 +8,7 @@
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 #include "src/scaling/dual.h"
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 
 namespace lmbits {
 namespace {

@@ -30,11 +30,14 @@ Training training_of(const Run& run) {
   training.flops = number({"model", "metadata", "training", "flops"});
   training.parameters = number({"model", "metadata", "parameters", "total"});
   training.non_embedding = number({"model", "metadata", "parameters", "non_embedding"});
-  if (!training.step) return training;
-  const std::string ending = "-" + std::to_string(static_cast<std::int64_t>(*training.step));
-  if (training.run.ends_with(ending) && training.run.size() > ending.size())
-    training.run.resize(training.run.size() - ending.size());
+  if (training.step) training.run = training_run_name(training.run, static_cast<std::int64_t>(*training.step));
   return training;
+}
+
+std::string training_run_name(const std::string& model, std::int64_t step) {
+  const std::string ending = "-" + std::to_string(step);
+  const bool ends_in_it = model.ends_with(ending) && model.size() > ending.size();
+  return ends_in_it ? model.substr(0, model.size() - ending.size()) : model;
 }
 
 }  // namespace lmbits

@@ -1,5 +1,6 @@
 // What a run's manifest says of how its model was trained.
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -15,5 +16,8 @@ struct Training {
 };
 
 Training training_of(const Run& run);
+
+// The rule above: "m-sp-3000" and 3000 give "m-sp".
+std::string training_run_name(const std::string& model, std::int64_t step);
 
 }  // namespace lmbits
