@@ -192,7 +192,7 @@ at::Tensor pack_weight(const kernels::Linear& map, const at::Tensor& weight, con
 }
 
 at::Tensor apply_linear(const kernels::Linear& map, const at::Tensor& packed, const at::Tensor& x) {
-  return linear(x, packed, std::nullopt, map);
+  return linear(x, packed, std::nullopt, map, std::nullopt);
 }
 
 }  // namespace lmbits
