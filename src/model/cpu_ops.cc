@@ -10,6 +10,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/rows.h"
+#include "src/model/batch.h"
 
 namespace lmbits {
 namespace {
@@ -50,7 +51,7 @@ std::vector<std::int64_t> first_rows(const at::Tensor& rows, std::int64_t n_sequ
 }
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::optional<double> scale,
-                            const std::optional<at::Tensor>& rows) {
+                            const std::vector<std::int64_t>& first_queries) {
   const auto fits = [&](const at::Tensor& x) {
     return x.dim() == 4 && dense_float(x) && x.size(0) == q.size(0) && x.size(2) == q.size(2) && x.size(3) == q.size(3);
   };
@@ -65,12 +66,37 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   const at::Tensor workspace = at::empty({kernels::attention_workspace(kernels::best_isa(), shape)}, q.options());
   kernels::causal_attention(kernels::best_isa(), shape, view(q), view(k), view(v),
                             {out.data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)},
-                            workspace.data_ptr<float>(),
-                            rows ? first_rows(*rows, q.size(0), q.size(2)).data() : nullptr);
+                            workspace.data_ptr<float>(), first_queries.empty() ? nullptr : first_queries.data());
   return out;
 }
 
-at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+std::vector<Branch> branches_of(const std::optional<at::Tensor>& tensor) {
+  std::vector<Branch> branches;
+  if (!tensor) return branches;
+  const at::Tensor dense = tensor->contiguous();
+  const std::int64_t* at = dense.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < dense.size(0); ++i, at += 4) branches.push_back({at[0], at[1], at[2], at[3]});
+  return branches;
+}
+
+// A branch is a sequence of its own: the trunk's keys and values, then its own. Queries before it are computed for
+// nobody, so those that lie before it in memory do.
+void attend_branch(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::optional<double> scale,
+                   const Branch& branch, at::Tensor& out) {
+  const std::int64_t n = branch.end - branch.begin;
+  const auto part = [&](const at::Tensor& x, std::int64_t begin, std::int64_t length) {
+    return x.narrow(0, branch.sequence, 1).narrow(2, begin, length);
+  };
+  const auto with_trunk = [&](const at::Tensor& x) {
+    return at::cat({part(x, 0, branch.trunk), part(x, branch.begin, n)}, 2);
+  };
+  const at::Tensor own = causal_attention(part(q, branch.begin - branch.trunk, branch.trunk + n), with_trunk(k),
+                                          with_trunk(v), scale, {branch.trunk});
+  part(out, branch.begin, n).copy_(own.narrow(2, branch.trunk, n));
+}
+
+at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                        const std::vector<Branch>& branches = {}) {
   // x [B,T,H,S] with cos [T,1,S/2] (ones before it allowed), or x [B,H,T,S] with cos [T,S/2].
   std::vector<std::int64_t> table = cos.sizes().vec();
   while (table.size() > 2 && table[0] == 1) table.erase(table.begin());
@@ -89,6 +115,16 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
                         {from.size(0), from.size(1), from.size(1), from.size(2), from.size(3), 1.0F}, view(from),
                         c.const_data_ptr<float>(), s.const_data_ptr<float>(),
                         {to.data_ptr<float>(), to.stride(0), to.stride(1), to.stride(2)});
+  for (const Branch& branch : branches) {
+    const std::int64_t length = branch.end - branch.begin, time = time_first ? 1 : 2;
+    const auto part = [&](const at::Tensor& whole) {
+      return whole.narrow(0, branch.sequence, 1).narrow(time, branch.begin, length);
+    };
+    const auto places = [&](const at::Tensor& all) {
+      return all.narrow(all.dim() - (time_first ? 3 : 2), branch.trunk, length);
+    };
+    part(y).copy_(rotate_heads(part(x), places(cos), places(sin)));
+  }
   return y;
 }
 
@@ -118,15 +154,21 @@ void run_linear(Stack& stack) {
 }
 
 void run_causal_attention(Stack& stack) {
+  const auto branches = branches_of(pop(stack).toOptional<at::Tensor>());
   const auto rows = pop(stack).toOptional<at::Tensor>();
   const auto scale = pop(stack).toOptional<double>();
   const at::Tensor v = pop(stack).toTensor(), k = pop(stack).toTensor(), q = pop(stack).toTensor();
-  stack.emplace_back(causal_attention(q, k, v, scale, rows));
+  std::vector<std::int64_t> first;
+  if (rows) first = first_rows(*rows, q.size(0), q.size(2));
+  at::Tensor out = causal_attention(q, k, v, scale, first);
+  for (const Branch& branch : branches) attend_branch(q, k, v, scale, branch, out);
+  stack.emplace_back(out);
 }
 
 void run_rotate_heads(Stack& stack) {
+  const auto branches = branches_of(pop(stack).toOptional<at::Tensor>());
   const at::Tensor sin = pop(stack).toTensor(), cos = pop(stack).toTensor(), x = pop(stack).toTensor();
-  stack.emplace_back(rotate_heads(x, cos, sin));
+  stack.emplace_back(rotate_heads(x, cos, sin, branches));
 }
 
 void run_rms_norm(Stack& stack) {
@@ -148,9 +190,12 @@ void register_cpu_ops() {
       Operator("lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? "
                "norm_eps) -> Tensor",
                run_linear, pure),
-      Operator("lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows) -> Tensor",
-               run_causal_attention, pure),
-      Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin) -> Tensor", run_rotate_heads, pure),
+      Operator(
+          "lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows, Tensor? branches) -> "
+          "Tensor",
+          run_causal_attention, pure),
+      Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin, Tensor? branches) -> Tensor", run_rotate_heads,
+               pure),
       Operator("lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor", run_rms_norm, pure),
       Operator("lmbits::select_rows(Tensor x, Tensor rows, Tensor ids) -> Tensor", run_select_rows, pure),
   });

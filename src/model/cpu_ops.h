@@ -1,9 +1,10 @@
 // The kernels of kernels/ as TorchScript operators, for float32 graphs on a CPU. src/model/fuse.cc puts them in place.
 //
 //   lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? norm_eps) -> Tensor
-//   lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows) -> Tensor: where rows [R] of the
-//       flattened [B * T] are given, the positions of a sequence before the first of them are left undefined
-//   lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin) -> Tensor
+//   lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows, Tensor? branches) -> Tensor: where
+//       rows [R] of the flattened [B * T] are given, the positions of a sequence before the first of them are left undefined
+//   lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin, Tensor? branches) -> Tensor
+//       In both, branches [K,4] are those of Batch: (sequence, begin, end, trunk) each.
 //   lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor
 //   lmbits::select_rows(Tensor x, Tensor rows, Tensor ids) -> Tensor: rows [R] of x, which is [B,T,D] as ids is [B,T], or
 //       broadcasts to it, flattened to [B * T, D]

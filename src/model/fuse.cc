@@ -176,7 +176,8 @@ class Fuser {
         is_none(node->input(3)) && is_number(node->input(4), 0.0) && causal && causal->isBool() && causal->toBool();
     if (!fits) return;
     replace(node, "lmbits::causal_attention",
-            {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue())});
+            {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue()),
+             insert_constant(node, IValue())});
   }
 
   void fuse_rotation(Node* node) {
@@ -198,7 +199,7 @@ class Fuser {
     const bool matches =
         is_half(a, 0, x) && is_half(b, 1, x) &&
         ((is_product(p, b, cos) && is_product(q, a, sin)) || (is_product(p, a, sin) && is_product(q, b, cos)));
-    if (matches) replace(node, "lmbits::rotate_heads", {x, cos, sin});
+    if (matches) replace(node, "lmbits::rotate_heads", {x, cos, sin, insert_constant(node, IValue())});
   }
 
   void fuse_rms_norm(Node* node) {
@@ -250,13 +251,17 @@ int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph) {
   return n_fused;
 }
 
-void narrow_to_rows(const std::shared_ptr<Graph>& graph) {
+void add_inputs(const std::shared_ptr<Graph>& graph) {
   register_cpu_ops();
   if (const Value* output = graph->outputs()[0]; is(output, "prim::TupleConstruct")) {
     graph->return_node()->replaceInput(
         0, output->node()->input(0));  // hidden states first, as TorchModule::call takes them
   }
-  Value* rows = graph->addInput("rows");
+  Value *rows = graph->addInput("rows"), *branches = graph->addInput("branches");
+  for (Node* node : graph->nodes()) {
+    if (node->kind() == Symbol::fromQualString("lmbits::causal_attention")) node->replaceInput(5, branches);
+    if (node->kind() == Symbol::fromQualString("lmbits::rotate_heads")) node->replaceInput(3, branches);
+  }
   std::unordered_map<Value*, Value*> selected;
   const auto select = [&](Value* whole, Node* before) {
     Value*& part = selected[whole];
