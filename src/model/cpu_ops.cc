@@ -96,7 +96,7 @@ void attend_branch(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
 }
 
 at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
-                        const std::vector<Branch>& branches = {}) {
+                        const std::vector<Branch>& branches) {
   // x [B,T,H,S] with cos [T,1,S/2] (ones before it allowed), or x [B,H,T,S] with cos [T,S/2].
   std::vector<std::int64_t> table = cos.sizes().vec();
   while (table.size() > 2 && table[0] == 1) table.erase(table.begin());
@@ -111,19 +111,19 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
   const at::Tensor y = at::empty(x.sizes(), x.options());
   const at::Tensor from = time_first ? x.transpose(1, 2) : x, to = time_first ? y.transpose(1, 2) : y;
   const at::Tensor c = cos.contiguous(), s = sin.contiguous();
-  kernels::rotate_heads(kernels::best_isa(),
-                        {from.size(0), from.size(1), from.size(1), from.size(2), from.size(3), 1.0F}, view(from),
-                        c.const_data_ptr<float>(), s.const_data_ptr<float>(),
-                        {to.data_ptr<float>(), to.stride(0), to.stride(1), to.stride(2)});
+  // Turned by the angles from `first` on.
+  const auto rotate = [&](const at::Tensor& x_part, const at::Tensor& y_part, std::int64_t first) {
+    kernels::rotate_heads(kernels::best_isa(),
+                          {x_part.size(0), x_part.size(1), x_part.size(1), x_part.size(2), x_part.size(3), 1.0F},
+                          view(x_part), c.const_data_ptr<float>() + first * n, s.const_data_ptr<float>() + first * n,
+                          {y_part.data_ptr<float>(), y_part.stride(0), y_part.stride(1), y_part.stride(2)});
+  };
+  rotate(from, to, 0);
   for (const Branch& branch : branches) {
-    const std::int64_t length = branch.end - branch.begin, time = time_first ? 1 : 2;
     const auto part = [&](const at::Tensor& whole) {
-      return whole.narrow(0, branch.sequence, 1).narrow(time, branch.begin, length);
+      return whole.narrow(0, branch.sequence, 1).narrow(2, branch.begin, branch.end - branch.begin);
     };
-    const auto places = [&](const at::Tensor& all) {
-      return all.narrow(all.dim() - (time_first ? 3 : 2), branch.trunk, length);
-    };
-    part(y).copy_(rotate_heads(part(x), places(cos), places(sin)));
+    rotate(part(from), part(to), branch.trunk);
   }
   return y;
 }
