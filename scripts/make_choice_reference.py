@@ -77,7 +77,7 @@ def with_shots(questions, question, n):
     import xxhash
 
     others = [q for q in questions if q is not question and q["kind"] == question["kind"] and q["area"] == question["area"]]
-    others.sort(key=lambda q: xxhash.xxh3_128_hexdigest(q["id"]))
+    others.sort(key=lambda q: xxhash.xxh3_128_hexdigest(q["id"].encode()))
     return "".join(q["context"] + gold(q) + "\n\n" for q in others[:n]) + question["context"]
 
 
