@@ -106,7 +106,7 @@ TEST(Splitter, ByHandCutsWherePcre2DoesAndCoversEveryByte) {
     const auto by_hand = make_named_splitter(name);
     const PatternSplitter by_pattern(splitter_pattern(name));
     for (int trial = 0; trial < 300; ++trial) {
-      const std::string text = random_bytes(rng, 1 + rng() % 60);
+      const std::string text = random_bytes(rng, 1 + rng() % (trial % 4 ? 60 : 400));
       const auto lengths = all_lengths(*by_hand, text, 64);
       ASSERT_EQ(std::accumulate(lengths.begin(), lengths.end(), std::size_t{0}), text.size()) << name;
       ASSERT_EQ(lengths, all_lengths(*by_hand, text, 2)) << name;
