@@ -25,6 +25,12 @@ struct AttentionShape {
   float scale;               // commonly 1 / sqrt(S)
 };
 
+// Rotary position embedding of q and k before their product (rows.h: rotate_heads), cos and sin [T, S / 2] dense; null: none.
+struct Rotation {
+  const float* cos = nullptr;
+  const float* sin = nullptr;
+};
+
 // A tensor [B, H, T, S] in place: elements from one index to the next.
 template <class T>
 struct HeadsView {
@@ -44,7 +50,7 @@ std::int64_t attention_workspace(Isa isa, const AttentionShape& shape);
 // std::logic_error where the machine lacks isa.
 void causal_attention(Isa isa, const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k,
                       HeadsView<const float> v, HeadsView<float> out, float* workspace,
-                      const std::int64_t* first_query = nullptr);
+                      const std::int64_t* first_query = nullptr, Rotation rotation = {});
 
 // The same in double arithmetic, from the equation: what the tests compare with. out [B, H, T, S], dense.
 void causal_attention_reference(const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k,

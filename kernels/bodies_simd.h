@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/attention_simd.h"
 #include "kernels/dispatch.h"
+#include "kernels/head_simd.h"
 #include "kernels/linear_simd.h"
 #include "kernels/nll_simd.h"
 #include "kernels/rows_simd.h"
@@ -12,7 +13,7 @@ namespace {
 template <class S>
 constexpr Bodies all_bodies() {
   return {nll_block<S>, S::kLanes,        linear_panels<S>, pack_linear_weight<S>, linear_rows<S>, attention_scratch<S>,
-          attend<S>,    rms_norm_rows<S>, rotate<S>};
+          attend<S>,    rms_norm_rows<S>, S::kTileRows,     head_rows<S>,          rotate<S>};
 }
 
 }  // namespace

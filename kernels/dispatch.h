@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/attention.h"
+#include "kernels/head_isa.h"
 #include "kernels/isa.h"
 #include "kernels/linear.h"
 #include "kernels/nll_isa.h"
@@ -19,8 +20,12 @@ struct Bodies {
                       const float* residual, float* y);
   std::int64_t (*attention_scratch)(const AttentionShape& shape);
   void (*attend)(const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k,
-                 HeadsView<const float> v, HeadsView<float> out, float* workspace, const std::int64_t* first_query);
+                 HeadsView<const float> v, HeadsView<float> out, float* workspace, const std::int64_t* first_query,
+                 Rotation rotation);
   void (*rms_norm_rows)(const float* x, std::int64_t n_rows, std::int64_t n, const float* gain, float eps, float* y);
+  std::int64_t tile_rows;  // of a product
+  void (*head_rows)(const Linear& map, const float* packed, const float* x, std::int64_t n_rows,
+                    const std::int32_t* targets, HeadRow* rows);
   void (*rotate)(const AttentionShape& shape, HeadsView<const float> x, const float* cos, const float* sin,
                  HeadsView<float> y);
 };

@@ -5,6 +5,8 @@
 #include "src/cli/commands.h"
 #include "src/cli/rank_flags.h"
 #include "src/cli/stdout_style.h"
+#include "src/core/error.h"
+#include "src/report/categories.h"
 #include "src/report/rank_report.h"
 #include "src/store/run_directory.h"
 
@@ -14,7 +16,7 @@ namespace {
 struct RankOptions {
   std::string directory;
   std::string format = "table";
-  bool json = false, no_baselines = false;
+  bool json = false, no_baselines = false, categories = false;
   RankFlags rank;
 };
 
@@ -30,10 +32,18 @@ constexpr const char* kRankHelp =
     "between 1 and 3. `≈` marks models tied with the best: the interval of their difference to it includes 0.\n"
     "With several corpora, overall tables follow: micro (all bits over all bytes) and macro (the mean of the corpora).";
 
+RankReport categories_or_error(const std::vector<Run>& runs, const RankRequest& request) {
+  std::optional<RankReport> report = rank_categories(runs, request);
+  if (report) return *std::move(report);
+  throw Error(ErrorKind::kData, "no corpus here has from 2 to 40 categories",
+              "a corpus.json names them, or the folders that the documents' ids begin with");
+}
+
 void run_rank(const RankOptions& options) {
   RankRequest request = rank_request(options.rank);
   request.baselines = !options.no_baselines;
-  RankReport report = rank_runs(read_runs(options.directory), request);
+  const std::vector<Run> runs = read_runs(options.directory);
+  RankReport report = options.categories ? categories_or_error(runs, request) : rank_runs(runs, request);
   report.warnings = read_failures(options.directory);
   const std::string format = options.json ? "json" : options.format;
   if (format == "json") {
@@ -58,6 +68,7 @@ void add_rank(CLI::App& app, int& /*exit_code*/) {
   command->add_option("--format", options->format, "table (default), markdown, csv or json")
       ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
   command->add_flag("--json", options->json, "The same as --format json");
+  command->add_flag("--categories", options->categories, "By category of document: a table each, micro and macro");
   command->add_flag("--no-baselines", options->no_baselines, "Leave out gzip, xz and the other compressors");
   command->add_flag("--doc-baselines", options->rank.request.document_baselines,
                     "Also the compressors on each document by itself");

@@ -42,9 +42,10 @@ class PipelineTokenizer final : public Tokenizer {
       }
     });
     Tokens tokens;
+    tokens.lossless = is_aligned ? gives_back(text, pieces.ids()) : !pieces.lossy;
+    if (!tokens.lossless) cover(text.size(), 0, pieces);
     tokens.ids.assign(pieces.ids().begin(), pieces.ids().end());
     tokens.n_bytes.assign(pieces.n_bytes().begin(), pieces.n_bytes().end());
-    tokens.lossless = is_aligned ? gives_back(text, tokens.ids) : !pieces.lossy;
     return tokens;
   }
 
@@ -70,7 +71,7 @@ class PipelineTokenizer final : public Tokenizer {
 
  private:
   // Is text what decode() makes of these ids? Without making it.
-  bool gives_back(std::string_view text, const std::vector<std::int32_t>& ids) const {
+  bool gives_back(std::string_view text, std::span<const std::int32_t> ids) const {
     const char *at = text.data(), *const end = at + text.size();
     bool strips = p_.strips_first_space;
     for (const std::int32_t id : ids) {

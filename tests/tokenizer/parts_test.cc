@@ -371,6 +371,11 @@ std::vector<std::pair<std::string, Json>> many_files() {
   const auto sequence = [](Json parts) { return Json{{"type", "Sequence"}, {"pretokenizers", std::move(parts)}}; };
   std::vector<std::pair<std::string, Json>> files = {
       {"gpt2", gpt2_file()},
+      {"missing bytes", gpt2_file({{"model", {{"vocab", {{"B", nullptr}, {to_byte_alphabet("\xFF"), nullptr}}}}}})},
+      {"missing bytes, unk", gpt2_file({{"model",
+                                         {{"unk_token", "!"},
+                                          {"fuse_unk", true},
+                                          {"vocab", {{"B", nullptr}, {to_byte_alphabet("\xFF"), nullptr}}}}}})},
       {"nfc", gpt2_file({{"normalizer", {{"type", "NFC"}}}})},
       {"lowercase", gpt2_file({{"normalizer", {{"type", "Lowercase"}}}})},
       {"prefix", gpt2_file({{"pre_tokenizer", {{"add_prefix_space", true}}}})},
