@@ -130,8 +130,7 @@ def hugging_face(texts):
              AddedToken("<w>", single_word=True, normalized=False), AddedToken("<n>\u00c9", normalized=True),
              AddedToken("  ", normalized=True), AddedToken("    ", normalized=True), AddedToken("the", single_word=True, lstrip=True, normalized=True)]
     yield "added", bpe(normalizers.NFC(), byte_level(), words, alphabet, added=flags)
-    yield "lowered", bpe(normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase(), normalizers.Strip()]), byte_level(), words, alphabet,
-                         added=[AddedToken("<n>\u00c9", normalized=True), AddedToken("  ", normalized=True)])  # with lstrip the library panics
+    yield "lowered", bpe(normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase(), normalizers.Strip()]), byte_level(), words, alphabet)  # with added tokens the library panics
     yield "prefix", bpe(None, pre_tokenizers.ByteLevel(add_prefix_space=True), words, alphabet, added=flags[:3])
     yield "smollm2", bpe(None, sequence([digits(True), byte_level()]), words, alphabet, added=[AddedToken("<|end|>", special=True, normalized=False)])
     yield "o200k", bpe(None, sequence([split(patterns()["o200k"]), byte_level(use_regex=False)]), words, alphabet)

@@ -425,6 +425,15 @@ TEST(AnyTokenizer, LosslessIsTrueWhereItIsSaidAndFalseWhereItIsNot) {
   }
 }
 
+TEST(AnyTokenizer, BytesCountWithTheTokenThatStandsForThem) {
+  const auto nfc = read_tokenizer_json(gpt2_file({{"normalizer", {{"type", "NFC"}}}}).dump());
+  EXPECT_EQ(nfc->encode("ae\xCC\x81 the").n_bytes, (std::vector<std::int32_t>{1, 3, 4}));
+  const auto without_b = read_tokenizer_json(gpt2_file({{"model", {{"vocab", {{"B", nullptr}}}}}}).dump());
+  EXPECT_EQ(without_b->encode("aB the").n_bytes, (std::vector<std::int32_t>{2, 4}));  // with the token before them
+  EXPECT_EQ(without_b->encode("BB<|end|>").n_bytes,
+            (std::vector<std::int32_t>{9}));  // where there is none, the last one
+}
+
 // The definition once more: words by PCRE2, in each the leftmost pair of the lowest rank until none is left.
 TEST(AnyTokenizer, ByteLevelIdsAreTheDefinitionsHoweverWordsAreCutAndRemembered) {
   const Json json = gpt2_file({{"added_tokens", Json::array()}});
