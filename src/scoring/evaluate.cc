@@ -182,8 +182,7 @@ class Evaluation {
                   "name one of them: --model NAME=PATH");
     }
     for (const auto& corpus : corpora_) {
-      const std::string name =
-          folder_name(info.name) + "__" + folder_name(corpus->spec.name) + "__" + folder_name(request_.convention.name);
+      const std::string name = run_name(info.name, corpus->spec.name, request_.convention.name);
       try {
         evaluate_pair(model, *corpus, name);
       } catch (const Error& e) {
@@ -206,6 +205,7 @@ class Evaluation {
                            {"corpus", corpus.fingerprint},
                            {"convention", to_json(convention)},
                            {"dtype", info.dtype}};
+    if (request_.wants) return score_wanted(model, corpus, convention, path, identity);
     if (const std::optional<Json> summary = finished_summary(path, identity)) {
       if (is_up_to_date(*summary, corpus)) {
         finish(name, *summary, true);
@@ -234,6 +234,18 @@ class Evaluation {
     Json profile = profile_json(scored.profile);
     if (tokens && !tokens->problem().empty()) profile["token_cache_problem"] = tokens->problem();
     complete(writer, model, convention, corpus, name, profile, false);
+  }
+
+  void score_wanted(LanguageModel& model, const Corpus& corpus, const Convention& convention, const fs::path& path,
+                    const Json& identity) {
+    model.load();
+    RunWriter writer(path, manifest(model, corpus, identity));
+    ScoreOptions options = request_.score;
+    options.wants = [&](const std::string& id) { return request_.wants(corpus.spec.name, id); };
+    outcome_.interrupted =
+        score_corpus(model, corpus.spec, convention, options, path, writer, [&](const ScoreProgress& now) {
+          observer_.run_progress(now);
+        }).interrupted;
   }
 
   // Writes the summary, unless an interrupt cut the baselines short: then the run stays unfinished.
