@@ -54,7 +54,7 @@ bool is_linear(const Value* value) {
   return is_none(bias) || weight(bias, 1).defined();
 }
 
-// The value itself, where a copy into dense memory hands it on.
+// The value itself, where dropout (of a model in evaluation mode) or a copy into dense memory hands it on.
 Value* origin(Value* value) {
   while (is(value, "aten::contiguous")) value = value->node()->input(0);
   return value;
@@ -114,9 +114,7 @@ class Fuser {
     for (Node* node : nodes(c10::aten::dropout)) drop_dropout(node);
     for (Node* node : nodes(c10::aten::silu)) join_gate(node);
     for (Node* node : nodes(c10::aten::linear)) fuse_linear(node);
-    std::vector<Node*> found;
-    attentions(graph_.block(), found);
-    for (Node* node : found) fuse_attention(node);
+    for (Node* node : nodes(c10::aten::scaled_dot_product_attention)) fuse_attention(node);
     for (Node* node : nodes(c10::aten::cat)) fuse_rotation(node);
     for (Node* node : nodes(c10::aten::rms_norm)) fuse_rms_norm(node);
     for (Node* node : nodes(Symbol::fromQualString("lmbits::causal_attention"))) rotate_in_attention(node);
@@ -130,14 +128,6 @@ class Fuser {
       if (node->kind() == kind) found.push_back(node);
     }
     return found;
-  }
-
-  // Also those inside the branches of an if.
-  static void attentions(Block* block, std::vector<Node*>& found) {
-    for (Node* node : block->nodes()) {
-      if (node->kind() == c10::aten::scaled_dot_product_attention) found.push_back(node);
-      for (Block* inner : node->blocks()) attentions(inner, found);
-    }
   }
 
   // An operator before `old`, whose uses become its.

@@ -119,19 +119,6 @@ TEST_F(Fuse, OnlyCausalAttentionWithoutAMaskIsReplaced) {
   EXPECT_EQ(toy(attention("torch.ones(e.size(1), e.size(1)).tril().log(), 0.0, False")).n_fused, 0);
 }
 
-// A sliding window: plain causal attention up to its length, a mask beyond it.
-TEST_F(Fuse, CausalAttentionInABranchIsReplaced) {
-  for (const char* window : {"20", "33", "34"}) {
-    const std::string lines = std::string("  if e.size(1) <= ") + window +
-                              ":\n    y = " + attention("None, 0.0, True") +
-                              "\n  else:\n    band = torch.ones(e.size(1), e.size(1)).tril().triu(-3).log()\n    y = " +
-                              attention("band, 0.0, False") + "\n";
-    const Comparison result = toy("e + torch.linear(y, self.weight[:16])", 2, lines);
-    EXPECT_EQ(result.n_fused, 2) << window;
-    EXPECT_LT(result.error, 3e-6) << window;
-  }
-}
-
 // The narrowed attention feeds a linear map and a residual: rows before the first one asked for are never computed.
 TEST_F(Fuse, RowsAfterAttentionAreNarrowedRightly) {
   const Comparison result = toy("e + torch.linear(" + attention("None, 0.0, True") + ", self.weight[:16])");
