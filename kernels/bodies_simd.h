@@ -13,7 +13,7 @@ namespace {
 template <class S>
 constexpr Bodies all_bodies() {
   return {nll_block<S>, S::kLanes,        linear_panels<S>, pack_linear_weight<S>, linear_rows<S>, attention_scratch<S>,
-          attend<S>,    rms_norm_rows<S>, S::kTileRows, head_rows<S>, rotate<S>};
+          attend<S>,    rms_norm_rows<S>, S::kTileRows,     head_rows<S>,          rotate<S>};
 }
 
 }  // namespace

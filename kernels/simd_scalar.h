@@ -47,9 +47,7 @@ struct Scalar {
     for (int lane = 0; lane < kLanes; ++lane) n[lane] = kEighths[n[lane] & 7U] + (n[lane] << 20);
     return reinterpret_cast<Vector>(n);
   }
-  static bool any_greater(Vector a, Vector b) {
-    return a[0] > b[0] || a[1] > b[1] || a[2] > b[2] || a[3] > b[3];
-  }
+  static bool any_greater(Vector a, Vector b) { return a[0] > b[0] || a[1] > b[1] || a[2] > b[2] || a[3] > b[3]; }
   static float reduce_max(Vector a) {
     float max = a[0];
     for (int lane = 1; lane < kLanes; ++lane) max = a[lane] > max ? a[lane] : max;

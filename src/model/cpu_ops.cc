@@ -85,12 +85,11 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   const at::Tensor out = at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
   const at::Tensor c = rotated ? cos->contiguous() : at::Tensor(), s = rotated ? sin->contiguous() : at::Tensor();
   const at::Tensor workspace = at::empty({kernels::attention_workspace(kernels::best_isa(), shape)}, q.options());
-  kernels::causal_attention(kernels::best_isa(), shape, view(q), view(k), view(v),
-                            {out.data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)},
-                            workspace.data_ptr<float>(),
-                            rows ? first_rows(*rows, q.size(0), q.size(2)).data() : nullptr,
-                            rotated ? kernels::Rotation{c.const_data_ptr<float>(), s.const_data_ptr<float>()}
-                                    : kernels::Rotation{});
+  kernels::causal_attention(
+      kernels::best_isa(), shape, view(q), view(k), view(v),
+      {out.data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)}, workspace.data_ptr<float>(),
+      rows ? first_rows(*rows, q.size(0), q.size(2)).data() : nullptr,
+      rotated ? kernels::Rotation{c.const_data_ptr<float>(), s.const_data_ptr<float>()} : kernels::Rotation{});
   return out;
 }
 
@@ -174,9 +173,10 @@ void register_cpu_ops() {
       Operator("lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? "
                "norm_eps, Tensor? bias) -> Tensor",
                run_linear, pure),
-      Operator("lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows, Tensor? cos, Tensor? "
-               "sin) -> Tensor",
-               run_causal_attention, pure),
+      Operator(
+          "lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows, Tensor? cos, Tensor? "
+          "sin) -> Tensor",
+          run_causal_attention, pure),
       Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin) -> Tensor", run_rotate_heads, pure),
       Operator("lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor", run_rms_norm, pure),
       Operator("lmbits::select_rows(Tensor x, Tensor rows, Tensor ids) -> Tensor", run_select_rows, pure),
@@ -192,7 +192,7 @@ at::Tensor pack_weight(const kernels::Linear& map, const at::Tensor& weight, con
 }
 
 at::Tensor apply_linear(const kernels::Linear& map, const at::Tensor& packed, const at::Tensor& x) {
-  return linear(x, packed, std::nullopt, map);
+  return linear(x, packed, std::nullopt, map, std::nullopt);
 }
 
 }  // namespace lmbits

@@ -26,7 +26,8 @@ class WeightHead {
 
  private:
   at::Tensor weight_;
-  at::Tensor packed_;  // for kernels::head_nll; undefined where that is of no use, or the weight too large to be held twice
+  at::Tensor
+      packed_;  // for kernels::head_nll; undefined where that is of no use, or the weight too large to be held twice
   std::optional<at::Tensor> bias_;
   HeadOptions options_;
 };
