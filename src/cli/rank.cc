@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "src/cli/commands.h"
+#include "src/cli/rank_adaptive.h"
 #include "src/cli/rank_flags.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
@@ -18,6 +19,7 @@ struct RankOptions {
   std::string format = "table";
   bool json = false, no_baselines = false, categories = false;
   RankFlags rank;
+  AdaptiveFlags adaptive;
 };
 
 constexpr const char* kRankHelp =
@@ -25,12 +27,17 @@ constexpr const char* kRankHelp =
     "  lmbits eval --model a.pt --model b.pt --corpus novel.txt --split paragraphs -o runs\n"
     "  lmbits rank runs\n"
     "  lmbits rank runs --corpus novel --format csv > ranks.csv\n"
+    "  lmbits rank race --adaptive --model run-1000.pt --model run-2000.pt --text novel.txt\n"
     "\n"
     "Each corpus has its table, best model first. All models of a corpus share the bootstrap's resamples of its\n"
     "documents (of blocks of text where there are fewer than 10), so what makes a document hard for every model\n"
     "cancels in their differences. `1-3` in the rank column means: at the level asked for, this model's rank lies\n"
     "between 1 and 3. `≈` marks models tied with the best: the interval of their difference to it includes 0.\n"
-    "With several corpora, overall tables follow: micro (all bits over all bytes) and macro (the mean of the corpora).";
+    "With several corpora, overall tables follow: micro (all bits over all bytes) and macro (the mean of the "
+    "corpora).\n"
+    "--adaptive scores the models first: the same random pieces with all, until paired confidence sequences have "
+    "settled\n"
+    "the goal at --level, whatever the moment one stops; what is settled drops out early.";
 
 RankReport categories_or_error(const std::vector<Run>& runs, const RankRequest& request) {
   std::optional<RankReport> report = rank_categories(runs, request);
@@ -59,7 +66,7 @@ void run_rank(const RankOptions& options) {
 
 }  // namespace
 
-void add_rank(CLI::App& app, int& /*exit_code*/) {
+void add_rank(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<RankOptions>();
   CLI::App* command =
       app.add_subcommand("rank", "Rank the scored models, with intervals for numbers, differences and ranks");
@@ -73,7 +80,15 @@ void add_rank(CLI::App& app, int& /*exit_code*/) {
   command->add_flag("--doc-baselines", options->rank.request.document_baselines,
                     "Also the compressors on each document by itself");
   command->footer(kRankHelp);
-  command->callback([options] { run_rank(*options); });
+  add_adaptive_flags(*command, options->adaptive);
+  command->callback([options, &exit_code] {
+    if (options->adaptive.adaptive) {
+      const RankRequest& request = options->rank.request;
+      exit_code = run_adaptive(options->adaptive, options->directory, request.level, request.seed, options->json);
+    } else {
+      run_rank(*options);
+    }
+  });
 }
 
 }  // namespace lmbits::cli

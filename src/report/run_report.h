@@ -9,7 +9,7 @@
 #include "src/report/rank_runs.h"
 #include "src/report/run_figures.h"
 #include "src/report/table.h"
-#include "src/report/training.h"
+#include "src/store/training.h"
 
 namespace lmbits {
 

@@ -49,7 +49,7 @@ Json describe() {
   return json;
 }
 
-constexpr EvalApi kApi{evaluate, inspect_model, inspect_text, describe, choose, open_conditional_bits};
+constexpr EvalApi kApi{evaluate, inspect_model, inspect_text, describe, choose, race_models, open_conditional_bits};
 
 }  // namespace
 

@@ -189,8 +189,7 @@ class Evaluation {
                   "name one of them: --model NAME=PATH");
     }
     for (const auto& corpus : corpora_) {
-      const std::string name =
-          folder_name(info.name) + "__" + folder_name(corpus->spec.name) + "__" + folder_name(request_.convention.name);
+      const std::string name = run_name(info.name, corpus->spec.name, request_.convention.name);
       try {
         evaluate_pair(model, *corpus, name);
       } catch (const Error& e) {
@@ -213,6 +212,7 @@ class Evaluation {
                            {"corpus", corpus.fingerprint},
                            {"convention", to_json(convention)},
                            {"dtype", info.dtype}};
+    if (request_.wants) return score_wanted(model, corpus, convention, path, identity);
     if (const std::optional<Json> summary = finished_summary(path, identity)) {
       if (is_up_to_date(*summary, corpus)) {
         finish(name, *summary, true);
@@ -231,7 +231,8 @@ class Evaluation {
     std::optional<TokenCache> tokens;
     if (!request_.token_cache.empty() && model.tokenizer().kind() != "bytes")  // bytes are their ids: nothing to spare
       tokens.emplace(request_.token_cache, model.tokenizer(), corpus.fingerprint);
-    const ScoreOutcome scored = score(model, corpus, convention, path, writer, tokens ? &*tokens : nullptr);
+    const ScoreOutcome scored =
+        score(model, corpus, convention, path, writer, request_.score, tokens ? &*tokens : nullptr);
     if (scored.interrupted) {
       outcome_.interrupted = true;
       return;
@@ -243,8 +244,7 @@ class Evaluation {
 
   // What became of the devices is noted in the manifest, however the scoring ends.
   ScoreOutcome score(const LanguageModel& model, const Corpus& corpus, const Convention& convention,
-                     const fs::path& path, RunWriter& writer, TokenCache* tokens) {
-    ScoreOptions options = request_.score;
+                     const fs::path& path, RunWriter& writer, ScoreOptions options, TokenCache* tokens) {
     if (model.adds_up()) {
       options.n_threads = std::max(options.n_threads, model.info().n_workers);
       options.batch_positions = std::max(options.batch_positions, kDeviceBatchPositions);
@@ -259,6 +259,15 @@ class Evaluation {
       if (model.adds_up()) amend_manifest(path, "devices", model.devices());
       throw;
     }
+  }
+
+  void score_wanted(LanguageModel& model, const Corpus& corpus, const Convention& convention, const fs::path& path,
+                    const Json& identity) {
+    model.load();
+    RunWriter writer(path, manifest(model, corpus, identity));
+    ScoreOptions options = request_.score;
+    options.wants = [&](const std::string& id) { return request_.wants(corpus.spec.name, id); };
+    outcome_.interrupted = score(model, corpus, convention, path, writer, options, nullptr).interrupted;
   }
 
   // Writes the summary, unless an interrupt cut the baselines short: then the run stays unfinished.

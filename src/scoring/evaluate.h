@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -34,6 +35,9 @@ struct EvalRequest {
   double level = 0.95;     // of the intervals
   std::uint64_t seed = 1;  // of the bootstrap
   std::string command;     // as typed, for the manifest
+  // Where it is given, only documents for which it says so are scored (corpus name, id), and runs stay without a summary:
+  // a later call completes them.
+  std::function<bool(const std::string& corpus, const std::string& id)> wants;
 };
 
 // What happens, as it happens. Calls come one at a time, from any thread.

@@ -23,6 +23,22 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kShortestBatch = 16;  // see BatchPlan
 
+// Passes on the documents that are wanted.
+class WantedReader final : public CorpusReader {
+ public:
+  WantedReader(std::unique_ptr<CorpusReader> all, const std::function<bool(const std::string&)>& wants)
+      : all_(std::move(all)), wants_(wants) {}
+  std::optional<Document> next() override {
+    std::optional<Document> document = all_->next();
+    while (document && wants_ && !wants_(document->id)) document = all_->next();
+    return document;
+  }
+
+ private:
+  std::unique_ptr<CorpusReader> all_;
+  const std::function<bool(const std::string&)>& wants_;
+};
+
 // The calling thread runs the producer and batches. Workers: forward passes, folding, appending.
 class Scorer {
  public:
@@ -81,14 +97,14 @@ class Scorer {
   // ---- producer
 
   void produce(const CorpusSpec& corpus) {
-    const auto reader = open_corpus(corpus);
+    WantedReader reader(open_corpus(corpus), options_.wants);
     const ProducerSinks sinks = {.submit = [this](WindowTask task) { return submit(std::move(task)); },
                                  .append = [this](const DocumentRecord& record) { append(record); },
                                  .restore = [this](RecordBuilder& builder) { restore_checkpoint(builder); }};
     const Encoder encode = [this](std::string_view text) {
       return tokens_ != nullptr ? tokens_->encode(text) : model_.tokenizer().encode(text);
     };
-    produce_windows(*reader, encode, convention_, done_, sinks, profile_);
+    produce_windows(reader, encode, convention_, done_, sinks, profile_);
     while (!stop_requested()) {
       std::vector<WindowTask> rest = batcher_.flush();
       if (rest.empty() || !queue_.push(std::move(rest))) return;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "src/conventions/convention.h"
 #include "src/corpus/reader.h"
@@ -20,6 +21,7 @@ struct ScoreOptions {
   std::int64_t activation_bytes = 192 << 20;  // of each thread; bounds B whatever is asked for
   std::int64_t checkpoint_bytes = 1 << 20;    // documents larger than this leave checkpoints,
   std::int64_t checkpoint_windows = 256;      // one every so many windows
+  std::function<bool(const std::string& id)> wants = {};  // which documents are scored; empty: all
 };
 
 // Where the time went, in seconds; model time is summed over the threads.

@@ -51,7 +51,8 @@ Json rates_json(const Totals& totals) {
 
 // "categories" and "macro": null where the corpus has no categories.
 void add_categories(Json& json, const std::vector<DocumentRecord>& records) {
-  json["categories"] = json["macro"] = nullptr;
+  json["categories"] = nullptr;
+  json["macro"] = nullptr;
   std::map<std::string, std::vector<double>> values;  // of each rate, a category each
   for (const auto& [category, members] : by_category(records)) {
     const Totals totals = total(members);
@@ -67,7 +68,7 @@ void add_categories(Json& json, const std::vector<DocumentRecord>& records) {
       if (value.is_number()) values[rate].push_back(value.get<double>());
   }
   if (json["categories"].is_null()) return;
-  for (const auto& [rate, value] : rates_json({}).items())
+  for (const char* rate : {"bits_per_byte", "bits_per_char", "ratio"})
     json["macro"][rate] = to_json_or_null(mean_over_categories(values[rate]));
 }
 
