@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 
+#include "src/cli/bootstrap_flags.h"
 #include "src/cli/commands.h"
 #include "src/cli/share.h"
 #include "src/cli/stdout_style.h"
@@ -71,13 +72,8 @@ void add_compare(CLI::App& app, int& exit_code) {
   command->add_option("--dir", options->directory, "The folder that holds the runs of models given by name");
   command->add_option("--max-regression", options->max_regression,
                       "Exit with 9 when bits/byte rose by more than this: 0.2% or 0.002");
-  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command
-      ->add_option("--resamples", options->request.n_resamples,
-                   "Bootstrap resamples (default 10000, fewer for very many documents)")
-      ->check(CLI::Range(100, 10000000));
-  command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
+  CompareRequest& request = options->request;
+  add_bootstrap_flags(*command, request.level, request.n_resamples, request.seed);
   command->add_flag("--json", options->json, "JSON instead of text");
   command->footer(kCompareHelp);
   command->callback([options, &exit_code] {

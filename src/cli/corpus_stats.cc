@@ -57,11 +57,7 @@ std::vector<TableColumn> stats_columns() {
 TableRow stats_row(const std::string& corpus, const std::string& category, const CorpusStatistics& s) {
   TableRow row{{corpus, category, s.n_documents, s.n_failed, s.n_empty, s.n_invalid, s.n_bytes, s.n_chars, s.n_words}};
   for (const double q : {0.0, 0.25, 0.5, 0.75, 0.99, 1.0}) {
-    if (s.sizes.empty()) {
-      row.cells.push_back(std::monostate{});
-    } else {
-      row.cells.push_back(s.size_quantile(q));
-    }
+    row.cells.push_back(s.sizes.empty() ? Cell{} : Cell{s.size_quantile(q)});
   }
   return row;
 }

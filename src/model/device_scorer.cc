@@ -92,6 +92,7 @@ std::vector<BackOff> DeviceScorer::back_offs() const {
 }
 
 void DeviceScorer::score(const Batch& batch, const DeviceScores& out) {
+  LMBITS_CHECK(batch.branches.empty());  // takes_branches() says no
   for (const std::int32_t target : batch.targets) {
     if (target < 0 || target >= head_.vocab_size) {
       throw Error(ErrorKind::kModel,

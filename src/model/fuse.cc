@@ -248,7 +248,7 @@ class Fuser {
     if (!fits) return;
     replace(node, "lmbits::causal_attention",
             {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue()),
-             insert_constant(node, IValue()), insert_constant(node, IValue())});
+             insert_constant(node, IValue()), insert_constant(node, IValue()), insert_constant(node, IValue())});
   }
 
   void fuse_rotation(Node* node) {
@@ -271,11 +271,12 @@ class Fuser {
         ((is_product(p, b, cos) && is_product(q, a, sin)) || (is_product(p, a, sin) && is_product(q, b, cos)));
     if (!matches) return;
     if (list->inputs().size() == 2) {
-      replace(node, "lmbits::rotate_heads", {x, cos, sin});
+      replace(node, "lmbits::rotate_heads", {x, cos, sin, insert_constant(node, IValue())});
       return;
     }
     // A part of the head that is not turned follows, in the same list: cat(cat(a, b), c) has become cat(a, b, c).
-    Node* rotation = graph_.create(Symbol::fromQualString("lmbits::rotate_heads"), {x, cos, sin}, 1);
+    Node* rotation = graph_.create(Symbol::fromQualString("lmbits::rotate_heads"),
+                                   {x, cos, sin, insert_constant(node, IValue())}, 1);
     rotation->insertBefore(node);
     std::vector<Value*> parts = {rotation->output()};
     parts.insert(parts.end(), list->inputs().begin() + 2, list->inputs().end());
@@ -362,6 +363,14 @@ Node* match_attention_rows(Value* value) {
   return matches ? attention : nullptr;
 }
 
+void heed_branches(Block* block, Value* branches) {
+  for (Node* node : block->nodes()) {
+    if (node->kind() == Symbol::fromQualString("lmbits::causal_attention")) node->replaceInput(7, branches);
+    if (node->kind() == Symbol::fromQualString("lmbits::rotate_heads")) node->replaceInput(3, branches);
+    for (Block* inner : node->blocks()) heed_branches(inner, branches);
+  }
+}
+
 }  // namespace
 
 int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph) {
@@ -374,13 +383,14 @@ int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph) {
   return n_fused;
 }
 
-void narrow_to_rows(const std::shared_ptr<Graph>& graph) {
+void add_inputs(const std::shared_ptr<Graph>& graph) {
   register_cpu_ops();
   if (const Value* output = graph->outputs()[0]; is(output, "prim::TupleConstruct")) {
     graph->return_node()->replaceInput(
         0, output->node()->input(0));  // hidden states first, as TorchModule::call takes them
   }
-  Value* rows = graph->addInput("rows");
+  Value *rows = graph->addInput("rows"), *branches = graph->addInput("branches");
+  heed_branches(graph->block(), branches);
   std::unordered_map<Value*, Value*> selected;
   const auto select = [&](Value* whole, Node* before) {
     Value*& part = selected[whole];

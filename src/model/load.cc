@@ -195,6 +195,12 @@ class TorchModel final : public LanguageModel {
     describe(*module_, probed);
   }
 
+  bool takes_branches() const override {
+    if (pool_) return false;
+    if (!takes_branches_) takes_branches_ = branches_change_nothing();
+    return *takes_branches_;
+  }
+
   void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const override {
     if (pool_) return pool_->score(batch, {.bits = &bits, .most_probable = most_probable});
     const c10::InferenceMode inference;
@@ -202,7 +208,8 @@ class TorchModel final : public LanguageModel {
         at::from_blob(const_cast<std::int64_t*>(batch.ids.data()), {batch.n_sequences, batch.n_positions}, at::kLong);
     const at::Tensor rows = at::from_blob(const_cast<std::int64_t*>(batch.rows.data()),
                                           {static_cast<std::int64_t>(batch.rows.size())}, at::kLong);
-    const at::Tensor chosen = module_->rows(ids, rows);
+    LMBITS_CHECK(batch.branches.empty() || takes_branches());
+    const at::Tensor chosen = module_->rows(ids, rows, tensor_of(batch.branches));
     if (weight_head_) {
       weight_head_->score(chosen, batch.targets, bits, most_probable);
       return;
@@ -249,6 +256,39 @@ class TorchModel final : public LanguageModel {
     pool_ = std::make_unique<DevicePool>(std::move(scorers));
   }
 
+  static at::Tensor tensor_of(const std::vector<Branch>& branches) {  // [K,4]
+    const at::Tensor tensor = at::empty({std::ssize(branches), 4}, at::kLong);
+    std::int64_t* at = tensor.data_ptr<std::int64_t>();
+    for (const Branch& b : branches)
+      for (const std::int64_t value : {b.sequence, b.begin, b.end, b.trunk}) *at++ = value;
+    return tensor;
+  }
+
+  // Does the graph give a branch the very numbers of the sequence that it stands for? Where it has positions or mixes
+  // them in another way than those we know, it does not.
+  bool branches_change_nothing() const {
+    constexpr std::int64_t kTrunk = 21, kEnd = 30, kBranch = 9, kLength = kEnd + kBranch;
+    if (metadata_.context_length < kLength) return false;
+    const c10::InferenceMode inference;
+    const auto made_up = [&](std::int64_t first, std::int64_t n) {
+      return ((at::arange(first, first + n, at::kLong) * 7919 + 17) * 31).remainder(metadata_.vocab_size);
+    };
+    const at::Tensor start = made_up(0, kTrunk), straight = made_up(100, kLength - kTrunk),
+                     other = made_up(200, kBranch);
+    const at::Tensor plain =
+        at::stack({at::cat({start, straight}), at::cat({start, other, made_up(300, kLength - kEnd)})});
+    const at::Tensor packed =
+        at::stack({made_up(400, kLength), at::cat({start, straight.slice(0, 0, kEnd - kTrunk), other})});
+    const auto rows = [](std::int64_t first) { return at::arange(first, first + kBranch, at::kLong); };
+    try {
+      const at::Tensor own = module_->rows(plain, rows(kLength + kTrunk));
+      const at::Tensor branch = module_->rows(packed, rows(kLength + kEnd), tensor_of({{1, kEnd, kLength, kTrunk}}));
+      return at::equal(own, branch);
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
   // The module with our kernels in it, if it still computes what it did.
   std::unique_ptr<TorchModule> fuse_kernels(std::unique_ptr<TorchModule> module) {
     const c10::InferenceMode inference;
@@ -283,6 +323,7 @@ class TorchModel final : public LanguageModel {
   BundleMetadata metadata_;
   ModuleMaker make_module_;
   bool fuse_;
+  mutable std::optional<bool> takes_branches_;    // known once asked for
   std::vector<std::unique_ptr<Device>> devices_;  // until load()
   std::unique_ptr<DevicePool> pool_;              // of a model on devices
   std::unique_ptr<TorchModule> module_;           // of one on the CPU

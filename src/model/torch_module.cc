@@ -162,7 +162,7 @@ int TorchModule::fuse_kernels() {
     int n_fused = 0;
     for (const auto& [method, graph] : graphs) {
       n_fused += fuse_cpu_kernels(graph);
-      if (method != "head") narrow_to_rows(graph);
+      if (method != "head") add_inputs(graph);
       fused_[method] = torch::jit::GraphExecutor(graph, method);
     }
     return n_fused;
@@ -188,9 +188,10 @@ at::Tensor TorchModule::forward(const at::Tensor& ids) const { return call("forw
 at::Tensor TorchModule::hidden(const at::Tensor& ids) const { return call("hidden", {ids}); }
 at::Tensor TorchModule::head(const at::Tensor& h) const { return call("head", {h}); }
 
-at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows) const {
+at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches) const {
   const char* method = level_ == 0 ? "forward" : "hidden";
-  if (fused_.contains(method)) return call(method, {ids, rows});
+  if (fused_.contains(method))
+    return call(method, {ids, rows, branches.defined() ? branches : at::empty({0, 4}, at::kLong)});
   const at::Tensor all = call(method, {ids});
   if (all.dim() != 3 || all.size(0) != ids.size(0) || all.size(1) != ids.size(1)) {
     throw Error(ErrorKind::kModel,

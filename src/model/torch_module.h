@@ -50,8 +50,9 @@ class TorchModule {
   at::Tensor head(const at::Tensor& h) const;       // [R,D] -> logits [R,V]
 
   // Rows [R] (int64) of hidden(ids), or of forward(ids) where level() is 0, flattened to [B * T, ...]. Once kernels are
-  // fused it is the only way to them.
-  at::Tensor rows(const at::Tensor& ids, const at::Tensor& rows) const;
+  // fused it is the only way to them, and only then `branches` [K,4] (int64: sequence, begin, end, trunk of each: see
+  // Batch) are heeded, by those operators that are known to need it.
+  at::Tensor rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches = {}) const;
 
   const at::Tensor& head_weight() const { return head_weight_; }             // [V,D]; float32 on a CPU
   const std::optional<at::Tensor>& head_bias() const { return head_bias_; }  // [V]
@@ -62,7 +63,7 @@ class TorchModule {
   std::string path_;
   at::Device device_;
   mutable torch::jit::Module module_;  // calling a method of a const Module is not const in torch's API
-  // By method; once there are any, module_ is empty. hidden and forward take (ids, rows) here.
+  // By method; once there are any, module_ is empty. hidden and forward take (ids, rows, branches) here.
   mutable std::map<std::string, torch::jit::GraphExecutor> fused_;
   int level_ = 0;
   at::Tensor head_weight_;

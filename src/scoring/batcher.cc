@@ -65,6 +65,10 @@ Batch Batcher::pack(const std::vector<WindowTask>& tasks) const {
       batch.rows.push_back(start + task.first_row + static_cast<std::int64_t>(i));
     }
     batch.targets.insert(batch.targets.end(), task.targets.begin(), task.targets.end());
+    for (Branch branch : task.branches) {
+      branch.sequence = start / shape.n_positions;
+      batch.branches.push_back(branch);
+    }
     start += shape.n_positions;
   }
   return batch;

@@ -14,7 +14,7 @@ constexpr std::string_view kMagic = "LMBTOK01";
 constexpr std::size_t kHeaderBytes = 56, kEntryBytes = 48;
 constexpr std::int64_t kComparedBytes = 64 << 10;
 // Of the key. To be raised with any change of what a tokenizer makes of a text.
-constexpr std::string_view kGeneration = "lmbits tokens 1";
+constexpr std::string_view kGeneration = "lmbits tokens 2";
 
 void put(std::string& out, std::uint64_t value, int n_bytes = 8) {
   for (int i = 0; i < n_bytes; ++i) out.push_back(static_cast<char>(value >> (8 * i) & 0xff));
