@@ -28,9 +28,9 @@ class Device {
 
   // Host memory that is copied from and to while the host goes on. What is copied must stay until the next synchronize.
   virtual at::Tensor pinned(std::int64_t n_elements, at::ScalarType type) = 0;
-  virtual at::Tensor to_device(const at::Tensor& pinned) = 0;                        // enqueues
-  virtual void to_host(const at::Tensor& from, const at::Tensor& pinned) = 0;        // enqueues
-  virtual at::Tensor multiply(const at::Tensor& h, const at::Tensor& weight) = 0;    // h w^T in fp32, enqueues
+  virtual at::Tensor to_device(const at::Tensor& pinned) = 0;                      // enqueues
+  virtual void to_host(const at::Tensor& from, const at::Tensor& pinned) = 0;      // enqueues
+  virtual at::Tensor multiply(const at::Tensor& h, const at::Tensor& weight) = 0;  // h w^T in fp32, enqueues
 
   // The kernels of the same names; enqueue.
   virtual void nll_tile_init(kernels::NllRowState* state, std::int64_t n_rows) = 0;
@@ -38,9 +38,9 @@ class Device {
   virtual void nll_merge_segsum(const kernels::NllMerge& in, float* bits, kernels::NllSum* sums,
                                 std::uint32_t* flags) = 0;
 
-  virtual void release_cache() = 0;                            // memory that no tensor uses
-  virtual std::int64_t peak_bytes() const = 0;                 // of tensors, since the device was opened
-  virtual std::optional<std::string> problem() const = 0;      // why nothing more can be computed on it, once that is so
+  virtual void release_cache() = 0;                        // memory that no tensor uses
+  virtual std::int64_t peak_bytes() const = 0;             // of tensors, since the device was opened
+  virtual std::optional<std::string> problem() const = 0;  // why nothing more can be computed on it, once that is so
 };
 
 inline constexpr std::size_t kDeviceStreams = 2;  // one computes while the host fills the other's next batch
