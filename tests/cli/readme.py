@@ -78,15 +78,15 @@ class Readme(unittest.TestCase):
                 self.assertIn(f"Usage: lmbits {name} ", done.stdout, done.stderr)
 
     def test_every_flag_named_exists(self):
-        known = "".join(subprocess.run([PROGRAM, name, "--help"], timeout=PATIENCE_S, capture_output=True, text=True).stdout
-                        for name in set(re.findall(r"`lmbits ([a-z-]+)", README)))
+        known = "".join(subprocess.run([PROGRAM, *name.split(), "--help"], timeout=PATIENCE_S, capture_output=True, text=True).stdout
+                        for name in set(re.findall(r"`lmbits ([a-z-]+(?: [a-z-]+)?)", README)))
         known += "".join((SOURCE / "scripts" / name).read_text() for name in ("setup", "demo", "test"))
         for flag in set(re.findall(r"`(--[a-z][a-z-]*)", README)):
             with self.subTest(flag=flag):
                 self.assertRegex(known, re.escape(flag) + r"(?![a-z-])")
 
     def test_every_link_and_script_exists(self):
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README) + re.findall(r"\bscripts/[a-z_]+", README):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README) + re.findall(r"\bscripts/[a-z_]+(?:\.py)?", README):
             with self.subTest(target=target):
                 self.assertTrue((SOURCE / target).exists())
 
