@@ -70,6 +70,45 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   return out;
 }
 
+// Keys and values of all rows are kept first, so that rows of one stream in the same call see each other.
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::optional<double> scale,
+                            const at::Tensor& positions, const at::Tensor& slots, const at::Tensor& limits,
+                            at::Tensor cache) {
+  const auto fits = [&](const at::Tensor& x) {
+    return x.dim() == 4 && dense_float(x) && x.size(0) == 1 && x.size(2) == positions.numel() && x.size(3) == q.size(3);
+  };
+  TORCH_CHECK(fits(q) && fits(k) && fits(v) && k.size(1) == v.size(1) && k.size(1) > 0 && q.size(1) % k.size(1) == 0,
+              "cached_attention: q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes());
+  const std::int64_t* limit = limits.const_data_ptr<std::int64_t>();
+  const double default_scale = 1.0 / std::sqrt(static_cast<double>(q.size(3)));
+  const kernels::AttentionShape shape{1,        q.size(1), k.size(1),
+                                      limit[1], q.size(3), static_cast<float>(scale.value_or(default_scale))};
+  const kernels::Isa isa = kernels::best_isa();
+  const std::int64_t size = kernels::attention_cache_size(isa, shape);
+  if (cache.numel() != limit[0] * size) {
+    cache.resize_({limit[0] * size});
+    cache.zero_();
+  }
+  const std::int64_t* position = positions.const_data_ptr<std::int64_t>();
+  const std::int64_t* slot = slots.const_data_ptr<std::int64_t>();
+  const std::int64_t n_rows = q.size(2);
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    TORCH_CHECK(slot[r] >= 0 && slot[r] < limit[0] && position[r] >= 0 && position[r] < limit[1],
+                "cached_attention: no room for position ", position[r], " of stream ", slot[r]);
+    kernels::keep_position(isa, shape, cache.data_ptr<float>() + slot[r] * size, position[r],
+                           k.const_data_ptr<float>() + r * k.stride(2), k.stride(1),
+                           v.const_data_ptr<float>() + r * v.stride(2), v.stride(1));
+  }
+  const at::Tensor out = at::empty({1, n_rows, q.size(1), q.size(3)}, q.options()).transpose(1, 2);
+  const at::Tensor workspace = at::empty({kernels::attention_workspace(isa, shape)}, q.options());
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    kernels::attend_kept(isa, shape, cache.const_data_ptr<float>() + slot[r] * size, position[r],
+                         q.const_data_ptr<float>() + r * q.stride(2), q.stride(1),
+                         out.data_ptr<float>() + r * out.stride(2), out.stride(1), workspace.data_ptr<float>());
+  }
+  return out;
+}
+
 at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
   // x [B,T,H,S] with cos [T,1,S/2] (ones before it allowed), or x [B,H,T,S] with cos [T,S/2].
   std::vector<std::int64_t> table = cos.sizes().vec();
@@ -124,6 +163,14 @@ void run_causal_attention(Stack& stack) {
   stack.emplace_back(causal_attention(q, k, v, scale, rows));
 }
 
+void run_cached_attention(Stack& stack) {
+  const at::Tensor cache = pop(stack).toTensor(), limits = pop(stack).toTensor(), slots = pop(stack).toTensor();
+  const at::Tensor positions = pop(stack).toTensor();
+  const auto scale = pop(stack).toOptional<double>();
+  const at::Tensor v = pop(stack).toTensor(), k = pop(stack).toTensor(), q = pop(stack).toTensor();
+  stack.emplace_back(cached_attention(q, k, v, scale, positions, slots, limits, cache));
+}
+
 void run_rotate_heads(Stack& stack) {
   const at::Tensor sin = pop(stack).toTensor(), cos = pop(stack).toTensor(), x = pop(stack).toTensor();
   stack.emplace_back(rotate_heads(x, cos, sin));
@@ -150,6 +197,9 @@ void register_cpu_ops() {
                run_linear, pure),
       Operator("lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows) -> Tensor",
                run_causal_attention, pure),
+      Operator("lmbits::cached_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor positions, Tensor slots, "
+               "Tensor limits, Tensor cache) -> Tensor",
+               run_cached_attention, c10::AliasAnalysisKind::CONSERVATIVE),
       Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin) -> Tensor", run_rotate_heads, pure),
       Operator("lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor", run_rms_norm, pure),
       Operator("lmbits::select_rows(Tensor x, Tensor rows, Tensor ids) -> Tensor", run_select_rows, pure),

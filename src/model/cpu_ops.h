@@ -3,6 +3,9 @@
 //   lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? norm_eps) -> Tensor
 //   lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows) -> Tensor: where rows [R] of the
 //       flattened [B * T] are given, the positions of a sequence before the first of them are left undefined
+//   lmbits::cached_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor positions, Tensor slots, Tensor limits,
+//       Tensor cache) -> Tensor: row r of q, k, v [1,H,R,S] is at positions[r] of the stream in slots[r]; cache as in
+//       src/model/step_graph.h
 //   lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin) -> Tensor
 //   lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor
 //   lmbits::select_rows(Tensor x, Tensor rows, Tensor ids) -> Tensor: rows [R] of x, which is [B,T,D] as ids is [B,T], or

@@ -14,6 +14,7 @@
 
 #include <charconv>
 #include <filesystem>
+#include <mutex>
 
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -23,6 +24,7 @@
 #include "src/model/head_nll.h"
 #include "src/model/probe.h"
 #include "src/model/torch_module.h"
+#include "src/model/torch_predictor.h"
 #include "src/model/weightless.h"
 #include "src/tokenizer/make_tokenizer.h"
 
@@ -137,6 +139,14 @@ class TorchModel final : public LanguageModel {
       info_.warnings.push_back("the bundle states no content hash: corruption goes unnoticed");
   }
 
+  std::unique_ptr<Predictor> predictor() const override {
+    std::call_once(predictors_once_, [this] {
+      predictors_.emplace(*module_, weight_head_ ? &*weight_head_ : nullptr, metadata_.vocab_size,
+                          metadata_.context_length);
+    });
+    return predictors_->make();
+  }
+
   void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const override {
     const c10::InferenceMode inference;
     const at::Tensor ids =
@@ -186,6 +196,8 @@ class TorchModel final : public LanguageModel {
   std::unique_ptr<TorchModule> module_;
   HeadOptions head_{};
   std::optional<WeightHead> weight_head_;
+  mutable std::optional<TorchPredictors> predictors_;
+  mutable std::once_flag predictors_once_;
 };
 
 }  // namespace
