@@ -86,7 +86,7 @@ int run(int argc, char** argv) {
   std::string path, corpus;
   int repeats = 5;
   bool fuse = true;
-  std::int64_t positions = 2048;
+  std::int64_t positions = 1024;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--repeats") == 0 && i + 1 < argc)
       repeats = std::atoi(argv[++i]);

@@ -25,6 +25,12 @@ struct AttentionShape {
   float scale;               // commonly 1 / sqrt(S)
 };
 
+// Rotary position embedding of q and k before their product (rows.h: rotate_heads), cos and sin [T, S / 2] dense; null: none.
+struct Rotation {
+  const float* cos = nullptr;
+  const float* sin = nullptr;
+};
+
 // A tensor [B, H, T, S] in place: elements from one index to the next.
 template <class T>
 struct HeadsView {
@@ -44,7 +50,7 @@ std::int64_t attention_workspace(Isa isa, const AttentionShape& shape);
 // std::logic_error where the machine lacks isa.
 void causal_attention(Isa isa, const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k,
                       HeadsView<const float> v, HeadsView<float> out, float* workspace,
-                      const std::int64_t* first_query = nullptr);
+                      const std::int64_t* first_query = nullptr, Rotation rotation = {});
 
 // Keys and values of one sequence that are kept from call to call, as causal_attention packs them for itself. Of the
 // shape, n_sequences is not looked at, and n_positions is the room. Floats it takes:

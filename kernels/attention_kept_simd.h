@@ -68,7 +68,8 @@ void attend_one(const AttentionShape& shape, const float* cache, std::int64_t po
                                S::store(scratch.scores + key + S::kLanes, sums[1]);
                              });
     }
-    const float factor = softmax_row<S>(scratch.scores, n_keys, round_up(n_keys, S::kLanes));
+    float factor = 0.0F;
+    softmax_rows<S, 1>(scratch.scores, 0, &n_keys, round_up(n_keys, S::kLanes), &factor);
     std::int64_t column = 0;
     for (; column + 2 * S::kLanes <= kept.padded_head; column += 2 * S::kLanes) {
       weigh_kept<S, 2>(scratch.scores, kept, column, n_keys, factor, shape.head_size, out + h * out_stride);

@@ -32,7 +32,7 @@ CdfBlock cdf_block(const float* x, std::int64_t n, float max, double scale, floa
   Vector sum = S::fill(0.0F);
   for (std::int64_t i = 0; i < n; i += S::kLanes) {
     const Vector v = n - i >= S::kLanes ? S::load(x + i) : S::load_first(x + i, n - i, S::fill(kMinusInfinity));
-    const Vector power = exponential<S>(S::subtract(v, origin));
+    const Vector power = add_exponential<S>(S::subtract(v, origin), S::fill(0.0F));
     S::store(e + i, power);
     sum = S::add(sum, power);
   }

@@ -59,14 +59,11 @@ void norm_factors(const float* x, std::int64_t n_rows, std::int64_t n, float eps
   }
 }
 
-// a * sigmoid(a) * b; the exponential is taken of -|a|, which cannot overflow.
+// a * sigmoid(a) * b; NaN where a is. e^87 is still finite, and a / e^87 as good as 0.
 template <class S>
 [[gnu::always_inline]] inline typename S::Vector gate(typename S::Vector a, typename S::Vector b) {
-  using Vector = typename S::Vector;
-  const Vector one = S::fill(1.0F);
-  const Vector e = exponential<S>(S::min_or_second(S::subtract(S::fill(0.0F), a), a));  // NaN where a is
-  const Vector sigmoid = S::multiply(S::where_negative(a, e, one), S::reciprocal(S::add(one, e)));
-  return S::multiply(S::multiply(a, sigmoid), b);
+  const typename S::Vector minus_a = S::min_or_second(S::fill(-kSmallestExponent), S::subtract(S::fill(0.0F), a));
+  return S::multiply(S::multiply(a, S::reciprocal(add_exponential<S>(minus_a, S::fill(1.0F)))), b);
 }
 
 // y = (residual) + value for the `end` first lanes, fewer than a vector. Rare, so kept out of the unrolled code.

@@ -42,7 +42,7 @@ NllBlock nll_block(const float* x, std::int64_t n, float max_so_far) {
   const Vector zero = S::fill(0.0F);
   Vector sums[4] = {zero, zero, zero, zero};
   fold_vectors<S>(x, n, sums,
-                  [origin](Vector sum, Vector v) { return S::add(sum, exponential<S>(S::subtract(v, origin))); });
+                  [origin](Vector sum, Vector v) { return add_exponential<S>(S::subtract(v, origin), sum); });
   return {S::reduce_add(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]))), max};
 }
 

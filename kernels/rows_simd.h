@@ -1,5 +1,6 @@
 // The bodies of rows.h, over a class `S` of vector operations (see simd_math.h).
 #pragma once
+#include "kernels/attention_simd.h"
 #include "kernels/linear_simd.h"
 #include "kernels/rows.h"
 #include "kernels/simd_math.h"
@@ -32,10 +33,10 @@ void rotate(const AttentionShape& shape, HeadsView<const float> x, const float* 
         float* to = y.at(b, h) + t * y.position_stride;
         for (std::int64_t i = 0; i < n; i += S::kLanes) {
           const Vector c = load_until<S>(cos + t * n + i, n - i), s = load_until<S>(sin + t * n + i, n - i);
-          const Vector p = load_until<S>(from + i, n - i), q = load_until<S>(from + n + i, n - i);
-          const Vector minus_s = S::subtract(S::fill(0.0F), s);
-          store_until<S>(to + i, n - i, S::multiply_add(q, minus_s, S::multiply(p, c)));
-          store_until<S>(to + n + i, n - i, S::multiply_add(p, s, S::multiply(q, c)));
+          Vector p = load_until<S>(from + i, n - i), q = load_until<S>(from + n + i, n - i);
+          rotate_pair<S>(p, q, c, s);
+          store_until<S>(to + i, n - i, p);
+          store_until<S>(to + n + i, n - i, q);
         }
       }
     }

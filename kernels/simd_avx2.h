@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/simd_math.h"
+
 namespace lmbits::kernels {
 namespace {
 
@@ -31,20 +33,20 @@ struct Avx2 {
   static Vector square_root(Vector a) { return _mm256_sqrt_ps(a); }
   static Vector reciprocal(Vector a) { return _mm256_div_ps(fill(1.0F), a); }
   static Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
+  static Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm256_fmsub_ps(a, b, c); }
   static Vector max_or_second(Vector a, Vector b) { return _mm256_max_ps(a, b); }  // b where one is NaN
   static Vector min_or_second(Vector a, Vector b) { return _mm256_min_ps(a, b); }
-  static Vector round(Vector a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  // a where x < 0, else b.
-  static Vector where_negative(Vector x, Vector a, Vector b) {
-    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
+  // a * b + c, but c where d < limit (not where d is NaN).
+  static Vector multiply_add_unless_less(Vector a, Vector b, Vector c, Vector d, Vector limit) {
+    return _mm256_blendv_ps(_mm256_fmadd_ps(a, b, c), c, _mm256_cmp_ps(d, limit, _CMP_LT_OQ));
   }
-
-  // p * 2^n, but 0 where d < limit (not where d is NaN). Where it is not, -126 <= n, so 2^n is a normal number.
-  static Vector scale_unless_less(Vector p, Vector n, Vector d, Vector limit) {
-    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    const Vector scaled = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
-    return _mm256_andnot_ps(_mm256_cmp_ps(d, limit, _CMP_LT_OQ), scaled);
+  // 2^(n/8), n in the low bits of each lane: see add_power.
+  static Vector power_of_eighths(Vector a) {
+    const __m256i n = _mm256_castps_si256(a);
+    const __m256i table = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kEighths));
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(table, n), _mm256_slli_epi32(n, 20)));
   }
+  static bool any_greater(Vector a, Vector b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
   static float reduce_max(Vector a) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/simd_math.h"
+
 namespace lmbits::kernels {
 namespace {
 
@@ -32,18 +34,21 @@ struct Avx512 {
     return _mm512_fmadd_ps(y, _mm512_fnmadd_ps(a, y, fill(1.0F)), y);
   }
   static Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
+  static Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm512_fmsub_ps(a, b, c); }
   static Vector max_or_second(Vector a, Vector b) { return _mm512_max_ps(a, b); }  // b where one is NaN
   static Vector min_or_second(Vector a, Vector b) { return _mm512_min_ps(a, b); }
-  static Vector round(Vector a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  // a where x < 0, else b.
-  static Vector where_negative(Vector x, Vector a, Vector b) {
-    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a);
+  // a * b + c, but c where d < limit (not where d is NaN).
+  static Vector multiply_add_unless_less(Vector a, Vector b, Vector c, Vector d, Vector limit) {
+    return _mm512_mask3_fmadd_ps(a, b, c, _mm512_cmp_ps_mask(d, limit, _CMP_NLT_UQ));
   }
-
-  // p * 2^n, but 0 where d < limit (not where d is NaN).
-  static Vector scale_unless_less(Vector p, Vector n, Vector d, Vector limit) {
-    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(d, limit, _CMP_NLT_UQ), p, n);
+  // 2^(n/8), n in the low bits of each lane: see add_power.
+  static Vector power_of_eighths(Vector a) {
+    const __m512i n = _mm512_castps_si512(a);
+    const __m256i eighths = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kEighths));
+    const __m512i table = _mm512_broadcast_i64x4(eighths);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_permutexvar_epi32(n, table), _mm512_slli_epi32(n, 20)));
   }
+  static bool any_greater(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
   static float reduce_max(Vector a) { return _mm512_reduce_max_ps(a); }
   static double reduce_add(Vector a) {
     const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));

@@ -12,28 +12,48 @@ namespace lmbits::kernels {
 namespace {
 
 constexpr float kMinusInfinity = -__builtin_inff();
+constexpr float kLog2E = 1.44269504F;
 constexpr float kSmallestExponent = -87.0F;  // below it e^d is 0: the smallest normal number is e^-87.3
 constexpr float kSmallestPower = -125.0F;
-constexpr float kP[] = {0x1.62e42ap-1F, 0x1.ebf9bcp-3F, 0x1.c6b752p-5F, 0x1.3cea88p-7F, 0x1.5bba14p-10F};
-constexpr float kLog2E = 1.44269504F;
-constexpr float kMinusLn2High = -0.693359375F;  // 10 bits: its product with n is exact
-constexpr float kMinusLn2Low = 2.12194440e-4F;
-constexpr float kQ[] = {0x1.fffffcp-2F, 0x1.555492p-3F, 0x1.5558f2p-5F, 0x1.123a02p-7F, 0x1.6a24p-10F};
 
-// 2^d for d <= 0: 0 at -inf, NaN at NaN. 2^n p(f), n = round(d), f = d - n, p(0) = 1: minimax of degree 5 for the relative
-// error (9.1e-8; 1.6e-7 at most and -2e-8 in the mean with fp32 rounding), four instructions less than exponential.
+// 2^(i/8) as a float's bits, less i << 20: see power.
+constexpr std::uint32_t kEighths[] = {0x3F800000, 0x3F7B95C2, 0x3F7837F0, 0x3F75FED7,
+                                      0x3F7504F3, 0x3F75672A, 0x3F7744FD, 0x3F7AC0C7};
+constexpr float kEighthRounder = 0x1.8p+20F;  // added to a float, leaves eight fractional values
+constexpr float kP[] = {0x1.62e432p-1F, 0x1.ec0c38p-3F, 0x1.c6a004p-5F};
+
+// `rest` + 2^(d * log2_base), but `rest` where d < smallest; NaN where d is. `smallest` keeps 2^... a normal number.
+//
+//   2^x = 2^(n/8) p(f),   n/8 + f = x,   |f| <= 1/16,   p(0) = 1
+//
+// The rounder leaves n in the low bits of a float: its last three choose 2^(i/8) from a table, and shifting all to the
+// exponent's place adds the rest to it (and i << 20, which the table leaves out). p is minimax of degree 3 for the relative
+// error (2.7e-8); with the table's rounding and fp32's 1.6e-7 at most, 1e-8 in the mean. log2(e) as a float is 1.3e-8 too small,
+// relative, which adds 1.4e-8 |d| for base e: where terms are weighed by e^d, less than that share of the result.
 template <class S>
-[[gnu::always_inline]] inline typename S::Vector power_of_two(typename S::Vector d) {
+[[gnu::always_inline]] inline typename S::Vector add_power(typename S::Vector d, float log2_base, float smallest,
+                                                           typename S::Vector rest) {
   using Vector = typename S::Vector;
-  const Vector n = S::round(d);
-  const Vector f = S::subtract(d, n);
-  Vector p = S::fill(kP[4]);
-  p = S::multiply_add(p, f, S::fill(kP[3]));
-  p = S::multiply_add(p, f, S::fill(kP[2]));
+  const Vector base = S::fill(log2_base), rounder = S::fill(kEighthRounder);
+  const Vector rounded = S::multiply_add(d, base, rounder);
+  const Vector f = S::multiply_subtract(d, base, S::subtract(rounded, rounder));
+  Vector p = S::fill(kP[2]);
   p = S::multiply_add(p, f, S::fill(kP[1]));
   p = S::multiply_add(p, f, S::fill(kP[0]));
   p = S::multiply_add(p, f, S::fill(1.0F));
-  return S::scale_unless_less(p, n, d, S::fill(kSmallestPower));
+  return S::multiply_add_unless_less(p, S::power_of_eighths(rounded), rest, d, S::fill(smallest));
+}
+
+// 2^d for d <= 0: 0 at -inf.
+template <class S>
+[[gnu::always_inline]] inline typename S::Vector power_of_two(typename S::Vector d) {
+  return add_power<S>(d, 1.0F, kSmallestPower, S::fill(0.0F));
+}
+
+// rest + e^d, for d <= 88: rest at -inf.
+template <class S>
+[[gnu::always_inline]] inline typename S::Vector add_exponential(typename S::Vector d, typename S::Vector rest) {
+  return add_power<S>(d, kLog2E, kSmallestExponent, rest);
 }
 
 template <int n>
@@ -55,29 +75,6 @@ template <int n, class F>
 #define LMBITS_INLINE __attribute__((always_inline))
 
 inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-
-// e^d for d <= 0: 0 at -inf, NaN at NaN. With n = round(d * log2(e)) and r = d - n * ln 2 (in two parts, so that r is
-// as exact as d is),
-//
-//   e^d = 2^n * e^r,   e^r = 1 + r + r^2 q(r),   |r| <= 0.3467
-//
-// q is the minimax polynomial of degree 4 for the relative error (Remez; 3.7e-9 with the coefficients rounded to fp32),
-// so rounding decides: 9.5e-8 at most without FMA, 7.6e-8 with it, 1e-9 in the mean (Nll.TheExponentialIsWithin1e7 in
-// tests/kernels/nll_test.cc).
-template <class S>
-[[gnu::always_inline]] inline typename S::Vector exponential(typename S::Vector d) {
-  using Vector = typename S::Vector;
-  const Vector n = S::round(S::multiply(d, S::fill(kLog2E)));
-  const Vector r = S::multiply_add(n, S::fill(kMinusLn2Low), S::multiply_add(n, S::fill(kMinusLn2High), d));
-  Vector p = S::fill(kQ[4]);
-  p = S::multiply_add(p, r, S::fill(kQ[3]));
-  p = S::multiply_add(p, r, S::fill(kQ[2]));
-  p = S::multiply_add(p, r, S::fill(kQ[1]));
-  p = S::multiply_add(p, r, S::fill(kQ[0]));
-  p = S::multiply_add(p, r, S::fill(1.0F));
-  p = S::multiply_add(p, r, S::fill(1.0F));
-  return S::scale_unless_less(p, n, d, S::fill(kSmallestExponent));
-}
 
 // use(i, sums) for every row i: sums[j] = sum over k of a[i * a_stride + k] * b[k * b_stride + j * kLanes ...], in
 // ascending k. A row's sums depend on that row alone, not on the rows beside it.

@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/simd_math.h"
+
 namespace lmbits::kernels {
 namespace {
 
@@ -32,20 +34,20 @@ struct Scalar {
   }
   static Vector reciprocal(Vector a) { return fill(1.0F) / a; }
   static Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
+  static Vector multiply_subtract(Vector a, Vector b, Vector c) { return a * b - c; }
   static Vector max_or_second(Vector a, Vector b) { return a > b ? a : b; }  // b where one is NaN
   static Vector min_or_second(Vector a, Vector b) { return a < b ? a : b; }
-  // a where x < 0, else b.
-  static Vector where_negative(Vector x, Vector a, Vector b) { return x < fill(0.0F) ? a : b; }
-
-  // Adding 1.5 * 2^23 leaves no bits for a fraction. Right for |a| < 2^22; beyond it scale_unless_less gives 0.
-  static Vector round(Vector a) { return (a + fill(kRounder)) - fill(kRounder); }
-
-  // p * 2^n, but 0 where d < limit (not where d is NaN). Where it is not, -126 <= n, so 2^n is a normal number.
-  static Vector scale_unless_less(Vector p, Vector n, Vector d, Vector limit) {
-    const Words integer = reinterpret_cast<Words>(n + fill(kRounder));  // n in the low bits
-    const Vector power = reinterpret_cast<Vector>((integer + 127U) << 23);
-    return d < limit ? fill(0.0F) : p * power;
+  // a * b + c, but c where d < limit (not where d is NaN).
+  static Vector multiply_add_unless_less(Vector a, Vector b, Vector c, Vector d, Vector limit) {
+    return d < limit ? c : a * b + c;
   }
+  // 2^(n/8), n in the low bits of each lane: see add_power.
+  static Vector power_of_eighths(Vector a) {
+    Words n = reinterpret_cast<Words>(a);
+    for (int lane = 0; lane < kLanes; ++lane) n[lane] = kEighths[n[lane] & 7U] + (n[lane] << 20);
+    return reinterpret_cast<Vector>(n);
+  }
+  static bool any_greater(Vector a, Vector b) { return a[0] > b[0] || a[1] > b[1] || a[2] > b[2] || a[3] > b[3]; }
   static float reduce_max(Vector a) {
     float max = a[0];
     for (int lane = 1; lane < kLanes; ++lane) max = a[lane] > max ? a[lane] : max;
@@ -63,8 +65,6 @@ struct Scalar {
       }
     }
   }
-
-  static constexpr float kRounder = 0x1.8p23F;
 };
 
 }  // namespace

@@ -8,66 +8,25 @@ The archive is a zip of stored entries, ROOT/...; its extra files are ROOT/extra
 ROOT/extra/tokenizer.model. Two exports of the same weights by the same torch are the same bytes: entries keep one
 order and one date, and debug entries (source positions, with the paths of the machine that scripted them) are left out.
 
-content_hash in lmbits.json guards every other byte, because damaged weights load without complaint. It is the XXH3-128
-(seed 0, canonical, 32 hex digits) of one stream: for each entry but extra/lmbits.json and
-.data/serialization_id, in ascending byte order of its
-name without the root folder (the text up to and including the first "/"):
-    name in UTF-8 | one zero byte | number of bytes, 8 bytes little-endian | the entry's uncompressed bytes
-
 Before the file gets its name, it is loaded again and must show: the weights' logits, head(hidden(ids)) == forward(ids),
 causality, padding invariance, and a right hash. One line says so.
 """
 import argparse
 import io
 import json
-import os
 import pathlib
-import re
 import sys
-import zipfile
 
 import torch
-import xxhash
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from bundle_file import FORMAT, METADATA, archive_entries, content_hash, fix_hash_seed, read_entries, write_entries
 from tinylm import SIZES, TinyLM, build
 
-FORMAT = "lmbits-bundle-1"
-METADATA = "extra/lmbits.json"
 TOKENIZER = "extra/tokenizer.model"
-ALIGNMENT = 64  # bytes: where torch itself puts an entry's data
 SHAPES = ((1, 1), (2, 7), (3, 64), (1, 512))  # [B,T] of the proof
 LOGPROB_TOLERANCE = 0.1  # nats, worst of all logits on random ids: what rounding the weights to fp16 may cost
 EXACT_TOLERANCE = 2e-4  # nats, the same weights by another path of fp32 sums
-
-
-def content_hash(entries: dict[str, bytes]) -> str:
-    h = xxhash.xxh3_128()
-    for name in sorted(entries, key=str.encode):
-        if name not in (METADATA, ".data/serialization_id"):
-            h.update(name.encode() + b"\0" + len(entries[name]).to_bytes(8, "little"))
-            h.update(entries[name])
-    return h.hexdigest()
-
-
-def read_entries(archive) -> dict[str, bytes]:
-    """The entries of a TorchScript archive by name, without its root folder."""
-    try:
-        with zipfile.ZipFile(archive) as z:
-            return {name.partition("/")[2]: z.read(name) for name in z.namelist()}
-    except (zipfile.BadZipFile, FileNotFoundError) as e:
-        raise SystemExit(f"{archive}: {e}")
-
-
-def write_entries(path: pathlib.Path, root: str, entries: dict[str, bytes]) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as z:
-        for name in sorted(entries):
-            info = zipfile.ZipInfo(f"{root}/{name}", (1980, 1, 1, 0, 0, 0))
-            # A local header is 30 bytes, then the name, then the extra field that pads the data to its alignment.
-            bare = z.fp.tell() + 30 + len(info.filename.encode()) + 4
-            padding = -bare % ALIGNMENT
-            info.extra = b"FB" + padding.to_bytes(2, "little") + bytes(padding)
-            z.writestr(info, entries[name])
 
 
 def is_bundle(path: pathlib.Path) -> bool:
@@ -151,14 +110,11 @@ def check_tokenizer(facts: dict, vocab: int, tokenizer: bytes | None) -> None:
                          f"rows and BOS {facts['bos_id']}: not the tokenizer it was trained with")
 
 
-def scripted_entries(model: TinyLM) -> dict[str, bytes]:
-    """What torch.jit.save writes for the model in fp16, less the debug entries."""
+def scripted_entries(model: TinyLM):
+    """The archive of the model in fp16."""
     copy = TinyLM(*model.embedding.weight.shape, len(model.blocks), model.blocks[0].n_heads)
     copy.load_state_dict(model.state_dict())
-    buffer = io.BytesIO()
-    torch.jit.save(torch.jit.script(copy.to(torch.float16).eval()), buffer)
-    skip = re.compile(r".*\.debug_pkl|\.data/serialization_id")  # the id is a checksum over the debug entries too
-    return {name: data for name, data in read_entries(buffer).items() if not skip.fullmatch(name)}
+    return archive_entries(torch.jit.script(copy.to(torch.float16).eval()), io.BytesIO())
 
 
 @torch.inference_mode()
@@ -198,8 +154,7 @@ def prove(path: pathlib.Path, model: TinyLM) -> float:
 
 
 def main() -> None:
-    if os.environ.get("PYTHONHASHSEED") != "0":  # torch.jit.script writes a module's constants in the order of a set
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})
+    fix_hash_seed()
     ap = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     ap.add_argument("checkpoint", type=pathlib.Path)
     ap.add_argument("out", type=pathlib.Path)

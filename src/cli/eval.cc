@@ -86,8 +86,17 @@ std::optional<double> number(const Json& json, const char* key) {
   return found->get<double>();
 }
 
+// Where a convention leaves much of the text unscored, its bits over all bytes say nothing: its own number does.
+bool is_whole(const Json& summary) {
+  constexpr double kEnough = 0.9;
+  return number(summary, "n_scored").value_or(0.0) >= kEnough * number(summary, "n_tokens").value_or(0.0);
+}
+
+std::optional<double> perplexity_of(const Json& summary) { return number(summary["headline"], "perplexity"); }
+
 Table results(const std::vector<Json>& summaries) {
   Table table;
+  const bool with_perplexity = std::any_of(summaries.begin(), summaries.end(), perplexity_of);
   table.columns = {{.key = "model", .title = "model", .align = Align::kLeft},
                    {.key = "corpus", .title = "corpus", .align = Align::kLeft},
                    {.key = "bits_per_byte", .title = "bits/byte"},
@@ -96,10 +105,12 @@ Table results(const std::vector<Json>& summaries) {
                    {.key = "ratio", .title = "ratio", .decimals = 3},
                    {.key = "tokens_per_s", .title = "tokens/s", .decimals = 0},
                    {.key = "n_failed", .title = "failed"}};
+  if (with_perplexity) table.columns.push_back({.key = "perplexity", .title = "perplexity", .decimals = 3});
   for (const Json& s : summaries) {
+    const auto of_whole_text = [&](const char* key) { return is_whole(s) ? number(s, key) : std::nullopt; };
     Cell interval;
     double level = 0.95;
-    if (s["interval"].is_object()) {
+    if (s["interval"].is_object() && is_whole(s)) {
       interval = Interval{s["interval"]["bits_per_byte"][0], s["interval"]["bits_per_byte"][1]};
       level = s["interval"]["level"].get<double>();
     }
@@ -110,8 +121,9 @@ Table results(const std::vector<Json>& summaries) {
       rate = *number(*profile, "n_scored") / *number(*profile, "wall_s");
     }
     table.rows.push_back({{s["model"].get<std::string>(), s["corpus"].get<std::string>(),
-                           cell_of(number(s, "bits_per_byte")), interval, cell_of(number(s, "bits_per_char")),
-                           cell_of(number(s, "ratio")), cell_of(rate), s["n_failed"].get<std::int64_t>()}});
+                           cell_of(of_whole_text("bits_per_byte")), interval, cell_of(of_whole_text("bits_per_char")),
+                           cell_of(of_whole_text("ratio")), cell_of(rate), s["n_failed"].get<std::int64_t>()}});
+    if (with_perplexity) table.rows.back().cells.push_back(cell_of(perplexity_of(s)));
   }
   return table;
 }

@@ -19,7 +19,7 @@ bool dense_float(const at::Tensor& x) {
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& residual,
-                  const kernels::Linear& map) {
+                  const kernels::Linear& map, const std::optional<at::Tensor>& bias) {
   TORCH_CHECK(x.scalar_type() == at::kFloat && x.dim() > 0 && x.size(-1) == map.n_in, "linear: x is ", x.scalar_type(),
               " ", x.sizes(), ", the weight takes float32 rows of ", map.n_in);
   const at::Tensor rows = x.contiguous();
@@ -30,6 +30,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::opti
   at::Tensor y = at::empty(shape, x.options());
   kernels::linear(kernels::best_isa(), map, packed.const_data_ptr<float>(), rows.const_data_ptr<float>(),
                   rows.numel() / map.n_in, same_shape ? added.const_data_ptr<float>() : nullptr, y.data_ptr<float>());
+  if (bias) y.add_(*bias);
   return residual && !same_shape ? *residual + y : y;
 }
 
@@ -49,12 +50,32 @@ std::vector<std::int64_t> first_rows(const at::Tensor& rows, std::int64_t n_sequ
   return first;
 }
 
+bool is_table(const at::Tensor& cos, const at::Tensor& sin, std::int64_t n_positions, std::int64_t n) {
+  // [T,1,S/2], ones before it allowed.
+  std::vector<std::int64_t> sizes = cos.sizes().vec();
+  while (sizes.size() > 3 && sizes[0] == 1) sizes.erase(sizes.begin());
+  return sizes == std::vector<std::int64_t>{n_positions, 1, n} && cos.sizes() == sin.sizes() &&
+         cos.scalar_type() == at::kFloat && sin.scalar_type() == at::kFloat;
+}
+
+at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::optional<double> scale,
-                            const std::optional<at::Tensor>& rows) {
+                            const std::optional<at::Tensor>& rows, const std::optional<at::Tensor>& cos,
+                            const std::optional<at::Tensor>& sin) {
   const auto fits = [&](const at::Tensor& x) {
     return x.dim() == 4 && dense_float(x) && x.size(0) == q.size(0) && x.size(2) == q.size(2) && x.size(3) == q.size(3);
   };
-  if (!fits(q) || !fits(k) || !fits(v) || k.size(1) != v.size(1) || k.size(1) == 0 || q.size(1) % k.size(1) != 0) {
+  const bool rotated = cos && sin;
+  const bool fit =
+      fits(q) && fits(k) && fits(v) && k.size(1) == v.size(1) && k.size(1) != 0 && q.size(1) % k.size(1) == 0;
+  if (rotated && !(fit && q.size(3) % 2 == 0 && is_table(*cos, *sin, q.size(2), q.size(3) / 2))) {
+    const auto rotate = [&](const at::Tensor& x) {
+      return rotate_heads(x.transpose(1, 2), *cos, *sin).transpose(1, 2);
+    };
+    return causal_attention(rotate(q), rotate(k), v, scale, rows, {}, {});
+  }
+  if (!fit) {
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, scale, q.dim() == 4 && q.size(1) != k.size(1));
   }
   const double default_scale = 1.0 / std::sqrt(static_cast<double>(q.size(3)));
@@ -62,18 +83,27 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
                                       q.size(2), q.size(3), static_cast<float>(scale.value_or(default_scale))};
   // [B,T,H,S] in memory: the caller's transpose and reshape to [B,T,D] are then views.
   const at::Tensor out = at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
+  const at::Tensor c = rotated ? cos->contiguous() : at::Tensor(), s = rotated ? sin->contiguous() : at::Tensor();
   const at::Tensor workspace = at::empty({kernels::attention_workspace(kernels::best_isa(), shape)}, q.options());
-  kernels::causal_attention(kernels::best_isa(), shape, view(q), view(k), view(v),
-                            {out.data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)},
-                            workspace.data_ptr<float>(),
-                            rows ? first_rows(*rows, q.size(0), q.size(2)).data() : nullptr);
+  kernels::causal_attention(
+      kernels::best_isa(), shape, view(q), view(k), view(v),
+      {out.data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)}, workspace.data_ptr<float>(),
+      rows ? first_rows(*rows, q.size(0), q.size(2)).data() : nullptr,
+      rotated ? kernels::Rotation{c.const_data_ptr<float>(), s.const_data_ptr<float>()} : kernels::Rotation{});
   return out;
 }
 
 // Keys and values of all rows are kept first, so that rows of one stream in the same call see each other.
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::optional<double> scale,
                             const at::Tensor& positions, const at::Tensor& slots, const at::Tensor& limits,
-                            at::Tensor cache) {
+                            at::Tensor cache, const std::optional<at::Tensor>& cos,
+                            const std::optional<at::Tensor>& sin) {
+  if (cos && sin) {
+    const auto rotate = [&](const at::Tensor& x) {
+      return rotate_heads(x.transpose(1, 2), *cos, *sin).transpose(1, 2);
+    };
+    return cached_attention(rotate(q), rotate(k), v, scale, positions, slots, limits, cache, {}, {});
+  }
   const auto fits = [&](const at::Tensor& x) {
     return x.dim() == 4 && dense_float(x) && x.size(0) == 1 && x.size(2) == positions.numel() && x.size(3) == q.size(3);
   };
@@ -145,6 +175,7 @@ using torch::jit::Stack;
 
 void run_linear(Stack& stack) {
   kernels::Linear map{};
+  const auto bias = pop(stack).toOptional<at::Tensor>();
   const auto eps = pop(stack).toOptional<double>();
   if (eps) map.norm_eps = static_cast<float>(*eps);
   map.gated = pop(stack).toBool();
@@ -153,22 +184,24 @@ void run_linear(Stack& stack) {
   const auto residual = pop(stack).toOptional<at::Tensor>();
   const at::Tensor packed = pop(stack).toTensor();
   const at::Tensor x = pop(stack).toTensor();
-  stack.emplace_back(linear(x, packed, residual, map));
+  stack.emplace_back(linear(x, packed, residual, map, bias));
 }
 
 void run_causal_attention(Stack& stack) {
+  const auto sin = pop(stack).toOptional<at::Tensor>(), cos = pop(stack).toOptional<at::Tensor>();
   const auto rows = pop(stack).toOptional<at::Tensor>();
   const auto scale = pop(stack).toOptional<double>();
   const at::Tensor v = pop(stack).toTensor(), k = pop(stack).toTensor(), q = pop(stack).toTensor();
-  stack.emplace_back(causal_attention(q, k, v, scale, rows));
+  stack.emplace_back(causal_attention(q, k, v, scale, rows, cos, sin));
 }
 
 void run_cached_attention(Stack& stack) {
+  const auto sin = pop(stack).toOptional<at::Tensor>(), cos = pop(stack).toOptional<at::Tensor>();
   const at::Tensor cache = pop(stack).toTensor(), limits = pop(stack).toTensor(), slots = pop(stack).toTensor();
   const at::Tensor positions = pop(stack).toTensor();
   const auto scale = pop(stack).toOptional<double>();
   const at::Tensor v = pop(stack).toTensor(), k = pop(stack).toTensor(), q = pop(stack).toTensor();
-  stack.emplace_back(cached_attention(q, k, v, scale, positions, slots, limits, cache));
+  stack.emplace_back(cached_attention(q, k, v, scale, positions, slots, limits, cache, cos, sin));
 }
 
 void run_rotate_heads(Stack& stack) {
@@ -193,12 +226,14 @@ void register_cpu_ops() {
   const auto pure = c10::AliasAnalysisKind::PURE_FUNCTION;
   static const torch::jit::RegisterOperators operators({
       Operator("lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? "
-               "norm_eps) -> Tensor",
+               "norm_eps, Tensor? bias) -> Tensor",
                run_linear, pure),
-      Operator("lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows) -> Tensor",
-               run_causal_attention, pure),
+      Operator(
+          "lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows, Tensor? cos, Tensor? "
+          "sin) -> Tensor",
+          run_causal_attention, pure),
       Operator("lmbits::cached_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor positions, Tensor slots, "
-               "Tensor limits, Tensor cache) -> Tensor",
+               "Tensor limits, Tensor cache, Tensor? cos, Tensor? sin) -> Tensor",
                run_cached_attention, c10::AliasAnalysisKind::CONSERVATIVE),
       Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin) -> Tensor", run_rotate_heads, pure),
       Operator("lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor", run_rms_norm, pure),
@@ -212,6 +247,10 @@ at::Tensor pack_weight(const kernels::Linear& map, const at::Tensor& weight, con
   kernels::pack_linear(kernels::best_isa(), map, dense.const_data_ptr<float>(),
                        gain.defined() ? dense_gain.const_data_ptr<float>() : nullptr, packed.data_ptr<float>());
   return packed;
+}
+
+at::Tensor apply_linear(const kernels::Linear& map, const at::Tensor& packed, const at::Tensor& x) {
+  return linear(x, packed, std::nullopt, map);
 }
 
 }  // namespace lmbits

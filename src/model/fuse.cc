@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
+#include <torch/csrc/jit/passes/remove_mutation.h>
 
 #include <algorithm>
 #include <optional>
@@ -46,8 +47,17 @@ at::Tensor weight(const Value* value, std::int64_t dim) {
 // The only node that uses the value; null where there are more or none.
 Node* only_user(const Value* value) { return value->uses().size() == 1 ? value->uses()[0].user : nullptr; }
 
+// x W^T, with a bias that is a constant or none.
 bool is_linear(const Value* value) {
-  return is(value, "aten::linear") && weight(value->node()->input(1), 2).defined() && is_none(value->node()->input(2));
+  if (!is(value, "aten::linear") || !weight(value->node()->input(1), 2).defined()) return false;
+  const Value* bias = value->node()->input(2);
+  return is_none(bias) || weight(bias, 1).defined();
+}
+
+// The value itself, where dropout (of a model in evaluation mode) or a copy into dense memory hands it on.
+Value* origin(Value* value) {
+  while (is(value, "aten::contiguous")) value = value->node()->input(0);
+  return value;
 }
 
 struct RmsNorm {
@@ -66,6 +76,18 @@ std::optional<RmsNorm> match_rms_norm(const Value* value) {
     return std::nullopt;
   }
   return RmsNorm{node->input(0), gain, eps->toDouble()};
+}
+
+// The table [V,D] that `value` looks rows up in; undefined where it is no such thing.
+at::Tensor embedding_table(const Value* value) {
+  return is(value, "aten::embedding") ? weight(value->node()->input(0), 2) : at::Tensor();
+}
+
+// A map of embeddings is a row of V: looked up rather than computed, where the rows take little memory.
+constexpr std::int64_t kTableBytes = 8 << 20;
+
+bool fits_a_table(const kernels::Linear& map, const at::Tensor& table) {
+  return table.defined() && table.size(1) == map.n_in && table.size(0) * map.n_out * 4 <= kTableBytes;
 }
 
 // The first or second half of `whole` along its last dimension: chunk(whole, 2, -1)[index].
@@ -89,10 +111,13 @@ class Fuser {
   explicit Fuser(Graph& graph) : graph_(graph) {}
 
   int run() {
+    for (Node* node : nodes(c10::aten::dropout)) drop_dropout(node);
+    for (Node* node : nodes(c10::aten::silu)) join_gate(node);
     for (Node* node : nodes(c10::aten::linear)) fuse_linear(node);
     for (Node* node : nodes(c10::aten::scaled_dot_product_attention)) fuse_attention(node);
     for (Node* node : nodes(c10::aten::cat)) fuse_rotation(node);
     for (Node* node : nodes(c10::aten::rms_norm)) fuse_rms_norm(node);
+    for (Node* node : nodes(Symbol::fromQualString("lmbits::causal_attention"))) rotate_in_attention(node);
     return n_fused_;
   }
 
@@ -116,6 +141,34 @@ class Fuser {
   Value* insert_constant(Node* before, const IValue& value) {
     const torch::jit::WithInsertPoint here(before);
     return graph_.insertConstant(value);
+  }
+
+  static void drop_dropout(Node* node) {
+    const auto training = constant(node->input(2));
+    if (training && training->isBool() && !training->toBool()) node->output()->replaceAllUsesWith(node->input(0));
+  }
+
+  // silu(linear(x, W)) * linear(x, V) becomes the halves of linear(x, [W; V]), as match_gate has them.
+  void join_gate(Node* silu) {
+    const Node* gate = silu->input(0)->node();
+    Node* product = only_user(silu->output());
+    if (product == nullptr || product->kind() != c10::aten::mul || !is_linear(silu->input(0))) return;
+    Value* other = product->input(0) == silu->output() ? product->input(1) : product->input(0);
+    if (!is_linear(other) || only_user(other) != product || only_user(silu->input(0)) != silu) return;
+    const Node* value = other->node();
+    const at::Tensor w = weight(gate->input(1), 2), v = weight(value->input(1), 2);
+    if (gate->input(0) != value->input(0) || w.sizes() != v.sizes() || !is_none(gate->input(2)) ||
+        !is_none(value->input(2))) {
+      return;
+    }
+    const torch::jit::WithInsertPoint here(product);
+    Value* both = graph_.insert(c10::aten::linear, {gate->input(0), at::cat({w, v})});
+    Value* halves = graph_.insert(c10::aten::chunk, {both, 2, -1});
+    halves->setType(c10::ListType::ofTensors());
+    Node* unpack = graph_.insertNode(graph_.createListUnpack(halves, 2));
+    Value* activated = graph_.insert(c10::aten::silu, {unpack->outputs()[0]});
+    product->output()->replaceAllUsesWith(graph_.insert(c10::aten::mul, {activated, unpack->outputs()[1]}));
+    torch::jit::EliminateDeadCode(graph_.block());
   }
 
   // silu(first half) * second half of the product, where that is all that becomes of it.
@@ -147,14 +200,15 @@ class Fuser {
     at::Tensor w = weight(node->input(1), 2);
     kernels::Linear map{.n_in = w.size(1), .n_out = w.size(0)};
     Node* last = node;
-    if (Node* product = match_gate(node); product != nullptr && map.n_out % 2 == 0) {
+    const bool has_bias = !is_none(node->input(2));
+    if (Node* product = match_gate(node); product != nullptr && map.n_out % 2 == 0 && !has_bias) {
       map.gated = true;
       map.n_out /= 2;
       last = product;
     }
     Value* residual = nullptr;
     if (Node* sum = match_residual(last->output(), residual); sum != nullptr) last = sum;
-    Value* x = node->input(0);
+    Value* x = origin(node->input(0));
     at::Tensor gain;
     IValue eps;
     if (const auto norm = match_rms_norm(x); norm && norm->gain.size(0) == map.n_in) {
@@ -164,9 +218,16 @@ class Fuser {
       map.norm_eps = static_cast<float>(norm->eps);
     }
     const auto put = [&](const IValue& value) { return insert_constant(last, value); };
-    replace(last, "lmbits::linear",
-            {x, put(pack_weight(map, w, gain)), residual != nullptr ? residual : put(IValue()), put(map.n_in),
-             put(map.n_out), put(map.gated), put(eps)});
+    const at::Tensor packed = pack_weight(map, w, gain);
+    if (const at::Tensor table = embedding_table(x); residual == nullptr && !has_bias && fits_a_table(map, table)) {
+      const Node* lookup = x->node();
+      replace(last, "aten::embedding",
+              {put(apply_linear(map, packed, table)), lookup->input(1), put(-1), put(false), put(false)});
+    } else {
+      replace(last, "lmbits::linear",
+              {x, put(packed), residual != nullptr ? residual : put(IValue()), put(map.n_in), put(map.n_out),
+               put(map.gated), put(eps), node->input(2)});
+    }
     torch::jit::EliminateDeadCode(graph_.block());  // the old weight goes before the next is packed
   }
 
@@ -176,13 +237,13 @@ class Fuser {
         is_none(node->input(3)) && is_number(node->input(4), 0.0) && causal && causal->isBool() && causal->toBool();
     if (!fits) return;
     replace(node, "lmbits::causal_attention",
-            {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue())});
+            {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue()),
+             insert_constant(node, IValue()), insert_constant(node, IValue())});
   }
 
   void fuse_rotation(Node* node) {
-    const Node* list = node->input(0)->node();
-    if (list->kind() != c10::prim::ListConstruct || list->inputs().size() != 2 || !is_number(node->input(1), -1))
-      return;
+    Node* list = node->input(0)->node();
+    if (list->kind() != c10::prim::ListConstruct || list->inputs().size() < 2 || !is_number(node->input(1), -1)) return;
     const Value *difference = list->input(0), *sum = list->input(1);
     if (!is(difference, "aten::sub") || !is(sum, "aten::add") || difference->node()->inputs().size() != 3 ||
         sum->node()->inputs().size() != 3 || !is_number(difference->node()->input(2), 1) ||
@@ -198,7 +259,52 @@ class Fuser {
     const bool matches =
         is_half(a, 0, x) && is_half(b, 1, x) &&
         ((is_product(p, b, cos) && is_product(q, a, sin)) || (is_product(p, a, sin) && is_product(q, b, cos)));
-    if (matches) replace(node, "lmbits::rotate_heads", {x, cos, sin});
+    if (!matches) return;
+    if (list->inputs().size() == 2) {
+      replace(node, "lmbits::rotate_heads", {x, cos, sin});
+      return;
+    }
+    // A part of the head that is not turned follows, in the same list: cat(cat(a, b), c) has become cat(a, b, c).
+    Node* rotation = graph_.create(Symbol::fromQualString("lmbits::rotate_heads"), {x, cos, sin}, 1);
+    rotation->insertBefore(node);
+    std::vector<Value*> parts = {rotation->output()};
+    parts.insert(parts.end(), list->inputs().begin() + 2, list->inputs().end());
+    Node* joined = graph_.createList(c10::TensorType::get(), parts)->insertBefore(node);
+    node->replaceInput(0, joined->output());
+    ++n_fused_;
+  }
+
+  // `value` as heads of what is rotated to give it, where that is heads of transpose(rotate_heads(x), 1, 2): choosing heads
+  // and rotating them commute.
+  Value* before_rotation(Value* value, Node* user, Node*& rotation) {
+    Node* node = value->node();
+    if (node->kind() == c10::aten::transpose && is_number(node->input(1), 1) && is_number(node->input(2), 2) &&
+        is(node->input(0), "lmbits::rotate_heads")) {
+      rotation = node->input(0)->node();
+      return insert_copy(node, rotation->input(0), user)->output();
+    }
+    const bool chooses_heads = node->kind() == c10::prim::ListUnpack ||
+                               (node->kind() == c10::aten::chunk && is_number(node->input(2), 1)) ||
+                               (node->kind() == c10::aten::slice && is_number(node->input(1), 1));
+    Value* from = chooses_heads ? before_rotation(node->input(0), user, rotation) : nullptr;
+    return from == nullptr ? nullptr : insert_copy(node, from, user)->outputs()[value->offset()];
+  }
+
+  Node* insert_copy(Node* node, Value* first_input, Node* before) {
+    Node* copy = graph_.createClone(node, [](Value* value) { return value; });
+    copy->replaceInput(0, first_input);
+    return copy->insertBefore(before);
+  }
+
+  void rotate_in_attention(Node* attention) {
+    Node *of_q = nullptr, *of_k = nullptr;
+    Value* q = before_rotation(attention->input(0), attention, of_q);
+    Value* k = before_rotation(attention->input(1), attention, of_k);
+    if (q == nullptr || k == nullptr || of_q->input(1) != of_k->input(1) || of_q->input(2) != of_k->input(2)) return;
+    attention->replaceInput(0, q);
+    attention->replaceInput(1, k);
+    attention->replaceInput(5, of_q->input(1));
+    attention->replaceInput(6, of_q->input(2));
   }
 
   void fuse_rms_norm(Node* node) {
@@ -221,7 +327,13 @@ bool writes_in_place(Block* block) {
 
 // Operators that treat every row of their first inputs alike; how many of those there are.
 std::size_t n_row_inputs(const Node* node) {
-  if (node->kind() == Symbol::fromQualString("lmbits::rms_norm")) return 1;
+  for (const char* kind : {"lmbits::rms_norm", "aten::gelu", "aten::relu", "aten::silu", "aten::contiguous"}) {
+    if (node->kind() == Symbol::fromQualString(kind)) return 1;
+  }
+  if (node->kind() == c10::aten::layer_norm) {
+    const auto shape = constant(node->input(1));  // of what is normalised: a row
+    return shape && shape->isIntList() && shape->toIntVector().size() == 1 ? 1 : 0;
+  }
   if (node->kind() != Symbol::fromQualString("lmbits::linear")) return 0;
   return is_none(node->input(2)) ? 1 : 3;  // x, packed, residual
 }
@@ -243,7 +355,9 @@ Node* match_attention_rows(Value* value) {
 }  // namespace
 
 int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph) {
-  if (kernels::best_isa() == kernels::Isa::kScalar || writes_in_place(graph->block())) return 0;
+  if (kernels::best_isa() == kernels::Isa::kScalar) return 0;
+  torch::jit::RemoveTensorMutation(graph);  // x += y, where nothing else sees x
+  if (writes_in_place(graph->block())) return 0;
   register_cpu_ops();
   const int n_fused = Fuser(*graph).run();
   torch::jit::EliminateDeadCode(graph);

@@ -1,11 +1,15 @@
 // Puts our kernels (cpu_ops.h) in the place of ATen's operators in a frozen TorchScript graph.
 //
 // What is recognised, and what becomes of it:
+//   [rms_norm ->] linear(x, W [, bias]) [-> + residual]                                lmbits::linear
 //   [rms_norm ->] linear(x, W) [-> silu(first half) * second half] [-> + residual]     lmbits::linear
+//   [rms_norm ->] silu(linear(x, W)) * linear(x, V) [-> + residual]                    lmbits::linear
+//   the same of embedding(W2, ids), without a residual, up to 8 MiB                     embedding(the map of W2, ids)
 //   scaled_dot_product_attention(q, k, v, is_causal), no mask, no dropout               lmbits::causal_attention
 //   cat(a cos - b sin, b cos + a sin), a and b the halves of x                          lmbits::rotate_heads
+//   the latter of q and k before attention, each heads of the transposed result           in lmbits::causal_attention
 //   rms_norm(x, gain) that is not followed by such linears alone                        lmbits::rms_norm
-// W, gain and eps must be constants of the graph. All else stays as it is.
+// W, V, bias, gain and eps must be constants of the graph. All else stays as it is.
 #pragma once
 #include <torch/csrc/jit/ir/ir.h>
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "kernels/head.h"
 #include "kernels/nll.h"
 #include "src/core/error.h"
 #include "src/model/cpu_ops.h"
@@ -13,10 +14,9 @@
 namespace lmbits {
 namespace {
 
-constexpr std::int64_t kTileColumns = 2048;         // a tile's row (8 KiB) is read twice, from the first-level cache
-constexpr std::int64_t kRowStep = 48;               // rows come in whole steps, so that a product's shape varies little
-constexpr std::int64_t kPackedBytes = 16 << 20;     // a weight up to this size is packed, and held twice
-constexpr std::int64_t kPackedTileBytes = 1 << 19;  // logits that stay in the second-level cache
+constexpr std::int64_t kTileColumns = 2048;      // a tile's row (8 KiB) is read twice, from the first-level cache
+constexpr std::int64_t kRowStep = 48;            // rows come in whole steps, so that a product's shape varies little
+constexpr std::int64_t kPackedBytes = 16 << 20;  // a weight up to this size is packed, and held twice
 
 std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 
@@ -34,9 +34,9 @@ void finish(const std::vector<kernels::NllState>& state, std::int64_t row, std::
 
 WeightHead::WeightHead(at::Tensor weight, std::optional<at::Tensor> bias, const HeadOptions& options)
     : weight_(std::move(weight)), bias_(std::move(bias)), options_(options) {
-  if (kernels::best_isa() == kernels::Isa::kScalar || weight_.numel() * 4 > kPackedBytes) return;
-  packed_ = pack_weight({.n_in = weight_.size(1), .n_out = options_.vocab_size}, weight_, {});
-  options_.tile_bytes = std::min(options_.tile_bytes, kPackedTileBytes);
+  const bool plain = !bias_ && !options_.logit_scale && !options_.softcap;
+  if (plain && kernels::best_isa() != kernels::Isa::kScalar && weight_.numel() * 4 <= kPackedBytes)
+    packed_ = pack_weight({.n_in = weight_.size(1), .n_out = options_.vocab_size}, weight_, {});
 }
 
 void WeightHead::adjust(at::Tensor& logits, std::int64_t first_column) const {
@@ -72,24 +72,24 @@ void WeightHead::score(const at::Tensor& h, const std::vector<std::int32_t>& tar
       std::min(round_up(n, kRowStep), std::max(kRowStep, options_.tile_bytes / (4 * n_cols) / kRowStep * kRowStep));
   bits.resize(static_cast<std::size_t>(n));
   if (most_probable != nullptr) most_probable->resize(bits.size());
+  if (packed_.defined()) {
+    std::vector<kernels::NllState> state(bits.size());
+    kernels::head_nll(kernels::best_isa(), {.n_in = n_in, .n_out = vocab}, packed_.const_data_ptr<float>(),
+                      h.to(at::kFloat).contiguous().const_data_ptr<float>(), n, targets.data(), state.data());
+    return finish(state, 0, n, bits, most_probable);
+  }
   std::vector<kernels::NllState> state(static_cast<std::size_t>(n_rows));
   at::Tensor tile = at::empty({n_rows, n_cols}, weight_.options());
   for (std::int64_t row = 0; row < n; row += n_rows) {
     const std::int64_t here = std::min(n_rows, n - row);
-    const std::int64_t padded = packed_.defined() ? here : round_up(here, kRowStep);
+    const std::int64_t padded = round_up(here, kRowStep);
     at::Tensor rows = h.slice(0, row, row + here).to(at::kFloat).contiguous();
     if (padded > here) rows = at::constant_pad_nd(rows, {0, 0, 0, padded - here}, 0);
     kernels::nll_init(state.data(), here);
     for (std::int64_t col = 0; col < vocab; col += n_cols) {
       const std::int64_t width = std::min(n_cols, vocab - col);
       at::Tensor logits = tile.flatten().slice(0, 0, padded * width).view({padded, width});
-      if (packed_.defined()) {
-        kernels::linear(kernels::best_isa(), {.n_in = n_in, .n_out = width},
-                        packed_.const_data_ptr<float>() + col * n_in, rows.const_data_ptr<float>(), here, nullptr,
-                        logits.data_ptr<float>());
-      } else {
-        at::mm_out(logits, rows, weight_.slice(0, col, col + width).t());
-      }
+      at::mm_out(logits, rows, weight_.slice(0, col, col + width).t());
       adjust(logits, col);
       kernels::nll_update(logits.data_ptr<float>(), targets.data() + row, state.data(),
                           {.n_rows = here, .n_cols = width, .stride = width, .first_col = col});

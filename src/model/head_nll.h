@@ -33,8 +33,9 @@ class WeightHead {
   void adjust(at::Tensor& logits, std::int64_t first_column) const;  // bias, scale, softcap
 
   at::Tensor weight_;
-  at::Tensor packed_;  // for kernels::linear; undefined where the weight is too large to be held twice
-  mutable at::Tensor packed_for_rows_;
+  at::Tensor
+      packed_;  // for kernels::head_nll; undefined where that is of no use, or the weight too large to be held twice
+  mutable at::Tensor packed_for_rows_;  // for kernels::linear
   mutable std::once_flag packed_once_;
   std::optional<at::Tensor> bias_;
   HeadOptions options_;

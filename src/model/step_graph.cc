@@ -172,9 +172,10 @@ std::optional<StepGraph> make_step_graph(const Graph& original, std::int64_t n_p
   }
   for (Node* node : attentions) {
     Value* const cache = graph.addInput("cache" + std::to_string(step.n_caches++));
-    Node* const cached = graph.create(
-        Symbol::fromQualString("lmbits::cached_attention"),
-        {node->input(0), node->input(1), node->input(2), node->input(3), positions, slots, limits, cache}, 1);
+    Node* const cached = graph.create(Symbol::fromQualString("lmbits::cached_attention"),
+                                      {node->input(0), node->input(1), node->input(2), node->input(3), positions, slots,
+                                       limits, cache, node->input(5), node->input(6)},
+                                      1);
     cached->insertBefore(node);
     node->output()->replaceAllUsesWith(cached->output());
   }

@@ -87,8 +87,10 @@ void warn_of_left_out(const Entry& entry, Comparison& comparison) {
   if (!entry.paired()) {
     comparison.warnings.push_back(
         "the two models cut the text in different ways: the comparison is not paired, its interval is wide");
-  } else if (comparison.n_units < 2) {
-    comparison.warnings.push_back("one piece of text only: its spread is unknown, so there is no interval");
+  } else if (comparison.n_units < static_cast<std::int64_t>(kFewestUnits)) {
+    comparison.warnings.push_back(std::to_string(comparison.n_units) +
+                                  (entry.pairing.groups[0].blocks ? " blocks of text" : " documents") +
+                                  " only: too few for an interval");
   } else if (entry.pairing.groups[0].blocks) {
     comparison.warnings.push_back("fewer than 10 documents: the interval comes from " +
                                   std::to_string(comparison.n_units) +

@@ -148,11 +148,31 @@ std::string plot_row(const RankReportRow& row, double lo, double hi, std::size_t
   return text;
 }
 
+constexpr std::size_t kNarrowestPlot = 14, kWidestPlot = 40;
+
+// Leaves out columns, the first of `keys` first, until the text is no wider than `width`.
+void narrow(Table& table, const std::vector<std::string>& keys, std::size_t width) {
+  for (const std::string& key : keys) {
+    for (TableColumn& column : table.columns) {
+      if (column.key == key && text_width(table) > width) column.audience = Audience::kMachines;
+    }
+  }
+}
+
+// What is the same in other units makes room for the picture; where there is still none, the differences' intervals go.
+void narrow_for_plot(Table& table, const RankRequest& request, std::size_t width) {
+  std::vector<std::string> other_metrics;
+  for (const Metric metric : metrics_by(request.metric)) {
+    if (metric != request.metric) other_metrics.insert(other_metrics.begin(), metric_key(metric));
+  }
+  narrow(table, other_metrics, width - std::min(width, kNarrowestPlot + 2));
+  narrow(table, {"difference_interval"}, width);
+}
+
 void append_plot(Table& table, const RankReportTable& from, std::size_t terminal_width, int decimals) {
-  constexpr std::size_t kNarrowest = 14, kWidest = 40;
   const std::size_t used = text_width(table) + 2;
-  if (from.rows.size() < 2 || terminal_width < used + kNarrowest) return;
-  const std::size_t width = std::min(kWidest, terminal_width - used);
+  if (from.rows.size() < 2 || terminal_width < used + kNarrowestPlot) return;
+  const std::size_t width = std::min(kWidestPlot, terminal_width - used);
   double lo = std::numeric_limits<double>::infinity(), hi = -lo;
   for (const RankReportRow& row : from.rows) {
     const Interval spread = row.is_baseline
@@ -199,25 +219,26 @@ std::string heading(const RankReportTable& table) {
 std::string legend(const RankReport& report) {
   const RankRequest& request = report.request;
   return "↓ lower is better, ↑ higher is better. Intervals: " + percent_as_given(request.level) + " " +
-         (request.method == IntervalMethod::kBca ? "BCa" : "percentile") + " bootstrap,\n" +
+         (request.method == IntervalMethod::kBca ? "BCa" : "percentile") + " bootstrap, " +
          with_thousands(request.n_resamples) + " resamples (seed " + std::to_string(request.seed) +
-         "), the same for all models of a corpus. rank a-b: where it lies at that level;\n" +
-         "≈ tied with the best: the interval of the paired difference includes 0. Rows without a rank are\n" +
-         "compressors. Model weights are not counted.\n";
+         "), the same for all models of a corpus. rank a-b: where it lies at that level; ≈ tied with the best: the "
+         "interval of the paired difference includes 0. Rows without a rank are compressors. Model weights are not "
+         "counted.";
 }
 
 std::string to_text(const RankReport& report, const TextStyle& style) {
   std::string text;
   for (const RankReportTable* from : all_tables(report)) {
     Table table = table_of(*from, report.request);
+    narrow_for_plot(table, report.request, style.width);
     append_plot(table, *from, style.width, decimals_of(report.request.metric));
     text += (style.color ? "\x1b[1m" + heading(*from) + "\x1b[0m" : heading(*from)) + "\n";
     if (!from->rows.empty()) text += to_text(table, style);
-    for (const std::string& warning : from->warnings) text += "  ! " + printable(warning) + "\n";
+    for (const std::string& warning : from->warnings) text += wrapped("  ! " + printable(warning), style.width, 4);
     text += "\n";
   }
-  for (const std::string& warning : report.warnings) text += "! " + printable(warning) + "\n";
-  return text + legend(report);
+  for (const std::string& warning : report.warnings) text += wrapped("! " + printable(warning), style.width, 2);
+  return text + wrapped(legend(report), style.width, 0);
 }
 
 std::string to_markdown(const RankReport& report) {
@@ -229,7 +250,7 @@ std::string to_markdown(const RankReport& report) {
     if (!from->warnings.empty()) text += "\n";
   }
   for (const std::string& warning : report.warnings) text += "- " + printable(warning) + "\n";
-  return text + legend(report);
+  return text + legend(report) + "\n";
 }
 
 std::string to_csv(const RankReport& report) {

@@ -183,8 +183,9 @@ Entry make_entry(const std::string& corpus, const std::string& convention, const
   entry.table.n_documents = static_cast<std::int64_t>(group.documents[0].size());
   entry.table.n_units = static_cast<std::int64_t>(group.units.weight.size());
   entry.table.n_bytes = static_cast<std::int64_t>(sums_of(group.documents[0]).n_bytes);
-  if (entry.table.n_units < 2) {
-    entry.table.warnings.push_back("one piece of text only: its spread is unknown, so there are no intervals");
+  if (group.units.weight.size() < kFewestUnits) {
+    entry.table.warnings.push_back(std::to_string(entry.table.n_units) +
+                                   (group.blocks ? " blocks of text" : " documents") + " only: too few for intervals");
   } else if (group.blocks) {
     entry.table.warnings.push_back("fewer than 10 documents: intervals come from " +
                                    std::to_string(entry.table.n_units) +

@@ -317,9 +317,7 @@ void add_leaderboards(HtmlPage& page, const RunReport& report) {
     page.subsection(heading(*from));
     page.table(leaderboard(*from, report), interval_pictures(*from), metric_words(report.ranking.request));
   }
-  std::string signs = legend(report.ranking);
-  std::replace(signs.begin(), signs.end(), '\n', ' ');
-  page.paragraph(signs, "note");
+  page.paragraph(legend(report.ranking), "note");
 }
 
 void add_figures(HtmlPage& page, const RankReportTable& table, const RunReport& report) {

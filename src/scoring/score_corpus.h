@@ -14,7 +14,7 @@ namespace lmbits {
 
 struct ScoreOptions {
   std::int64_t n_threads = 1;
-  std::int64_t batch_positions = 2048;        // B * T of a forward pass to aim at
+  std::int64_t batch_positions = 1024;        // B * T of a forward pass to aim at: a small model's stay in the cache
   std::int64_t max_sequences = 0;             // upper bound of B; 0: none
   std::int64_t activation_bytes = 192 << 20;  // of each thread; bounds B whatever is asked for
   std::int64_t checkpoint_bytes = 1 << 20;    // documents larger than this leave checkpoints,

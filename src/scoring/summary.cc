@@ -25,15 +25,13 @@ Json baselines_json(const std::vector<DocumentRecord>& records, const std::map<s
   return json;
 }
 
-constexpr std::size_t kFewestUnits = 8;  // an interval from fewer would promise more than it knows
-
 // null where the run has too few units to resample.
 Json interval_json(const Run& run, const SummaryOptions& options) {
   const Pairing pairing = pair_runs({&run}, Metric::kBitsPerByte);
-  if (pairing.groups.at(0).units.weight.size() < kFewestUnits) return nullptr;
   const std::int64_t n_resamples = default_resamples(1, pairing.groups[0].units.weight.size());
   const std::vector<Resamples> resamples = resample_groups(pairing, corpus_name(run), n_resamples, options.seed, 1);
   const Strata strata = {columns_of(pairing, resamples, {0})};
+  if (!has_spread(strata)) return nullptr;
   const auto interval =
       interval_of(statistic(strata, 0, Metric::kBitsPerByte, Pooling::kMicro), options.level, IntervalMethod::kBca);
   if (!interval) return nullptr;

@@ -121,7 +121,7 @@ bool higher_is_better(Metric metric) { return metric == Metric::kRatio; }
 bool has_spread(const Strata& strata) {
   for (const std::vector<Column>& columns : strata) {
     for (const Column& column : columns) {
-      if (column.weight.size() < 2 || column.resampled_weight.empty()) return false;
+      if (column.weight.size() < kFewestUnits || column.resampled_weight.empty()) return false;
     }
   }
   return true;

@@ -35,7 +35,9 @@ struct Column {
 
 using Strata = std::vector<std::vector<Column>>;  // [stratum][model]
 
-// False where a stratum has fewer than two units: their spread, so any interval, is unknown then.
+constexpr std::size_t kFewestUnits = 8;  // an interval from fewer would promise more than it knows
+
+// False where a stratum has fewer than kFewestUnits units: there is no interval then.
 bool has_spread(const Strata& strata);
 
 // A statistic of one model over all strata with its bootstrap replicates and its units' influences.

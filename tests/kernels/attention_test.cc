@@ -194,6 +194,31 @@ TEST_P(Attention, RotatesPairsHalfAHeadApart) {
   }
 }
 
+TEST_P(Attention, RotatingInsideIsRotatingBefore) {
+  for (const std::int64_t head_size : {2, 6, 16, 32, 34, 64, 80}) {
+    for (const std::int64_t n_positions : {1, 12, 13, 33, 50}) {
+      const Problem problem({2, 4, 2, n_positions, head_size, 0.3F});
+      const std::int64_t n = head_size / 2;
+      std::vector<float> cos, sin;
+      for (std::int64_t i = 0; i < n_positions * n; ++i) {
+        cos.push_back(std::cos(0.1F * float(i)));
+        sin.push_back(std::sin(0.1F * float(i)));
+      }
+      Problem rotated = problem;
+      AttentionShape both = problem.shape;  // q's heads and k's lie side by side
+      both.n_heads = 6;
+      rotate_heads(GetParam(), both, problem.q(), cos.data(), sin.data(),
+                   {rotated.qkv.data(), n_positions * rotated.width, head_size, rotated.width});
+      std::vector<float> workspace(static_cast<std::size_t>(attention_workspace(GetParam(), problem.shape)), kNaN);
+      std::vector<float> out(problem.n_out(), kNaN);
+      const std::int64_t head = n_positions * head_size;
+      causal_attention(GetParam(), problem.shape, problem.q(), problem.k(), problem.v(),
+                       {out.data(), 4 * head, head, head_size}, workspace.data(), nullptr, {cos.data(), sin.data()});
+      EXPECT_EQ(out, rotated.run(GetParam())) << head_size << " " << n_positions;
+    }
+  }
+}
+
 TEST_P(Attention, NormsEveryRow) {
   for (const std::int64_t n : {1, 5, 16, 33, 96}) {
     std::mt19937 generator(9);

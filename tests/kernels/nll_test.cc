@@ -191,7 +191,8 @@ TEST_P(Nll, ASumOfEqualTermsStaysWithin1e6) {
 }
 
 // With 0 as the maximum so far and one column of x, the state's sum is e^x itself.
-TEST_P(Nll, TheExponentialIsWithin1e7) {
+// log2(e) as a float adds 1.4e-8 |x|; where a product is rounded before it is added to (scalar), 6e-8 |x| more.
+TEST_P(Nll, TheExponentialIsWithin2e7) {
   constexpr std::uint32_t kStep = 4999;  // every so many floats from -0 to -88
   std::vector<float> x;
   for (std::uint32_t word = 0x80000000U; word < 0xC2B00000U; word += kStep) {
@@ -207,10 +208,11 @@ TEST_P(Nll, TheExponentialIsWithin1e7) {
     if (x[i] < -87.0F) {
       ASSERT_LE(state[i].sum, 1.7e-38);  // may be flushed to 0
     } else {
-      worst = std::max(worst, std::fabs(state[i].sum / std::exp(double{x[i]}) - 1.0));
+      const double allowed = 1.0 + (path().isa == Isa::kScalar ? 0.4 : 0.07) * std::fabs(double{x[i]});
+      worst = std::max(worst, std::fabs(state[i].sum / std::exp(double{x[i]}) - 1.0) / allowed);
     }
   }
-  EXPECT_LE(worst, path().reference ? 1e-13 : 1e-7);
+  EXPECT_LE(worst, path().reference ? 1e-13 : 2e-7);
   RecordProperty("worst_relative_error", std::to_string(worst * 1e9) + "e-9");
 }
 

@@ -81,8 +81,11 @@ TEST_F(Fuse, MapsWithAndWithoutNormGateAndResidualComputeTheSame) {
       {"e + torch.linear(e, self.weight[:16])", 1},
       {"torch.linear(" + kNorm + ", self.weight[:16]) + e", 1},
       {kNorm + " + torch.linear(" + kNorm + ", self.weight[:16])", 2},
-      {"torch.linear(e, self.weight[:16]) + self.weight[3]", 1},        // a residual to broadcast
-      {"torch.linear(e, self.weight[:16], self.weight[:16, 2])", 0},    // a bias: not ours
+      {"torch.linear(e, self.weight[:16]) + self.weight[3]", 1},      // a residual to broadcast
+      {"torch.linear(e, self.weight[:16], self.weight[:16, 2])", 1},  // a bias
+      {"e + torch.linear(" + kNorm + ", self.weight[:16], self.weight[:16, 2])", 1},
+      {"torch.linear(e, self.weight[:16], e[0, 0])", 0},  // one that is no constant: not ours
+      {"torch.linear(torch.dropout(e, 0.5, False).contiguous(), self.weight[:16])", 1},
       {"torch.add(e, torch.linear(e, self.weight[:16]), alpha=2)", 1},  // not a residual
   };
   for (const auto& [mix, n_fused] : mixes) {
@@ -139,10 +142,57 @@ TEST_F(Fuse, WhatOnlyLooksLikeARotationComputesTheSame) {
   EXPECT_LT(rotation("a * s - b * c", "b * s + a * c").error, 3e-6);
 }
 
-TEST_F(Fuse, AGraphThatWritesInPlaceIsLeftAlone) {
+TEST_F(Fuse, TwoMapsOfOneInputBecomeAGateAndItsValue) {
+  const std::string gate = "torch.linear(" + kNorm + ", self.weight[:24])";
+  const std::string lines = "  x = " + kNorm + "\n  y = torch.linear(x, self.weight[24:48])\n";
+  const auto gated = [&](const std::string& product) {
+    return toy("e + torch.linear(" + product + ", self.weight[:16, :1] * self.weight[:24, 3])", 2, lines);
+  };
+  for (const char* product :
+       {"torch.silu(torch.linear(x, self.weight[:24])) * y", "y * torch.silu(torch.linear(x, self.weight[:24]))"}) {
+    const Comparison result = gated(product);
+    EXPECT_EQ(result.n_fused, 2) << product;  // both maps, the norm and the gate in one, the last map
+    EXPECT_LT(result.error, 3e-6) << product;
+  }
+  for (const char* product : {"torch.silu(torch.linear(e, self.weight[:24])) * y",  // of another input
+                              "torch.silu(torch.linear(x, self.weight[:24])) * y + y",
+                              "torch.silu(torch.linear(x, self.weight[:24], self.weight[24:48, 1])) * y",
+                              "torch.silu(torch.linear(x, self.weight[:1])) * y", "torch.silu(y) * y",
+                              "torch.relu(torch.linear(x, self.weight[:24])) * y"}) {
+    EXPECT_LT(gated(product).error, 3e-6) << product;
+  }
+}
+
+TEST_F(Fuse, APartOfTheHeadThatIsNotTurnedIsHandedOn) {
+  const std::string lines =
+      "  angle = torch.arange(e.size(1) * 2, dtype=6).view(1, 1, e.size(1), 2) * 0.1\n"
+      "  c, s = torch.cos(angle), torch.sin(angle)\n"
+      "  h = e.view(e.size(0), e.size(1), 2, 8).transpose(1, 2)\n"
+      "  a, b = torch.chunk(h[:, :, :, :4], 2, -1)\n";
+  const Comparison result = toy(
+      "torch.cat((a * c - b * s, b * c + a * s, h[:, :, :, 4:]), -1).transpose(1, 2).reshape(e.size(0), e.size(1), 16)",
+      2, lines);
+  EXPECT_EQ(result.n_fused, 1);
+  EXPECT_LT(result.error, 3e-6);
+}
+
+TEST_F(Fuse, WritingInPlaceIsUndoneWhereNothingElseSeesIt) {
   const Comparison result = toy("torch.linear(e, self.weight[:16]).add_(e)");
+  EXPECT_EQ(result.n_fused, 1);
+  EXPECT_LT(result.error, 3e-6);
+}
+
+TEST_F(Fuse, AGraphThatWritesInPlaceIsLeftAlone) {
+  const Comparison result = toy("torch.linear(e, self.weight[:16]) + e", 2, "  e[:, 0].zero_()\n");
   EXPECT_EQ(result.n_fused, 0);
   EXPECT_EQ(result.error, 0.0);
+}
+
+TEST_F(Fuse, RowsAreNarrowedThroughLayerNormAndBias) {
+  const Comparison result = toy("torch.layer_norm(e + torch.linear(" + attention("None, 0.0, True") +
+                                ", self.weight[:16], self.weight[:16, 2]), [16], self.weight[1], self.weight[2])");
+  EXPECT_EQ(result.n_fused, 2);
+  EXPECT_LT(result.error, 3e-6);
 }
 
 TEST_F(Fuse, AResidualIsBroadcastAsInTheGraph) {

@@ -117,7 +117,7 @@ TEST(RankRuns, WorksForOneModelWithoutBaselinesAndForOneDocument) {
   const RankReport report = rank_runs({make_run("a", "novel", some_bits(1, 1.0))}, request);
   ASSERT_EQ(report.tables[0].rows.size(), 1u);
   EXPECT_FALSE(report.tables[0].rows[0].ranked.interval);
-  EXPECT_TRUE(warns(report.tables[0], "one piece of text only"));
+  EXPECT_TRUE(warns(report.tables[0], "too few for intervals"));
   EXPECT_NE(to_text(report, {}).find("—"), std::string::npos);
 }
 

@@ -1,0 +1,437 @@
+#!/usr/bin/env python3
+"""Write a Hugging Face model as an lmbits bundle of level 2 (docs/formats.md). Called by scripts/export_hf.
+
+usage: export_hf.py MODEL_DIR|FILE.gguf -o NAME.pt [--dtype DTYPE] [--name NAME] [--licence TEXT]
+
+Takes safetensors (also in shards) with tokenizer.json, tokenizer.model or what transformers makes a tokenizer.json of;
+or a GGUF file, whose own vocabulary becomes the tokenizer. The graph is traced in float32 from the model as
+canonical_hf.py rewrites it; the weights are stored as they were, or as --dtype says.
+
+Before the file gets its name, it is loaded again and must give the untouched model's log-probabilities (eager attention,
+at other B and T than it was traced with, beyond a sliding window where there is one), head(hidden(ids)) ==
+forward(ids), causality, padding invariance, and a right hash. What cannot be exported is refused, with the layer named.
+"""
+import argparse
+import hashlib
+import json
+import pathlib
+import struct
+import sys
+import tempfile
+import warnings
+
+import torch
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "models" / "recipe"))
+sys.path.insert(0, str(ROOT / "scripts"))
+from bundle_file import FORMAT, METADATA, archive_entries, content_hash, fix_hash_seed, read_entries, write_entries
+from canonical_hf import Refusal, make_canonical, restored
+
+TOKENIZER_FOLDER = "extra/"
+WEIGHT_NAMES = "extra/weights.json"
+TRACE_SHAPE = (2, 12)
+LONGEST_PROOF = 600  # positions
+N_ROWS = 48  # of the logits that are compared at each shape: all columns, spread over the positions
+TOLERANCE = 2e-4  # nats, of a log-probability between two ways of fp32 sums; relative to |it| above 1
+
+
+class Bundle(torch.nn.Module):
+    """The contract around a model. `capped` are final logits; what head_weight alone gives is scaled and capped by the
+    reader (logit_scale, logit_softcap)."""
+
+    def __init__(self, model, scale, softcap):
+        super().__init__()
+        self.model = model
+        self.scale, self.softcap = scale, softcap
+
+    def hidden(self, ids):  # int64 [B,T] -> [B,T,D]
+        return self.model.base_model(input_ids=ids, use_cache=False, return_dict=False)[0]
+
+    def head(self, h):  # [R,D] -> [R,V]
+        logits = self.model.get_output_embeddings()(h)
+        if self.scale is not None:
+            logits = logits * self.scale
+        return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
+
+    def forward(self, ids):  # int64 [B,T] -> [B,T,V]
+        return self.head(self.hidden(ids))
+
+
+# ---- what the source says ----
+
+
+def load_model(source: pathlib.Path):
+    from transformers import AutoModelForCausalLM
+
+    where = dict(pretrained_model_name_or_path=str(source))
+    if source.is_file():
+        where = dict(pretrained_model_name_or_path=str(source.parent), gguf_file=source.name)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            **where, local_files_only=True, dtype=torch.float32, attn_implementation="eager")
+    except (OSError, ValueError, KeyError, ImportError) as e:
+        raise Refusal(f"transformers does not load it: {first_line(e)}") from e
+    return model.eval().requires_grad_(False)
+
+
+def stored_dtype(source: pathlib.Path, config) -> str:
+    dtype = getattr(config, "dtype", None) if source.is_dir() else None
+    if source.is_dir():
+        raw = json.loads((source / "config.json").read_text())
+        dtype = raw.get("dtype") or raw.get("torch_dtype")
+    name = str(dtype or "float32").removeprefix("torch.")
+    return name if name in ("float32", "float16", "bfloat16") else "float32"
+
+
+def context_length(config) -> int:
+    """Ids the model was built for; where positions are stretched beyond a trained length by the text's own length, that
+    length: a graph has no such branch."""
+    config = config.get_text_config()
+    length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if length is None:
+        raise Refusal(f"its configuration ({config.model_type}) states no max_position_embeddings")
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") in ("dynamic", "longrope"):
+        length = min(length, int(rope.get("original_max_position_embeddings") or length))
+    return int(length)
+
+
+def first_id(value):
+    return value[0] if isinstance(value, list) and value else value if isinstance(value, int) else None
+
+
+def vocabulary_only(gguf: bytes) -> bytes:
+    """The GGUF file's key-value section as a file of its own: what a GGUF tokenizer is read from."""
+    magic, version, _, n_keys = struct.unpack_from("<4sIQQ", gguf)
+    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+    def end_of_string(at):
+        return at + 8 + struct.unpack_from("<Q", gguf, at)[0]
+
+    def end_of_value(at, kind):
+        if kind == 8:
+            return end_of_string(at)
+        if kind == 9:
+            element, n = struct.unpack_from("<IQ", gguf, at)
+            at += 12
+            if element in sizes:
+                return at + n * sizes[element]
+            for _ in range(n):
+                at = end_of_value(at, element)
+            return at
+        return at + sizes[kind]
+
+    kept, at = [], 24
+    for _ in range(n_keys):
+        begin, at = at, end_of_string(at)
+        name = gguf[begin + 8 : at]
+        at = end_of_value(at + 4, struct.unpack_from("<I", gguf, at)[0])
+        if name.startswith((b"general.architecture", b"tokenizer.ggml.")):
+            kept.append(gguf[begin:at])
+    return struct.pack("<4sIQQ", magic, version, 0, len(kept)) + b"".join(kept)
+
+
+def read_tokenizer(source: pathlib.Path, config) -> tuple[str, str, bytes, dict]:
+    """(kind, file name, the file, {bos, eos: the tokenizer's own ids})"""
+    config = config.get_text_config()
+    ids = {key: first_id(getattr(config, f"{key}_token_id", None)) for key in ("bos", "eos")}
+    if source.is_file():
+        import gguf
+
+        fields = gguf.GGUFReader(str(source)).fields
+        for key in ids:
+            field = fields.get(f"tokenizer.ggml.{key}_token_id")
+            ids[key] = int(field.contents()) if field else ids[key]
+        return "gguf", "vocabulary.gguf", vocabulary_only(source.read_bytes()), ids
+    from transformers import AutoTokenizer
+
+    has_files = any((source / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))
+    if not has_files:
+        raise Refusal("it holds no tokenizer.json, tokenizer.model or vocab.json")
+    try:
+        fast = AutoTokenizer.from_pretrained(str(source), local_files_only=True)
+        for key in ids:
+            known = getattr(fast, f"{key}_token_id", None)
+            ids[key] = known if known is not None else ids[key]
+    except Exception as e:  # a tokenizer.model without a configuration: the ids are config.json's
+        fast = None
+        if not (source / "tokenizer.json").exists() and not (source / "tokenizer.model").exists():
+            raise Refusal(f"transformers does not load its tokenizer: {first_line(e)}") from e
+    if (source / "tokenizer.json").exists():
+        return "tokenizer.json", "tokenizer.json", (source / "tokenizer.json").read_bytes(), ids
+    if (source / "tokenizer.model").exists():
+        return "sentencepiece", "tokenizer.model", (source / "tokenizer.model").read_bytes(), ids
+    return "tokenizer.json", "tokenizer.json", fast.backend_tokenizer.to_str().encode(), ids
+
+
+def metadata(model, source, args, tokenizer) -> dict:
+    config = model.config.get_text_config()
+    head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+    total = sum(p.numel() for p in model.parameters())
+    tables = {p.data_ptr(): p.numel() for p in (head, embedding)}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Embedding):
+            tables[module.weight.data_ptr()] = module.weight.numel()  # positions, too
+    kind, file, _, ids = tokenizer
+    one = lambda key: getattr(config, key, None)
+    scale = (one("logit_scale") or 1.0) / (one("logits_scaling") or 1.0)
+    dtype = args.dtype or stored_dtype(source, model.config)
+    return {
+        "format": FORMAT,
+        "name": args.name or args.out.stem,
+        "context_length": context_length(model.config),
+        # All columns of the head: a softmax over fewer would not be the model's, nor any other program's.
+        "vocab_size": head.shape[0],
+        "padded_vocab_size": head.shape[0],
+        "bos_id": ids["bos"],
+        "eos_id": ids["eos"],
+        "tokenizer": {"kind": kind, "file": file},
+        "parameters": {"total": total, "non_embedding": total - sum(tables.values()), "embedding": sum(tables.values())},
+        "shape": {"hidden": head.shape[1], "layers": one("num_hidden_layers"), "heads": one("num_attention_heads")},
+        "architecture": config.model_type,
+        "dtype": dtype,
+        "logit_softcap": one("final_logit_softcapping"),
+        "logit_scale": None if scale == 1.0 else scale,
+        "licence": args.licence,
+        "source": source.name,
+    }
+
+
+# ---- the archive ----
+
+
+def weight_names(source: pathlib.Path, model) -> dict[str, str]:
+    """Archive parameter -> tensor in a checkpoint of the same family. A folder's own files decide: by name, else by
+    content, since they may be named otherwise than transformers' modules."""
+    own = {f"model.{name}": p for name, p in model.named_parameters(remove_duplicate=False)}
+    files = sorted(source.glob("*.safetensors")) if source.is_dir() else []
+    if not files:
+        return {name: name.removeprefix("model.") for name in own}
+    from safetensors import safe_open
+
+    opened = [safe_open(str(file), "pt") for file in files]
+    tensors = {key: file for file in opened for key in file.keys()}
+    digest = lambda t: hashlib.sha256(t.float().contiguous().numpy().tobytes()).hexdigest()
+    by_content, names = {}, {}
+    for archive_name, p in own.items():
+        plain = archive_name.removeprefix("model.")
+        prefix = model.base_model_prefix + "."
+        for name in (plain, plain.removeprefix(prefix)):
+            if name in tensors and torch.equal(tensors[name].get_tensor(name).float(), p):
+                names[archive_name] = name
+                break
+        else:
+            by_content.setdefault(digest(p), []).append(archive_name)
+    if by_content:
+        for name, f in tensors.items():
+            for archive_name in by_content.get(digest(f.get_tensor(name)), ()):
+                names.setdefault(archive_name, name)
+    return names
+
+
+class Naming:
+    """Which module was entered last: what a refusal names."""
+
+    def __init__(self, model):
+        self.current = "the model"
+        self.hooks = [m.register_forward_pre_hook(lambda *_, name=name: setattr(self, "current", name))
+                      for name, m in model.named_modules() if name]
+
+    def remove(self):
+        for hook in self.hooks:
+            hook.remove()
+
+
+def first_line(e: BaseException) -> str:
+    text = str(e).strip()
+    return text.splitlines()[0][:200] if text else type(e).__name__
+
+
+def trace(bundle: Bundle, vocab: int):
+    ids = example_ids(*TRACE_SHAPE, vocab)
+    naming = Naming(bundle.model)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            h = torch.randn(5, bundle.model.get_output_embeddings().weight.shape[1])
+            inputs = {"forward": ids, "hidden": ids, "head": h}
+            traced = torch.jit.trace_module(bundle, inputs, strict=False, check_trace=False)
+    except Refusal as e:
+        raise Refusal(f"{naming.current}: {e}") from e
+    except Exception as e:
+        raise Refusal(f"{naming.current} does not trace: {first_line(e)}") from e
+    finally:
+        naming.remove()
+    return traced
+
+
+def example_ids(B: int, T: int, vocab: int):
+    return (torch.arange(B * T).reshape(B, T) * 7919 + 17 * B + T) % vocab
+
+
+def proof_shapes(context: int, window: int | None):
+    T = min(context, LONGEST_PROOF if window is None else max(window + 40, 200))
+    shapes = [(1, 1), (2, 7), (3, min(64, context)), (1, T)]
+    return [(B, min(length, context)) for B, length in shapes]
+
+
+def chosen_rows(T: int):
+    return torch.arange(0, T, max(1, T // N_ROWS))
+
+
+def log_probabilities(logits, T: int):
+    return logits[:, chosen_rows(T)].float().log_softmax(-1)
+
+
+def reference(model, shapes, vocab):
+    """The untouched model's log-probabilities at each shape, and the hidden states after each layer at the second."""
+    expected = []
+    for B, T in shapes:
+        logits = model(input_ids=example_ids(B, T, vocab), use_cache=False).logits
+        expected.append(log_probabilities(logits, T))
+    return expected
+
+
+def layer_outputs(model, ids):
+    """name -> output of each module that stands in a list (the layers), in order."""
+    outputs, hooks = {}, []
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2].isdigit() and name.count(".") <= 3:
+            def keep(_, __, out, name=name):  # must return nothing: that would take the output's place
+                outputs.setdefault(name, (out[0] if isinstance(out, tuple) else out).clone())
+            hooks.append(module.register_forward_hook(keep))
+    model.base_model(input_ids=ids, use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    return outputs
+
+
+def check_canonical(expected: dict, model, ids) -> None:
+    """Names the first layer whose output is not the untouched model's."""
+    for name, value in layer_outputs(model, ids).items():
+        difference = (value - expected[name]).abs().max() / expected[name].abs().max().clamp_min(1e-6)
+        if not difference < 1e-3:
+            raise Refusal(f"{name}: rewritten without its mask, it differs from the original by {difference:.2g}")
+
+
+def worst(a, b) -> float:
+    return ((a - b).abs() / b.abs().clamp_min(1.0)).max().item()
+
+
+def prove(path: pathlib.Path, expected, shapes, rounding: float) -> float:
+    """Checks the file against the untouched model; returns the worst change of a log-probability."""
+    entries = read_entries(path)
+    info = json.loads(entries[METADATA])
+    need(info["content_hash"] == content_hash(entries), "the hash does not survive the second write")
+    loaded = torch.jit.load(str(path), map_location="cpu")
+    for p in loaded.parameters():
+        p.data = p.data.float()
+    vocab, largest = info["vocab_size"], 0.0
+    for (B, T), logprobs in zip(shapes, expected):
+        ids = example_ids(B, T, vocab)
+        logits = loaded(ids)
+        need(logits.shape == (B, T, info["padded_vocab_size"]), f"forward gives {tuple(logits.shape)} for {(B, T)}")
+        need(bool(logits.isfinite().all()), f"logits are not finite at B={B} T={T}")
+        change = worst(log_probabilities(logits, T), logprobs)
+        largest = max(largest, change)
+        need(change < max(TOLERANCE, rounding), f"it changes a log-probability by {change:.2g} at B={B} T={T}")
+        h = loaded.hidden(ids).flatten(0, 1)
+        rows = logits.flatten(0, 1)
+        need(worst(loaded.head(h), rows) < TOLERANCE, "head(hidden(ids)) is not forward(ids)")
+        weight = loaded.head_weight()
+        plain = h @ weight.T + (loaded.head_bias() if hasattr(loaded, "head_bias") else 0.0)
+        plain = plain * (info["logit_scale"] or 1.0)
+        cap = info["logit_softcap"]
+        need(worst(plain if cap is None else torch.tanh(plain / cap) * cap, rows) < TOLERANCE, "head_weight is not head")
+        if T > 1:
+            later = ids.clone()
+            later[:, T // 2 :] = (later[:, T // 2 :] + 1) % vocab
+            moved = worst(loaded(later)[:, : T // 2], logits[:, : T // 2])
+            need(moved < TOLERANCE, f"not causal: a later id changes an earlier row by {moved:.2g}")
+        if T + 5 <= info["context_length"]:
+            padded = loaded(torch.nn.functional.pad(ids, (0, 5), value=0))[:, :T]
+            need(worst(padded, logits) < TOLERANCE, "right padding changes a row")
+    return largest
+
+
+def need(condition: bool, what: str) -> None:
+    if not condition:
+        raise Refusal(f"the export failed its proof: {what}")
+
+
+@torch.inference_mode()
+def export(source: pathlib.Path, args) -> str:
+    model = load_model(source)
+    tokenizer = read_tokenizer(source, model.config)
+    info = metadata(model, source, args, tokenizer)
+    vocab = info["vocab_size"]
+    window = getattr(model.config.get_text_config(), "sliding_window", None)
+    shapes = proof_shapes(info["context_length"], window if window and window <= 4096 else None)
+    expected = reference(model, shapes, vocab)
+    layers = layer_outputs(model, example_ids(*shapes[2], vocab))
+    names = weight_names(source, model)
+    with restored(sys.modules[type(model).__module__]):
+        done = make_canonical(model)
+        naming = Naming(model)
+        try:
+            check_canonical(layers, model, example_ids(*shapes[2], vocab))
+        except Refusal as e:
+            raise Refusal(str(e) if ":" in str(e) and "." in str(e).split(":")[0] else f"{naming.current}: {e}") from e
+        finally:
+            naming.remove()
+        traced = trace(Bundle(model, info["logit_scale"], info["logit_softcap"]).eval(), vocab)
+    head = path_of(model, model.get_output_embeddings())
+    traced.define(f"def head_weight(self):\n  return self.model.{head}.weight\n")
+    if model.get_output_embeddings().bias is not None:
+        traced.define(f"def head_bias(self):\n  return self.model.{head}.bias\n")
+    shared = {}  # tied weights stay one
+    for p in traced.parameters():  # buffers stay float32: tables of positions would lose
+        p.data = shared.setdefault(p.data_ptr(), p.data.to(getattr(torch, info["dtype"])))
+    with tempfile.TemporaryDirectory(dir=args.out.parent) as folder:
+        scratch, partial = pathlib.Path(folder) / "traced.pt", pathlib.Path(folder) / "bundle.pt"
+        entries = archive_entries(traced, str(scratch))
+        del traced, model
+        kind, file, data, _ = tokenizer
+        entries[TOKENIZER_FOLDER + file] = data
+        entries[WEIGHT_NAMES] = (json.dumps(names, indent=0) + "\n").encode()
+        info["content_hash"] = content_hash(entries)
+        entries[METADATA] = (json.dumps(info, indent=1) + "\n").encode()
+        write_entries(partial, info["name"], entries)
+        exact = info["dtype"] == stored_dtype(source, None) if source.is_dir() else info["dtype"] == "float32"
+        change = prove(partial, expected, shapes, 0.0 if exact else 0.5)
+        partial.rename(args.out)
+    return (f"{args.out.name}: {info['architecture']}, {info['parameters']['total']} parameters in {info['dtype']}, "
+            f"{args.out.stat().st_size} bytes; rewritten: {', '.join(done)}; log-probabilities within {change:.1e} of "
+            f"eager attention at (B, T) = {', '.join(map(str, shapes))}; {info['content_hash']}")
+
+
+def path_of(model, wanted) -> str:
+    return next(name for name, module in model.named_modules() if module is wanted)
+
+
+def main() -> None:
+    fix_hash_seed()
+    ap = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    ap.add_argument("source", type=pathlib.Path)
+    ap.add_argument("-o", "--out", type=pathlib.Path, required=True)
+    ap.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="of the stored weights; default: theirs")
+    ap.add_argument("--name", help="the model's name in runs; default: OUT without .pt")
+    ap.add_argument("--licence", help="of the weights, for the metadata")
+    args = ap.parse_args()
+    if not args.source.exists():
+        raise SystemExit(f"lmbits: there is no {args.source}")
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.manual_seed(0)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        print(export(args.source, args))
+    except Refusal as e:
+        raise SystemExit(f"lmbits: {args.source}: {e}")
+
+
+if __name__ == "__main__":
+    main()
