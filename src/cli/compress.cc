@@ -15,8 +15,6 @@
 #include "src/report/wording.h"
 
 namespace lmbits::cli {
-void add_compress(CLI::App& app, int& exit_code);    // TEMPORARY
-void add_decompress(CLI::App& app, int& exit_code);  // TEMPORARY
 namespace {
 
 constexpr const char* kCompressHelp =

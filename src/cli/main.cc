@@ -14,8 +14,6 @@
 #include "src/core/suggest.h"
 
 namespace lmbits::cli {
-void add_compress(CLI::App& app, int& exit_code);    // TEMPORARY
-void add_decompress(CLI::App& app, int& exit_code);  // TEMPORARY
 namespace {
 
 struct CommandGroup {

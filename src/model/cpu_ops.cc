@@ -144,7 +144,8 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
   std::vector<std::int64_t> table = cos.sizes().vec();
   while (table.size() > 2 && table[0] == 1) table.erase(table.begin());
   const std::int64_t n = x.dim() == 4 ? x.size(3) / 2 : -1;
-  const bool time_first = n >= 0 && table == std::vector<std::int64_t>{x.size(1), 1, n};
+  // Not by `table`: with T = 1 its ones are gone.
+  const bool time_first = n >= 0 && is_table(cos, sin, x.size(1), n);
   const bool heads_first = n >= 0 && table == std::vector<std::int64_t>{x.size(2), n};
   if ((!time_first && !heads_first) || x.size(3) % 2 != 0 || !dense_float(x) || cos.sizes() != sin.sizes() ||
       cos.scalar_type() != at::kFloat || sin.scalar_type() != at::kFloat) {

@@ -147,20 +147,22 @@ bool TorchPredictors::proves_itself(std::int64_t context_length) {
   try {
     predictor.start(2, context_length);
     std::int64_t at[2] = {0, 0}, piece = 1;
-    while (at[0] < length || at[1] < length) {
+    for (; at[0] < length || at[1] < length; ++piece) {
       std::vector<Step> steps;
       for (std::int64_t s = 0; s < 2; ++s) {
-        const std::int64_t n = std::min((piece * (s + 3)) % 11 + 1, length - at[s]);
+        // Also single rows, where shapes have ones that an operator may take for others.
+        const std::int64_t here = piece % 3 == 0 ? 1 - s : (piece * (s + 3)) % 11 + 1;
+        const std::int64_t n = std::min(here, length - at[s]);
         for (std::int64_t i = 0; i < n; ++i, ++at[s])
           steps.push_back({s, at[s], ids[s][at[s]].item<std::int64_t>(), true});
       }
+      if (steps.empty()) continue;
       bool equal = true;
       predictor.step(steps, [&](std::size_t i, std::span<const float> row) {
         const auto place = static_cast<std::ptrdiff_t>((steps[i].slot * padded + steps[i].position) * vocab_size_);
         equal = equal && std::equal(row.begin(), row.end(), expected.begin() + place);
       });
       if (!equal) return false;
-      ++piece;
     }
   } catch (const c10::Error&) {
     return false;

@@ -1,6 +1,7 @@
 """compress and decompress: any file comes back, damage and strangers are refused, a kill leaves nothing half done."""
 
 import json
+import pathlib
 import random
 import signal
 import time
@@ -31,7 +32,7 @@ class Compress(harness.ProgramTest):
     def test_any_file_comes_back(self):
         draw = random.Random(1)
         files = [b"", b"a", b"\0", b"\xff\xfe\0", draw.randbytes(5000), "a\u2581b \u2581".encode() * 300,
-                 harness.text_of(9000).encode(), open(harness.PROGRAM, "rb").read(6000)]
+                 harness.text_of(9000).encode(), pathlib.Path(harness.PROGRAM).read_bytes()[:6000]]
         for model in (harness.bundle("xs-byte-100"), harness.bundle("s-sp-100")):
             for data in files:
                 self.assert_comes_back(data, model, "--block", "2000")

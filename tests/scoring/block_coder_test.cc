@@ -130,10 +130,6 @@ TEST_F(Toy, OnlyExactRowsMayStep) {
   expect_comes_back(*row_wise, options_for(*row_wise, 20, 10), {prose().substr(0, 300), "z"});
   const auto exponentials = toy({.mix = "torch.linear(e, self.weight[:16]) + torch.sigmoid(e)"});
   EXPECT_FALSE(BlockCoder(*exponentials, options_for(*exponentials, 20, 10)).steps());
-  // Positions counted from the end: a table, but not one that a longer window begins with.
-  const auto backward =
-      toy({.mix = "torch.linear(e, self.weight[:16]) + torch.arange(e.size(1), 0, -1).view(1, -1, 1) * 0.01"});
-  EXPECT_FALSE(BlockCoder(*backward, options_for(*backward, 20, 10)).steps());
 }
 
 TEST_F(Toy, AModelWithoutBosCodesItsFirstIdEvenly) {
