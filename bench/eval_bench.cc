@@ -14,6 +14,7 @@
 #include "bench/bench.h"
 #include "bench/random_llama.h"
 #include "kernels/nll.h"
+#include "src/conventions/plan.h"
 #include "src/core/file.h"
 #include "src/model/head_nll.h"
 #include "src/model/load.h"
@@ -36,10 +37,11 @@ struct Work {
   std::int64_t n_scored = 0, n_fed = 0;
 };
 
-// Sliding windows of the whole context, half a context apart, over `ids`.
-Work plan(const std::vector<std::int32_t>& ids, const ModelInfo& info, std::int64_t positions) {
-  const std::int64_t window = std::min<std::int64_t>(info.context_length, 2048);
-  Batcher batcher(BatchPlan(window, positions, 0));
+// The windows of convention `default` over `ids`: the whole context (at most 2048), half a context apart.
+Work plan_work(const std::vector<std::int32_t>& ids, const ModelInfo& info, std::int64_t positions) {
+  const Convention convention = resolve_convention({.window = std::min<std::int64_t>(info.context_length, 2048)},
+                                                   info.context_length, info.bos_id, info.eos_id);
+  Batcher batcher(BatchPlan(convention.window, positions, 0));
   Work work;
   const double dim = info.metadata.at("shape").at("hidden").get<double>();
   const double layers = info.metadata.at("shape").at("layers").get<double>();
@@ -47,16 +49,16 @@ Work plan(const std::vector<std::int32_t>& ids, const ModelInfo& info, std::int6
   const auto take = [&](const std::vector<WindowTask>& tasks) {
     if (!tasks.empty()) work.batches.push_back(batcher.pack(tasks));
   };
-  for (std::int64_t begin = 0; begin + window < static_cast<std::int64_t>(ids.size()); begin += window / 2) {
+  for (const Window& w : plan(convention, static_cast<std::int64_t>(ids.size()))) {
     WindowTask task;
-    task.input.assign(ids.begin() + begin, ids.begin() + begin + window);
-    task.first_row = begin == 0 ? 0 : window / 2;
-    task.targets.assign(ids.begin() + begin + 1 + task.first_row, ids.begin() + begin + 1 + window);
-    const auto fed = static_cast<double>(window);
+    task.input.assign(ids.begin() + w.begin, ids.begin() + w.end);
+    task.first_row = w.score_begin - 1 - w.begin;
+    task.targets.assign(ids.begin() + w.score_begin, ids.begin() + w.score_end);
+    const auto fed = static_cast<double>(task.input.size());
     work.flop += fed * (2 * body + 4 * dim * layers * (fed + 1) / 2);
     work.head_flop += 2.0 * static_cast<double>(task.targets.size()) * static_cast<double>(info.vocab_size) * dim;
     work.n_scored += static_cast<std::int64_t>(task.targets.size());
-    work.n_fed += window;
+    work.n_fed += static_cast<std::int64_t>(task.input.size());
     take(batcher.add(std::move(task)));
   }
   for (auto rest = batcher.flush(); !rest.empty(); rest = batcher.flush()) take(rest);
@@ -116,7 +118,7 @@ int run(int argc, char** argv) {
   } else {
     ids = model->tokenizer().encode(read_file(corpus)).ids;
   }
-  const Work work = plan(ids, info, positions);
+  const Work work = plan_work(ids, info, positions);
   const at::Tensor a = at::randn({2048, 2048}), b = at::randn({2048, 2048});
   Spread sgemm, medium, scoring, head;
   std::vector<double> bits;

@@ -1,27 +1,29 @@
-// How often do the intervals of a fitted law hold the truth? Recovery of known laws from noisy losses on published
+// How often do the intervals of a fitted law hold the truth? Recovery of a known law from noisy losses on published
 // designs: log losses get independent normal noise of the size of that design's residuals.
 //
-//   scaling_coverage [--times 400] [--resamples 400] [--seed 1] [--points chinchilla_runs.csv]
+//   scaling_coverage [--times 1000] [--resamples 400] [--seed 1] [--points chinchilla_runs.csv]
+//                    [--design isoflop|published] [--objective huber|l1|squares]
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <exception>
+#include <map>
 #include <string>
 
 #include "src/core/file.h"
 #include "src/core/thread_pool.h"
-#include "src/scaling/fit.h"
+#include "src/scaling/coverage.h"
 #include "src/scaling/points.h"
-#include "src/stats/normal.h"
-#include "src/stats/random.h"
 
 using namespace lmbits;
 
 namespace {
 
 const Parameters kTruth{std::log(1.8172), std::log(482.01), std::log(2085.43), 0.3478, 0.3658};
+constexpr double kNoise = 0.0076;
 
-ScalingPoint point_at(double n, double d) {
+ScalingPoint point_at(double n, double d, const std::string& label = "") {
   ScalingPoint point;
+  point.label = label;
   point.at(Variable::kParams) = n;
   point.at(Variable::kTokens) = d;
   point.at(Variable::kFlops) = 6.0 * n * d;
@@ -41,81 +43,66 @@ std::vector<ScalingPoint> isoflop_design() {
   return points;
 }
 
-struct Named {
-  std::string name;
-  Quantity quantity;
-};
+std::vector<ScalingPoint> published_design(const std::string& file) {
+  PointsRequest request;
+  request.exclude = {"in_published_fit=0"};
+  return read_points(read_file(file), file, request).points;
+}
 
-void measure(const char* design, const std::vector<ScalingPoint>& base, ObjectiveKind kind, double sigma, int times,
-             int n_resamples, std::uint64_t seed) {
-  const std::shared_ptr<const Law> law = make_law("chinchilla");
-  const Observation far = observe(point_at(7e10, 1.4e12));
-  const std::vector<Named> quantities = {
-      {"E", [](const Parameters& p) { return std::exp(p[0]); }},
-      {"A", [](const Parameters& p) { return std::exp(p[1]); }},
-      {"B", [](const Parameters& p) { return std::exp(p[2]); }},
-      {"alpha", [](const Parameters& p) { return p[3]; }},
-      {"beta", [](const Parameters& p) { return p[4]; }},
-      {"L(70B, 1.4T)", [&](const Parameters& p) { return std::exp(law->log_loss(p, far)); }}};
-  std::vector<std::array<std::array<int, 6>, 3>> held(static_cast<std::size_t>(times));
-  parallel_for(times, available_threads(), [&](std::int64_t t) {
-    Random random(seed, static_cast<std::uint64_t>(t));
-    std::vector<ScalingPoint> points = base;
-    for (ScalingPoint& point : points)
-      point.loss =
-          std::exp(law->log_loss(kTruth, observe(point)) + sigma * normal_quantile(std::max(random.uniform(), 1e-16)));
-    FitRequest request;
-    request.objective.kind = kind;
-    const Fit fit = fit_law(law, points, request);
-    const Refits refits = bootstrap_fits(fit, points, n_resamples, seed, 1);
-    for (std::size_t q = 0; q < quantities.size(); ++q) {
-      const double truth = quantities[q].quantity(kTruth);
-      const auto hold = [&](const std::optional<Interval>& interval) {
-        return interval && interval->contains(truth) ? 1 : 0;
-      };
-      auto& row = held[static_cast<std::size_t>(t)];
-      row[0][q] = hold(bootstrap_interval(refits, fit, quantities[q].quantity, 0.95, IntervalMethod::kPercentile));
-      row[1][q] = hold(bootstrap_interval(refits, fit, quantities[q].quantity, 0.95, IntervalMethod::kBca));
-      row[2][q] = hold(q < 5 ? profile_interval(fit, points, q, 0.95)
-                             : profile_prediction(fit, points, point_at(7e10, 1.4e12), 0.95));
-    }
-  });
-  const char* kinds[] = {"percentile", "bca", "profile"};
-  std::printf("%s, %zu points, %s, noise %.2f %%: share of %d nominal 95 %% intervals that hold the truth, %%\n",
-              design, base.size(), name_of(Objective{kind, 1e-3}).c_str(), 100.0 * sigma, times);
-  for (std::size_t k = 0; k < 3; ++k) {
-    std::printf("  %-11s", kinds[k]);
-    for (std::size_t q = 0; q < quantities.size(); ++q) {
-      int n = 0;
-      for (const auto& row : held) n += row[k][q];
-      std::printf(" %s %.1f", quantities[q].name.c_str(), 100.0 * n / times);
-    }
-    std::printf("\n");
+void measure(const char* design, const std::vector<ScalingPoint>& points, const Objective& objective,
+             CoverageRequest request) {
+  FitRequest fit;
+  fit.objective = objective;
+  request.sigma = kNoise;
+  request.n_threads = available_threads();
+  request.predictions = {point_at(7e10, 1.4e12, "L(70B, 1.4T)")};
+  const Coverage found = measure_coverage(make_law("chinchilla"), kTruth, points, fit, request);
+  std::printf(
+      "%s, %zu points, %s, noise %.2f %%, %lld fits of %lld refits, seed %llu: share of nominal 95 %% intervals that "
+      "hold the truth, %% (standard error %.1f)\n",
+      design, points.size(), name_of(objective).c_str(), 100.0 * kNoise, static_cast<long long>(request.n_times),
+      static_cast<long long>(request.n_resamples), static_cast<unsigned long long>(request.seed),
+      100.0 * found.error());
+  for (const Coverage::Kind& kind : found.kinds) {
+    std::printf("  %-11s", name_of(kind.kind).c_str());
+    for (std::size_t q = 0; q < found.quantities.size(); ++q)
+      std::printf(" %s %.1f", found.quantities[q].c_str(), 100.0 * kind.shares[q]);
+    std::printf("   %s\n", kind.least() >= 0.92 && kind.most() <= 0.97 ? "all within 92 to 97" : "NOT within 92 to 97");
   }
   std::fflush(stdout);
+}
+
+int bench(int argc, char** argv) {
+  CoverageRequest request;
+  request.n_times = 1000;
+  std::map<std::string, std::string> flags{{"--times", "1000"}, {"--resamples", "400"}, {"--seed", "1"},
+                                           {"--points", ""},    {"--design", ""},       {"--objective", ""}};
+  for (int i = 1; i < argc; i += 2) {
+    if (!flags.contains(argv[i]) || i + 1 == argc) return std::fprintf(stderr, "what is %s?\n", argv[i]), 2;
+    flags[argv[i]] = argv[i + 1];
+  }
+  request.n_times = std::stoll(flags["--times"]);
+  request.n_resamples = std::stoll(flags["--resamples"]);
+  request.seed = std::stoull(flags["--seed"]);
+  const auto asked = [&](const char* flag, const char* name) { return flags[flag].empty() || flags[flag] == name; };
+  for (const auto& [name, kind] : {std::pair{"huber", ObjectiveKind::kHuber},
+                                   {"l1", ObjectiveKind::kL1},
+                                   {"squares", ObjectiveKind::kLeastSquares}}) {
+    if (!asked("--objective", name)) continue;
+    const Objective objective{kind, 1e-3};
+    if (asked("--design", "isoflop")) measure("nine isoFLOP budgets", isoflop_design(), objective, request);
+    if (asked("--design", "published") && !flags["--points"].empty())
+      measure("Hoffmann et al.'s points", published_design(flags["--points"]), objective, request);
+  }
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  int times = 400, n_resamples = 400;
-  std::uint64_t seed = 1;
-  std::string file;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (!std::strcmp(argv[i], "--times")) times = std::stoi(argv[i + 1]);
-    if (!std::strcmp(argv[i], "--resamples")) n_resamples = std::stoi(argv[i + 1]);
-    if (!std::strcmp(argv[i], "--seed")) seed = std::stoull(argv[i + 1]);
-    if (!std::strcmp(argv[i], "--points")) file = argv[i + 1];
+  try {
+    return bench(argc, argv);
+  } catch (const std::exception& error) {
+    return std::fprintf(stderr, "scaling_coverage: %s\n", error.what()), 1;
   }
-  std::vector<std::pair<const char*, std::vector<ScalingPoint>>> designs{{"nine isoFLOP budgets", isoflop_design()}};
-  if (!file.empty()) {
-    PointsRequest request;
-    request.exclude = {"in_published_fit=0"};
-    designs.emplace_back("Hoffmann et al.'s points", read_points(read_file(file), file, request).points);
-  }
-  for (const auto& [name, points] : designs) {
-    for (const ObjectiveKind kind : {ObjectiveKind::kHuber, ObjectiveKind::kL1, ObjectiveKind::kLeastSquares})
-      measure(name, points, kind, 0.0076, times, n_resamples, seed);
-  }
-  return 0;
 }

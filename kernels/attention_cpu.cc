@@ -11,8 +11,8 @@ namespace lmbits::kernels {
 std::int64_t attention_workspace(Isa isa, const AttentionShape& shape) { return bodies(isa).attention_scratch(shape); }
 
 void causal_attention(Isa isa, const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k,
-                      HeadsView<const float> v, HeadsView<float> out, float* workspace,
-                      const std::int64_t* first_query, Rotation rotation) {
+                      HeadsView<const float> v, HeadsView<float> out, float* workspace, const std::int64_t* first_query,
+                      Rotation rotation) {
   bodies(isa).attend(shape, q, k, v, out, workspace, first_query, rotation);
 }
 

@@ -1,10 +1,9 @@
-#include "kernels/head.h"
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "kernels/dispatch.h"
+#include "kernels/head.h"
 #include "kernels/head_isa.h"
 
 namespace lmbits::kernels {

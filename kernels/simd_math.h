@@ -22,38 +22,34 @@ constexpr std::uint32_t kEighths[] = {0x3F800000, 0x3F7B95C2, 0x3F7837F0, 0x3F75
 constexpr float kEighthRounder = 0x1.8p+20F;  // added to a float, leaves eight fractional values
 constexpr float kP[] = {0x1.62e432p-1F, 0x1.ec0c38p-3F, 0x1.c6a004p-5F};
 
-// `rest` + 2^(d * log2_base), but `rest` where d < smallest; NaN where d is. `smallest` keeps 2^... a normal number.
+// `rest` + 2^(d * log2_base - r), but `rest` where d < smallest; NaN where d is. `rounder` is kEighthRounder - r, and r a
+// multiple of 1/8; the exponent at `smallest`, and d's largest, must be those of normal numbers.
 //
 //   2^x = 2^(n/8) p(f),   n/8 + f = x,   |f| <= 1/16,   p(0) = 1
 //
 // The rounder leaves n in the low bits of a float: its last three choose 2^(i/8) from a table, and shifting all to the
 // exponent's place adds the rest to it (and i << 20, which the table leaves out). p is minimax of degree 3 for the relative
-// error (2.7e-8); with the table's rounding and fp32's 1.6e-7 at most, 1e-8 in the mean. log2(e) as a float is 1.3e-8 too small,
-// relative, which adds 1.4e-8 |d| for base e: where terms are weighed by e^d, less than that share of the result.
+// error (2.7e-8); with the table's rounding and fp32's 2e-7 at most, 1e-8 in the mean. log2(e) as a float is 1.3e-8 too
+// small, relative, which adds 1.4e-8 |d| for base e: where terms are weighed by e^d, less than that share of the result.
 template <class S>
-[[gnu::always_inline]] inline typename S::Vector add_power(typename S::Vector d, float log2_base, float smallest,
+[[gnu::always_inline]] inline typename S::Vector add_power(typename S::Vector d, float log2_base,
+                                                           typename S::Vector rounder, typename S::Vector smallest,
                                                            typename S::Vector rest) {
   using Vector = typename S::Vector;
-  const Vector base = S::fill(log2_base), rounder = S::fill(kEighthRounder);
+  const Vector base = S::fill(log2_base);
   const Vector rounded = S::multiply_add(d, base, rounder);
   const Vector f = S::multiply_subtract(d, base, S::subtract(rounded, rounder));
   Vector p = S::fill(kP[2]);
   p = S::multiply_add(p, f, S::fill(kP[1]));
   p = S::multiply_add(p, f, S::fill(kP[0]));
   p = S::multiply_add(p, f, S::fill(1.0F));
-  return S::multiply_add_unless_less(p, S::power_of_eighths(rounded), rest, d, S::fill(smallest));
-}
-
-// 2^d for d <= 0: 0 at -inf.
-template <class S>
-[[gnu::always_inline]] inline typename S::Vector power_of_two(typename S::Vector d) {
-  return add_power<S>(d, 1.0F, kSmallestPower, S::fill(0.0F));
+  return S::multiply_add_unless_less(p, S::power_of_eighths(rounded), rest, d, smallest);
 }
 
 // rest + e^d, for d <= 88: rest at -inf.
 template <class S>
 [[gnu::always_inline]] inline typename S::Vector add_exponential(typename S::Vector d, typename S::Vector rest) {
-  return add_power<S>(d, kLog2E, kSmallestExponent, rest);
+  return add_power<S>(d, kLog2E, S::fill(kEighthRounder), S::fill(kSmallestExponent), rest);
 }
 
 template <int n>

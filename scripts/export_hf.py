@@ -151,7 +151,8 @@ def read_tokenizer(source: pathlib.Path, config) -> tuple[str, str, bytes, dict]
         raise Refusal("it holds no tokenizer.json, tokenizer.model or vocab.json")
     try:
         fast = AutoTokenizer.from_pretrained(str(source), local_files_only=True)
-        for key in ids:
+        states_them = any((source / name).exists() for name in ("tokenizer_config.json", "special_tokens_map.json"))
+        for key in ids if states_them else ():  # else they would be defaults of a class, which this file may not hold
             known = getattr(fast, f"{key}_token_id", None)
             ids[key] = known if known is not None else ids[key]
     except Exception as e:  # a tokenizer.model without a configuration: the ids are config.json's
@@ -201,13 +202,17 @@ def metadata(model, source, args, tokenizer) -> dict:
 # ---- the archive ----
 
 
-def weight_names(source: pathlib.Path, model) -> dict[str, str]:
-    """Archive parameter -> tensor in a checkpoint of the same family. A folder's own files decide: by name, else by
-    content, since they may be named otherwise than transformers' modules."""
+def weight_names(source: pathlib.Path, model) -> dict:
+    """{"tensors": archive parameter -> tensor in a checkpoint of the same family, "unused": tensors that are none}.
+
+    A folder's own files decide: by name, else by content, since they may be named otherwise than transformers' modules.
+    """
     own = {f"model.{name}": p for name, p in model.named_parameters(remove_duplicate=False)}
     files = sorted(source.glob("*.safetensors")) if source.is_dir() else []
     if not files:
-        return {name: name.removeprefix("model.") for name in own}
+        first = {}  # of weights that are tied, only one is written
+        names = {n: first.setdefault(p.data_ptr(), n.removeprefix("model.")) for n, p in own.items()}
+        return {"tensors": names, "unused": []}
     from safetensors import safe_open
 
     opened = [safe_open(str(file), "pt") for file in files]
@@ -216,8 +221,7 @@ def weight_names(source: pathlib.Path, model) -> dict[str, str]:
     by_content, names = {}, {}
     for archive_name, p in own.items():
         plain = archive_name.removeprefix("model.")
-        prefix = model.base_model_prefix + "."
-        for name in (plain, plain.removeprefix(prefix)):
+        for name in (plain, plain.removeprefix(model.base_model_prefix + ".")):
             if name in tensors and torch.equal(tensors[name].get_tensor(name).float(), p):
                 names[archive_name] = name
                 break
@@ -227,7 +231,7 @@ def weight_names(source: pathlib.Path, model) -> dict[str, str]:
         for name, f in tensors.items():
             for archive_name in by_content.get(digest(f.get_tensor(name)), ()):
                 names.setdefault(archive_name, name)
-    return names
+    return {"tensors": names, "unused": sorted(set(tensors) - set(names.values()))}
 
 
 class Naming:

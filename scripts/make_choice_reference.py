@@ -2,13 +2,19 @@
 """Bits and picks of the committed questions, by a second implementation: what `lmbits choice` is tested against.
 
 usage: make_choice_reference.py OUT.json [BUNDLE ...]
+       make_choice_reference.py --check FOLDER [--shots N] QUESTIONS.jsonl ...
+       The second compares what `lmbits choice -o FOLDER` answered, for every model of models/demo in it, and exits with 1
+       where a pick differs, or bits do by more than 1e-5.
 
 Nothing of src/ or models/ is imported: plain PyTorch on the bundles as TorchScript, one continuation at a time, without
 batches or shared rows, float64 log-softmax; sentencepiece for the tokens. The rule is lm-evaluation-harness' (0.4):
 white space at the end of the context moves to the continuation, the two are encoded as a whole, as many tokens as the
 context alone has are the context's; BOS before all; the last context_length + 1 ids count.
-Needs torch and sentencepiece; their versions are in the file.
+Shots: the N questions of the same kind and area whose ids have the smallest XXH3-128, "context answer" each, a blank line
+between.
+Needs torch and sentencepiece (their versions are in the file), and xxhash for shots.
 """
+import argparse
 import json
 import math
 import pathlib
@@ -61,25 +67,89 @@ def sample(lines):
     return [q for questions in by_kind.values() for q in questions[::len(questions) // PER_KIND][:PER_KIND]]
 
 
+def gold(question):
+    return question["choices"][question["answer"]] if question["choices"] else question["answer"]
+
+
+def with_shots(questions, question, n):
+    if n == 0:
+        return question["context"]
+    import xxhash
+
+    others = [q for q in questions if q is not question and q["kind"] == question["kind"] and q["area"] == question["area"]]
+    others.sort(key=lambda q: xxhash.xxh3_128_hexdigest(q["id"].encode()))
+    return "".join(q["context"] + gold(q) + "\n\n" for q in others[:n]) + question["context"]
+
+
+def record(bundle, question, context):
+    continuations = question["choices"] or [question["answer"]]
+    answers = [bundle.answer(context, c) for c in continuations]
+    bits = [b for b, _, _ in answers]
+    per_byte = [b / len(c.encode()) for b, c in zip(bits, continuations)]
+    per_token = [b / n for b, n, _ in answers]
+    picked = {"acc": bits.index(min(bits)), "acc_norm": per_byte.index(min(per_byte)), "acc_per_token": per_token.index(min(per_token))}
+    return {"id": question["id"], "bits": [round(b, 7) for b in bits], "n_tokens": [n for _, n, _ in answers],
+            "greedy": [g for _, _, g in answers], "picked": picked if question["choices"] else None}
+
+
 def records(bundle):
     for path in sorted((ROOT / "models" / "benchmarks").glob("cloze-*.jsonl")):
         for question in sample(path.read_text().splitlines()):
-            continuations = question["choices"] or [question["answer"]]
-            answers = [bundle.answer(question["context"], c) for c in continuations]
-            bits = [b for b, _, _ in answers]
-            per_byte = [b / len(c.encode()) for b, c in zip(bits, continuations)]
-            per_token = [b / n for b, n, _ in answers]
-            picked = {"acc": bits.index(min(bits)), "acc_norm": per_byte.index(min(per_byte)), "acc_per_token": per_token.index(min(per_token))}
-            yield {"file": path.stem, "id": question["id"], "bits": [round(b, 7) for b in bits], "n_tokens": [n for _, n, _ in answers],
-                   "greedy": [g for _, _, g in answers], "picked": picked if question["choices"] else None}
+            yield {"file": path.stem, **record(bundle, question, question["context"])}
+
+
+def make(out, bundles):
+    models = {name: list(records(Bundle(name))) for name in bundles or BUNDLES}
+    versions = {"torch": torch.__version__, "sentencepiece": sentencepiece.__version__, "python": sys.version.split()[0]}
+    text = ",\n".join(f" {json.dumps(name)}: [\n" + ",\n".join("  " + json.dumps(r) for r in rs) + "]" for name, rs in models.items())
+    pathlib.Path(out).write_text('{"versions": ' + json.dumps(versions) + ',\n"models": {\n' + text + "}}\n")
+
+
+def differences(ours, reference):
+    for key in ("picked", "greedy", "n_tokens"):
+        if ours.get(key) != reference[key]:
+            yield f"{key} {ours.get(key)}, here {reference[key]}"
+    for a, b in zip(ours["bits"], reference["bits"], strict=True):
+        if abs(a - b) > 1e-5 * max(b, 1.0):
+            yield f"bits {a}, here {b}"
+
+
+def check(folder, shots, files):
+    """A line a model; the number of differences."""
+    n_wrong = n_models = 0
+    for path in sorted((ROOT / "models" / "demo").glob("*.pt")):
+        logs = {f: folder / "answers" / f"{path.stem}__{f.stem}.jsonl" for f in files}
+        if not all(log.exists() for log in logs.values()):
+            continue
+        bundle, n, worst, wrong = Bundle(path.stem), 0, 0.0, []
+        for file, log in logs.items():
+            answers = {a["id"]: a for a in map(json.loads, log.read_text().splitlines()[1:])}
+            questions = [json.loads(line) for line in file.read_text().splitlines()]
+            for question in questions:
+                reference = record(bundle, question, with_shots(questions, question, shots))
+                ours = answers[question["id"]]
+                wrong += [f"{question['id']}: {d}" for d in differences(ours, reference)]
+                worst = max([worst] + [abs(a - b) / max(b, 1.0) for a, b in zip(ours["bits"], reference["bits"])])
+                n += 1
+        print(f"{path.stem}: {n} questions, {shots} shots, {len(wrong)} differences, bits within {worst:.1e}", *wrong[:5], sep="\n  ", flush=True)
+        n_wrong += len(wrong)
+        n_models += 1
+    print(f"{n_models} models, {n_wrong} differences")
+    return n_wrong if n_models else 1
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", nargs="*")
+    parser.add_argument("--check", type=pathlib.Path)
+    parser.add_argument("--shots", type=int, default=0)
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    models = {name: list(records(Bundle(name))) for name in sys.argv[2:] or BUNDLES}
-    versions = {"torch": torch.__version__, "sentencepiece": sentencepiece.__version__, "python": sys.version.split()[0]}
-    text = ",\n".join(f" {json.dumps(name)}: [\n" + ",\n".join("  " + json.dumps(r) for r in rs) + "]" for name, rs in models.items())
-    pathlib.Path(sys.argv[1]).write_text('{"versions": ' + json.dumps(versions) + ',\n"models": {\n' + text + "}}\n")
+    if arguments.check:
+        sys.exit(1 if check(arguments.check, arguments.shots, [pathlib.Path(f) for f in arguments.out]) else 0)
+    if not arguments.out:
+        parser.error("give OUT.json, or --check")
+    make(arguments.out[0], arguments.out[1:])
 
 
 if __name__ == "__main__":

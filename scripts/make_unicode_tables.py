@@ -29,7 +29,8 @@ def properties(name):
 
 AGE = {c: tuple(map(int, age.split("."))) for c, age in properties("DerivedAge.txt")}
 ALPHABETIC = {c for c, name in properties("DerivedCoreProperties.txt") if name == "Alphabetic"}
-SECONDS = {int(part, 16) for c in range(0x110000) for part in ud.decomposition(chr(c)).split()[1:] if not part.startswith("<")}
+CANONICAL = (ud.decomposition(chr(c)).split() for c in range(0x110000))
+SECONDS = {int(part, 16) for parts in CANONICAL if parts and not parts[0].startswith("<") for part in parts[1:]}
 SECONDS |= {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}  # Hangul vowels and finals compose with what stands before
 
 
@@ -38,7 +39,8 @@ def entry(c):
     value = SPACE if c in SPACES or category[0] == "Z" else CLASSES.get(category, 0)
     if 0xD800 <= c < 0xE000:
         return 0
-    moves = ud.combining(ch) != 0 or ud.normalize("NFC", ch) != ch or c in SECONDS
+    first = ud.normalize("NFKD", ch)[0]  # a half-width voiced mark becomes one that combines
+    moves = any(ud.combining(x) != 0 or ord(x) in SECONDS for x in (ch, first)) or ud.normalize("NFC", ch) != ch
     changes = moves or any(ud.normalize(form, ch) != ch for form in ("NFD", "NFKC", "NFKD"))
     if moves:
         value |= UNSTABLE

@@ -96,6 +96,11 @@ int run(const ChoiceFlags& flags) {
   } else if (!outcome.results.empty() && !flags.quiet) {
     print(to_text(results(outcome, request.level), stdout_style()));
   }
+  if (outcome.positions.one_by_one > 0 && !flags.quiet)
+    std::fprintf(
+        stderr, "%lld positions fed, %.0f %% of those of a sequence for each choice\n",
+        static_cast<long long>(outcome.positions.fed),
+        100.0 * static_cast<double>(outcome.positions.fed) / static_cast<double>(outcome.positions.one_by_one));
   if (outcome.interrupted) {
     std::fprintf(stderr, "stopped; every answered question is kept. To go on: the same command again\n");
   } else if (outcome.n_failed_questions > 0) {

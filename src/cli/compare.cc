@@ -1,11 +1,12 @@
 // lmbits compare: did it get better or worse, paired by document?
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <filesystem>
 #include <memory>
 #include <set>
 
+#include "src/cli/bootstrap_flags.h"
 #include "src/cli/commands.h"
+#include "src/cli/share.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
@@ -36,18 +37,6 @@ constexpr const char* kCompareHelp =
     "all\n"
     "their text together, at a level raised so that the whole gate keeps to the level asked for.";
 
-// "0.2%" or "0.002".
-double parse_share(const std::string& text) {
-  const bool percent = text.ends_with('%');
-  const char* const end = text.data() + text.size() - (percent ? 1 : 0);
-  double value = 0.0;
-  const auto [stop, failure] = std::from_chars(text.data(), end, value);
-  if (failure != std::errc() || stop != end || !(value >= 0.0) || value > 1e6) {
-    throw Error(ErrorKind::kUsage, "--max-regression is \"" + text + "\", not a share", "write it as 0.2% or 0.002");
-  }
-  return percent ? value / 100.0 : value;
-}
-
 std::vector<Run> runs_of(const std::string& name, const std::vector<Run>& in_directory) {
   std::vector<Run> found;
   std::set<std::string> models;
@@ -65,7 +54,7 @@ std::vector<Run> runs_of(const std::string& name, const std::vector<Run>& in_dir
 bool run_compare(const CompareOptions& options) {
   CompareRequest request = options.request;
   request.n_threads = available_threads();
-  if (!options.max_regression.empty()) request.max_regression = parse_share(options.max_regression);
+  if (!options.max_regression.empty()) request.max_regression = parse_share(options.max_regression, "--max-regression");
   const std::vector<Run> all = options.directory.empty() ? std::vector<Run>{} : read_runs(options.directory);
   const CompareReport report = compare_runs(runs_of(options.base, all), runs_of(options.next, all), request);
   print(options.json ? to_json(report).dump(2) + "\n" : to_text(report, stdout_style()));
@@ -83,13 +72,8 @@ void add_compare(CLI::App& app, int& exit_code) {
   command->add_option("--dir", options->directory, "The folder that holds the runs of models given by name");
   command->add_option("--max-regression", options->max_regression,
                       "Exit with 9 when bits/byte rose by more than this: 0.2% or 0.002");
-  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command
-      ->add_option("--resamples", options->request.n_resamples,
-                   "Bootstrap resamples (default 10000, fewer for very many documents)")
-      ->check(CLI::Range(100, 10000000));
-  command->add_option("--seed", options->request.seed, "Seed of the resamples (default 1)");
+  CompareRequest& request = options->request;
+  add_bootstrap_flags(*command, request.level, request.n_resamples, request.seed);
   command->add_flag("--json", options->json, "JSON instead of text");
   command->footer(kCompareHelp);
   command->callback([options, &exit_code] {

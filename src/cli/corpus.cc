@@ -1,9 +1,10 @@
-// lmbits corpus: what a corpus is like. `zipf`: how its types' frequencies fall with their rank.
+// lmbits corpus: what is in a corpus. Here `zipf`: how its types' frequencies fall with their rank.
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <unordered_map>
 
 #include "src/cli/commands.h"
+#include "src/cli/corpus_commands.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -118,11 +119,14 @@ void add_zipf(CLI::App& corpus) {
 
 }  // namespace
 
-void add_corpus(CLI::App& app, int& /*exit_code*/) {
-  CLI::App* command = app.add_subcommand("corpus", "What a corpus is like: zipf");
+void add_corpus(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("corpus", "What is in a corpus: copies, contamination, sizes, a sample, Zipf");
   command->require_subcommand(1);
+  add_corpus_check(*command, exit_code);
+  add_corpus_stats(*command, exit_code);
+  add_corpus_sample(*command, exit_code);
   add_zipf(*command);
-  command->footer("Example:\n  lmbits corpus zipf novel.txt\n\nEach has a --help of its own.");
+  command->footer("Example:\n  lmbits corpus check novel.txt --against train.jsonl\n\nEach has a --help of its own.");
 }
 
 }  // namespace lmbits::cli

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "src/cli/bootstrap_flags.h"
 #include "src/cli/commands.h"
 #include "src/cli/figure_files.h"
 #include "src/cli/join_flags.h"
@@ -83,15 +84,10 @@ void add_correlate(CLI::App& app, int& /*exit_code*/) {
       ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "bits_per_token", "ratio"}));
   command->add_option("--detail", options->detail,
                       "The area or benchmark that is shown in full (default: the first line)");
-  command->add_option("--level", options->request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command
-      ->add_option("--resamples", options->request.n_resamples,
-                   "Bootstrap resamples (default 10000, fewer for many models)")
-      ->check(CLI::Range(100, 10000000));
+  CorrelateRequest& request = options->request;
+  add_bootstrap_flags(*command, request.level, request.n_resamples, request.seed);
   command->add_option("--permutations", options->request.n_permutations, "Permutations of the tests (default 99999)")
       ->check(CLI::Range(99, 100000000));
-  command->add_option("--seed", options->request.seed, "Seed of resamples and permutations (default 1)");
   command->add_option("--format", options->format, "table (default), markdown, csv or json")
       ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
   command->add_flag("--json", options->json, "The same as --format json");

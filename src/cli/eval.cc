@@ -2,11 +2,13 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "src/cli/commands.h"
 #include "src/cli/convention_flags.h"
+#include "src/cli/corpus_flags.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
@@ -15,23 +17,30 @@
 namespace lmbits::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr const char* kHelp =
     "Example:\n"
     "  lmbits eval --model small.pt --model new=big.pt --corpus novel.txt --corpus web.jsonl.zst -o runs\n"
+    "  lmbits eval --model family.pt --weights 'run/step*/model*.safetensors' --corpus novel.txt -o runs\n"
     "  lmbits rank runs\n"
     "\n"
     "Each pair of a model and a corpus is a folder below -o. The same command again resumes what was stopped or "
     "killed\n"
     "and computes nothing twice. Models: a bundle, a bare TorchScript .pt with a sidecar .json, uniform:V, "
     "bigram:FILE.\n"
-    "Corpora: a text file, a folder, JSONL; any of them as .gz or .zst.";
+    "--weights scores the checkpoints of a training run, one by one, with the graph and the tokenizer of one bundle.\n"
+    "Corpora: a text file, a folder, JSONL; any of them as .gz or .zst; several files by a pattern in quotes\n"
+    "('web/*.jsonl', '{a,b}.txt') or a corpus.json, which also names categories, filters and a sample.";
 
 struct EvalFlags {
   EvalRequest request;
   std::vector<std::string> corpora;
   std::vector<std::string> dictionaries;
-  std::string field = "text";
-  std::string split = "none";
+  CorpusFlags corpus;
+  AgainstFlags against;
+  std::string cache;
+  bool no_cache = false;
   std::int64_t batch = 0;
   bool profile = false, quiet = false, json = false;
 };
@@ -51,6 +60,9 @@ class Reporter final : public EvalObserver {
   void run_finished(const std::string& name, const Json& summary, bool resumed) override {
     progress_->end();
     if (resumed) say(name + ": finished before");
+    const Json profile = summary.value("profile", Json());
+    if (profile.is_object() && profile.contains("token_cache_problem"))
+      say(name + ": " + profile["token_cache_problem"].get<std::string>());
     summaries_.push_back(summary);
     for (const Json& warning : summary["warnings"]) {
       const auto text = warning.get<std::string>();
@@ -84,6 +96,34 @@ std::optional<double> number(const Json& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end() || !found->is_number()) return std::nullopt;
   return found->get<double>();
+}
+
+// Where the corpora have categories: a row each, and their micro and macro averages.
+Table by_category(const std::vector<Json>& summaries) {
+  Table table;
+  table.columns = {{.key = "model", .title = "model", .align = Align::kLeft},
+                   {.key = "corpus", .title = "corpus", .align = Align::kLeft},
+                   {.key = "category", .title = "category", .align = Align::kLeft},
+                   {.key = "n_documents", .title = "documents"},
+                   {.key = "n_bytes", .title = "bytes"},
+                   {.key = "bits_per_byte", .title = "bits/byte"},
+                   {.key = "bits_per_char", .title = "bits/char"},
+                   {.key = "ratio", .title = "ratio", .decimals = 3}};
+  for (const Json& s : summaries) {
+    const Json categories = s.value("categories", Json(nullptr));
+    if (!categories.is_object()) continue;
+    const auto add = [&](const std::string& name, const Json& of) {
+      TableRow row{{s["model"].get<std::string>(), s["corpus"].get<std::string>(), name}};
+      for (const char* key : {"n_documents", "n_bytes"})
+        row.cells.push_back(of.contains(key) ? Cell(of[key].get<std::int64_t>()) : Cell());
+      for (const char* key : {"bits_per_byte", "bits_per_char", "ratio"}) row.cells.push_back(cell_of(number(of, key)));
+      table.rows.push_back(row);
+    };
+    for (const auto& [name, of] : categories.items()) add(name.empty() ? "(none)" : name, of);
+    add("micro: all bits / all bytes", s);
+    add("macro: the categories' mean", s["macro"]);
+  }
+  return table;
 }
 
 // Where a convention leaves much of the text unscored, its bits over all bytes say nothing: its own number does.
@@ -137,12 +177,16 @@ Table profiles(const std::vector<Json>& summaries) {
       {"model_s", "model %"},     {"read_s", "read %"},       {"tokenize_s", "tokens %"},
       {"windows_s", "windows %"}, {"records_s", "records %"}, {"baseline_s", "gzip %"}};
   for (const auto& [key, title] : parts) table.columns.push_back({.key = key, .title = title, .decimals = 2});
+  table.columns.push_back({.key = "cached", .title = "cached %", .decimals = 1});
   table.columns.push_back({.key = "padding", .title = "padding %", .decimals = 1});
   for (const Json& s : summaries) {
     const Json& p = s["profile"];
     const double wall_s = *number(p, "wall_s");
     TableRow row{{s["model"].get<std::string>() + " " + s["corpus"].get<std::string>(), wall_s}};
     for (const auto& part : parts) row.cells.push_back(100 * *number(p, part.first) / wall_s);
+    const double n_cached = number(p, "n_texts_cached").value_or(0);
+    const double n_texts = n_cached + number(p, "n_texts_encoded").value_or(0);
+    row.cells.push_back(n_texts > 0 ? Cell(100 * n_cached / n_texts) : Cell());
     row.cells.push_back(100 * (1 - *number(p, "n_forward") / *number(p, "n_positions")));
     table.rows.push_back(row);
   }
@@ -169,12 +213,13 @@ std::string command_line() {
 int run(EvalFlags& flags) {
   EvalRequest& request = flags.request;
   request.command = command_line();
-  for (const std::string& text : flags.corpora) {
-    CorpusSpec spec = parse_corpus_spec(text);
-    spec.field = flags.field;
-    spec.split = flags.split;
-    request.corpora.push_back(spec);
-  }
+  for (const std::string& text : flags.corpora) request.corpora.push_back(corpus_spec(text, flags.corpus));
+  for (const std::string& text : flags.against.against)
+    request.contamination.train.push_back(training_spec(text, flags.corpus));
+  request.contamination.rule = parse_ngram(flags.against.ngram);
+  request.contamination.share = flags.against.share;
+  request.contamination.memory_bytes = parse_memory(flags.against.memory);
+  if (!flags.no_cache) request.token_cache = flags.cache.empty() ? request.output / ".tokens" : fs::path(flags.cache);
   for (const std::string& text : flags.dictionaries) request.dictionaries.insert(split_pair(text, "--dictionary"));
   if (request.baselines == std::vector<std::string>{"none"}) request.baselines.clear();
   request.score.max_sequences = flags.batch;
@@ -185,6 +230,8 @@ int run(EvalFlags& flags) {
     print(Json(reporter.summaries()).dump(2) + "\n");
   } else if (!reporter.summaries().empty()) {
     print(to_text(results(reporter.summaries()), stdout_style()));
+    const Table categories = by_category(reporter.summaries());
+    if (!categories.rows.empty()) print("\n" + to_text(categories, stdout_style()));
     if (flags.profile) print("\n" + to_text(profiles(reporter.summaries()), stdout_style()));
   }
   if (outcome.interrupted) {
@@ -207,12 +254,15 @@ void add_eval(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("eval", "how many bits does each model need for each corpus?");
   command->footer(kHelp);
   command->add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed")->required();
+  command->add_option("--weights", request.weights,
+                      "checkpoints of the one --model: safetensors files, shards, folders, or patterns ('run/step*')");
   command->add_option("--corpus", flags->corpora, "PATH or NAME=PATH of a text; several allowed")->required();
   command->add_option("-o,--output", request.output, "folder of the runs")->capture_default_str();
-  command->add_option("--field", flags->field, "JSONL: the key that holds the text")->capture_default_str();
-  command
-      ->add_option("--split", flags->split, "cut texts into documents: none, paragraphs, lines, or a number of BYTES")
-      ->capture_default_str();
+  add_corpus_flags(*command, flags->corpus);
+  add_against_flags(*command, flags->against);
+  command->add_option("--cache", flags->cache,
+                      "folder that keeps tokens for other models of the same tokenizer (default OUTPUT/.tokens)");
+  command->add_flag("--no-cache", flags->no_cache, "keep no tokens");
   add_convention_flags(*command, request.convention);
   command->add_option("--threads", request.score.n_threads, "batches computed at a time")
       ->check(CLI::Range(1, 1024))

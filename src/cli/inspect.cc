@@ -90,27 +90,73 @@ int inspect_model(const InspectFlags& flags) {
   return 0;
 }
 
-int inspect_tokenizer(InspectFlags flags) {
-  flags.tokenizer.path = flags.what;
-  const auto tokenizer = open_tokenizer(flags.tokenizer);
-  Json longest = Json::array();
+// What becomes of texts that tokenizers treat differently.
+struct Probe {
+  const char *name, *text;
+};
+constexpr Probe kProbes[] = {{"plain text", "It was the best of times"},
+                             {"white space", "  two,\n\n\t three "},
+                             {"capitals and accents", "\xC3\x89T\xC3\x89"},
+                             {"decomposed accents", "e\xCC\x81t\x65\xCC\x81"},
+                             {"any script", "\xE4\xBD\xA0\xE5\xA5\xBD \xD9\x85 \xF0\x9F\x98\x80"},
+                             {"bytes that are no UTF-8", "a\xFF\xC3 b"}};
+
+std::string probe(const Tokenizer& tokenizer, std::string_view text) {
+  try {
+    return tokenizer.encode(text).lossless ? "kept" : "changed: lossy";
+  } catch (const Error&) {
+    return "refused: the document fails";
+  }
+}
+
+Json special_token(const Tokenizer& tokenizer, std::optional<std::int32_t> id) {
+  return id ? Json{{"id", *id}, {"piece", tokenizer.piece(*id)}} : Json(nullptr);
+}
+
+Json tokenizer_facts(const std::string& path, const Tokenizer& tokenizer) {
+  Json longest = Json::array(), probes = Json::object();
   std::vector<std::pair<std::size_t, std::int32_t>> sizes;  // the longest first, then by id
-  for (std::int32_t id = 0; id < tokenizer->vocab_size(); ++id) sizes.emplace_back(~tokenizer->piece(id).size(), id);
+  for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id) sizes.emplace_back(~tokenizer.piece(id).size(), id);
   const std::size_t n_shown = std::min<std::size_t>(5, sizes.size());
   std::partial_sort(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(n_shown), sizes.end());
   for (std::size_t i = 0; i < n_shown; ++i)
-    longest.push_back({{"id", sizes[i].second}, {"piece", tokenizer->piece(sizes[i].second)}});
-  const auto special = [&](std::optional<std::int32_t> id) {
-    return id ? Json{{"id", *id}, {"piece", tokenizer->piece(*id)}} : Json(nullptr);
+    longest.push_back({{"id", sizes[i].second}, {"piece", tokenizer.piece(sizes[i].second)}});
+  for (const auto& [name, text] : kProbes) probes[name] = probe(tokenizer, text);
+  return {{"path", path},
+          {"kind", tokenizer.kind()},
+          {"fingerprint", tokenizer.fingerprint()},
+          {"vocab_size", tokenizer.vocab_size()},
+          {"bos", special_token(tokenizer, tokenizer.bos_id())},
+          {"eos", special_token(tokenizer, tokenizer.eos_id())},
+          {"longest_pieces", longest},
+          {"texts", probes}};
+}
+
+std::string quoted(const Json& text) { return text.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string tokenizer_text(const Json& facts) {
+  std::string out;
+  const auto put = [&](std::string name, const std::string& value) {
+    name.resize(std::max<std::size_t>(26, name.size() + 2), ' ');
+    out += name + value + "\n";
   };
-  const Json json = {{"path", flags.what},
-                     {"kind", tokenizer->kind()},
-                     {"fingerprint", tokenizer->fingerprint()},
-                     {"vocab_size", tokenizer->vocab_size()},
-                     {"bos", special(tokenizer->bos_id())},
-                     {"eos", special(tokenizer->eos_id())},
-                     {"longest_pieces", longest}};
-  print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  const auto token = [](const Json& one) {
+    return one.is_null() ? std::string("none") : one["id"].dump() + " " + quoted(one["piece"]);
+  };
+  put("kind", facts["kind"]);
+  put("fingerprint", facts["fingerprint"]);
+  put("vocabulary", facts["vocab_size"].dump() + " ids");
+  put("BOS", token(facts["bos"]));
+  put("EOS", token(facts["eos"]));
+  for (const Json& one : facts["longest_pieces"]) put("longest piece", token(one));
+  for (const auto& [name, what] : facts["texts"].items()) put(name, what);
+  return out;
+}
+
+int inspect_tokenizer(TokenizerFlags flags, const std::string& path, bool as_json) {
+  flags.path = path;
+  const Json facts = tokenizer_facts(path, *open_tokenizer(flags));
+  print(as_json ? facts.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : tokenizer_text(facts));
   return 0;
 }
 
@@ -131,7 +177,9 @@ int inspect_compressed(const InspectFlags& flags) {
 
 int run(const InspectFlags& flags) {
   if (flags.what.ends_with(".lmb")) return inspect_compressed(flags);
-  if (!flags.tokenizer.kind.empty() || is_tokenizer_file(flags.what)) return inspect_tokenizer(flags);
+  if (flags.what.empty()) throw Error(ErrorKind::kUsage, "inspect what? a model, a run's folder or a tokenizer's file");
+  if (!flags.tokenizer.kind.empty() || is_tokenizer_file(flags.what))
+    return inspect_tokenizer(flags.tokenizer, flags.what, flags.json);
   if (!flags.text.empty() || !flags.text_file.empty()) return inspect_text(flags);
   if (std::filesystem::is_directory(flags.what)) return inspect_run(flags);
   return inspect_model(flags);
@@ -145,18 +193,24 @@ void add_inspect(CLI::App& app, int& exit_code) {
       app.add_subcommand("inspect", "what is this bundle, run or tokenizer? which text costs the bits?");
   command->footer(
       "Example:\n  lmbits inspect model.pt\n  lmbits inspect runs/model__novel__default\n"
-      "  lmbits inspect model.pt --text \"It was the best of times\"");
-  command
-      ->add_option("what", flags->what,
-                   "a model (as for eval), a run's folder, a tokenizer's file or a compressed file (.lmb)")
-      ->required();
+      "  lmbits inspect model.pt --text \"It was the best of times\"\n  lmbits inspect tokenizer tokenizer.json");
+  command->add_option("what", flags->what,
+                      "a model (as for eval), a run's folder, a tokenizer's file or a compressed file (.lmb)");
   add_tokenizer_flags(*command, flags->tokenizer);
   auto* text = command->add_option("--text", flags->text, "show the bits of each token of this text");
   command->add_option("--text-file", flags->text_file, "the same for a file")->excludes(text);
   command->add_option("--dtype", flags->dtype, "of the arithmetic")->capture_default_str();
   add_convention_flags(*command, flags->convention);
   command->add_flag("--json", flags->json, "print JSON");
-  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+  CLI::App* tokenizer = command->add_subcommand("tokenizer", "what is this tokenizer, and which texts does it keep?");
+  tokenizer->footer("Example:\n  lmbits inspect tokenizer gpt2.tiktoken --pattern gpt2");
+  tokenizer->add_option("TOKENIZER", flags->what, "tokenizer.json, a .tiktoken, .model or .gguf file, or bytes")
+      ->required();
+  add_tokenizer_flags(*tokenizer, flags->tokenizer);
+  tokenizer->add_flag("--json", flags->json, "print JSON");
+  command->callback([flags, tokenizer, &exit_code] {
+    exit_code = tokenizer->parsed() ? inspect_tokenizer(flags->tokenizer, flags->what, flags->json) : run(*flags);
+  });
 }
 
 }  // namespace lmbits::cli

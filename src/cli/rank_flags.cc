@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "src/cli/bootstrap_flags.h"
 #include "src/core/thread_pool.h"
 
 namespace lmbits::cli {
@@ -9,15 +10,9 @@ namespace lmbits::cli {
 void add_rank_flags(CLI::App& command, RankFlags& flags) {
   command.add_option("--by", flags.by, "bits_per_byte (default), bits_per_char or ratio")
       ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "ratio"}));
-  command.add_option("--level", flags.request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
+  add_bootstrap_flags(command, flags.request.level, flags.request.n_resamples, flags.request.seed);
   command.add_option("--method", flags.method, "Bootstrap interval: bca (default) or percentile")
       ->check(CLI::IsMember({"bca", "percentile"}));
-  command
-      .add_option("--resamples", flags.request.n_resamples,
-                  "Bootstrap resamples (default 10000, fewer for very many models or documents)")
-      ->check(CLI::Range(100, 10000000));
-  command.add_option("--seed", flags.request.seed, "Seed of the resamples (default 1)");
   command.add_option("--corpus", flags.request.corpora, "Only these corpora (default all)");
 }
 

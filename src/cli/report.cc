@@ -8,6 +8,7 @@
 #include "src/cli/figure_files.h"
 #include "src/cli/join_flags.h"
 #include "src/cli/rank_flags.h"
+#include "src/cli/select_analyse.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -29,6 +30,7 @@ struct ReportOptions {
   std::string figures, text_file;
   JoinFlags join;
   std::vector<std::string> figure_formats = {"svg"}, text_models;
+  SampleSectionRequest samples;
   bool json = false;
   RankFlags rank;
 };
@@ -39,6 +41,7 @@ constexpr const char* kReportHelp =
     "  lmbits report runs -o report.html --figures figures --figure-format png\n"
     "  lmbits report runs -o report.html --scores scores.jsonl\n"
     "  lmbits report runs -o report.html --text page.txt --text-model a.pt --text-model b.pt\n"
+    "  lmbits report runs -o report.html --samples chosen.jsonl\n"
     "\n"
     "The page needs no network, and scripts only for sorting and filtering; it follows the reader's light or dark "
     "setting.\n"
@@ -48,7 +51,9 @@ constexpr const char* kReportHelp =
     "says\n"
     "of compression and benchmark scores, with its pictures. --text colours a text by what each "
     "token\n"
-    "costs one model, or two side by side. The ending of -o chooses the format: .html, .md, .csv, .json.";
+    "costs one model, or two side by side. --samples adds how redundant a data set is, and which of its samples "
+    "explain\n"
+    "each other. The ending of -o chooses the format: .html, .md, .csv, .json.";
 
 std::string format_of(const ReportOptions& options) {
   if (options.json || !options.format.empty()) return options.json ? "json" : options.format;
@@ -131,6 +136,7 @@ void run_report(const ReportOptions& options) {
   std::vector<ReportSection> sections;
   if (!options.join.scores.empty()) sections.push_back(scores_section(options));
   if (!options.text_file.empty()) sections.push_back(text_section(options));
+  if (!options.samples.path.empty()) sections.push_back(samples_section(options.samples));
   const std::string page = rendered(report, sections, options);
   if (options.output == "-") {
     print(page);
@@ -165,6 +171,13 @@ void add_report(CLI::App& app, int& /*exit_code*/) {
   auto* text = command->add_option("--text", options->text_file, "Colour this text by what its tokens cost");
   command->add_option("--text-model", options->text_models, "PATH or NAME=PATH of a model for --text; one or two")
       ->needs(text);
+  auto* samples = command->add_option("--samples", options->samples.path,
+                                      "A data set (as `lmbits select` takes): how redundant it is, with a heat map");
+  command->add_option("--samples-shown", options->samples.n_shown, "Samples in the heat map, the first (default 40)")
+      ->check(CLI::Range(2, 400))
+      ->needs(samples);
+  command->add_option("--samples-field", options->samples.field, "The key that holds a text (default text)")
+      ->needs(samples);
   command->footer(kReportHelp);
   command->callback([options] { run_report(*options); });
 }

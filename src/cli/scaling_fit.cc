@@ -16,7 +16,7 @@ namespace {
 
 struct FitFlags {
   PointsFlags points;
-  std::string law = "chinchilla", objective = "huber", optimiser = "projection", output, cutoff;
+  std::string law = "chinchilla", objective = "huber", optimiser = "projection", output, cutoff, draws = "own";
   std::vector<std::string> fix, tie, predict, intervals;
   double delta = 1e-3;
   bool offset = false, json = false;
@@ -37,9 +37,9 @@ constexpr const char* kFitHelp =
     "being\n"
     "solved for exactly (variable projection); --optimiser published-grid is Hoffmann et al.'s L-BFGS from 4500 "
     "starts.\n"
-    "Intervals: percentile and bca (bootstrap over points), profile (likelihood), all. docs/method.md has the "
-    "formulas, and\n"
-    "bench/README.md how often each kind holds the truth.";
+    "Intervals: bca and percentile (bootstrap over points), profile (likelihood), all. docs/method.md has the "
+    "formulas,\n"
+    "bench/README.md how often each kind holds the truth on published designs; --coverage measures it on yours.";
 
 Constraints constraints_of(const FitFlags& flags, const Law& law) {
   Constraints constraints = law.default_constraints();
@@ -86,6 +86,9 @@ void run_fit(const FitFlags& flags) {
   FitReportRequest report_request = flags.request;
   report_request.n_threads = request.n_threads;
   if (!flags.intervals.empty()) report_request.intervals = intervals_of(flags.intervals);
+  report_request.draws_as_numpy = flags.draws == "numpy";
+  if (report_request.draws_as_numpy && report_request.seed > 0xffffffffu)
+    throw Error(ErrorKind::kUsage, "NumPy's seeds end at 4294967295", "give a smaller --seed");
   if (!flags.cutoff.empty()) report_request.cutoff_flops = parse_number(flags.cutoff, "--hold-out");
   for (const std::string& text : flags.predict) report_request.predictions.push_back(parse_point(text));
   const FitReport report = report_fit(fit_law(law, points.points, request), points, report_request);
@@ -112,13 +115,21 @@ void add_scaling_fit(CLI::App& scaling) {
   command->add_option("--tie", flags->tie, "beta=alpha: two parameters that are equal");
   command->add_option("--optimiser", flags->optimiser, "projection (default) or published-grid")
       ->check(CLI::IsMember({"projection", "published-grid"}));
-  command->add_option("--interval", flags->intervals, "percentile (default), bca, profile or all")
+  command->add_option("--interval", flags->intervals, "bca (default), percentile, profile or all")
       ->check(CLI::IsMember({"bca", "percentile", "profile", "all"}));
   command->add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
       ->check(CLI::Range(0.5, 0.9999));
   command->add_option("--resamples", flags->request.n_resamples, "Bootstrap refits (default 1000)")
       ->check(CLI::Range(100, 1000000));
   command->add_option("--seed", flags->request.seed, "Seed of the bootstrap (default 1)");
+  command
+      ->add_option("--draws", flags->draws,
+                   "own (default), or numpy: resamples as numpy.random.seed(SEED) and choice draw them")
+      ->check(CLI::IsMember({"own", "numpy"}));
+  command
+      ->add_option("--coverage", flags->request.n_coverage,
+                   "Measure each kind of interval on so many made-up data sets at these points (200 take a minute)")
+      ->check(CLI::Range(20, 100000));
   command->add_option("--predict", flags->predict, "N=70B,D=1.4T: predict the loss there; may be given several times")
       ->allow_extra_args(false);
   command->add_option("--hold-out", flags->cutoff,

@@ -1,10 +1,13 @@
 #include "src/cli/scaling_flags.h"
 
+#include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <memory>
 
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/scaling/run_points.h"
 
 namespace lmbits::cli {
 
@@ -36,8 +39,11 @@ double parse_number(const std::string& text, const std::string& flag) {
 }
 
 void add_points_flags(CLI::App& command, PointsFlags& flags) {
-  command.add_option("DATA", flags.file, "CSV with columns N and D (or C) and loss; usual aliases are understood")
+  command
+      .add_option("DATA", flags.file,
+                  "CSV with columns N and D (or C) and loss, usual aliases are understood; or a folder of runs")
       ->required();
+  command.add_option("--corpus", flags.corpus, "Runs on disk: of this corpus (default: the mean over all)");
   command.add_option("--column", flags.columns, "N=NAME: which column holds N (D, C, U, H, S, loss, weight, run, set)");
   command.add_option("--scale", flags.scale, "N=1e6: what 1 in the file stands for");
   command.add_option("--exclude", flags.request.exclude, "COLUMN<VALUE (also <= > >= = !=): rows to leave out");
@@ -47,15 +53,39 @@ void add_points_flags(CLI::App& command, PointsFlags& flags) {
       ->check(CLI::PositiveNumber);
 }
 
+namespace {
+
+// The runs below a folder, as a CSV file would give them: of one corpus, or the means over all.
+std::string csv_of_runs(const PointsFlags& flags) {
+  const RunPoints read = run_points(read_runs(flags.file));
+  std::vector<RunPoint> points = read.points;
+  if (!flags.corpus.empty()) {
+    std::erase_if(points, [&](const RunPoint& point) { return point.corpus != flags.corpus; });
+  } else if (std::any_of(points.begin(), points.end(),
+                         [&](const RunPoint& point) { return point.corpus != points.front().corpus; })) {
+    points = mean_over_corpora(points);
+  }
+  if (points.empty())
+    throw Error(ErrorKind::kData, "no run in " + flags.file + " has parameters and training steps",
+                read.left_out.empty() ? "look at --corpus" : read.left_out.front());
+  return runs_csv(points);
+}
+
+}  // namespace
+
 Points read_points(const PointsFlags& flags) {
   PointsRequest request = flags.request;
+  const bool is_folder = std::filesystem::is_directory(flags.file);
+  if (!is_folder && !flags.corpus.empty())
+    throw Error(ErrorKind::kUsage, "--corpus chooses among runs on disk, and " + flags.file + " is no folder",
+                "leave rows of a file out with --exclude");
   for (const LossUnit unit : {LossUnit::kNatsPerToken, LossUnit::kBitsPerToken, LossUnit::kBitsPerByte}) {
     if (flags.unit == name_of(unit)) request.unit = unit;
   }
   request.columns = parse_pairs(flags.columns, "--column");
   for (const auto& [key, value] : parse_pairs(flags.scale, "--scale"))
     request.scale[key] = parse_number(value, "--scale");
-  return lmbits::read_points(read_file(flags.file), flags.file, request);
+  return lmbits::read_points(is_folder ? csv_of_runs(flags) : read_file(flags.file), flags.file, request);
 }
 
 void add_law_flags(CLI::App& command, LawFlags& flags) {

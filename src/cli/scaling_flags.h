@@ -10,9 +10,9 @@
 
 namespace lmbits::cli {
 
-// How to read trained models from a file.
+// How to read trained models from a file, or from the runs below a folder.
 struct PointsFlags {
-  std::string file, unit;
+  std::string file, unit, corpus;
   std::vector<std::string> columns, scale;
   PointsRequest request;
 };

@@ -38,7 +38,7 @@ std::string heading(const KnownLaw& law) {
 std::string interval_note(const KnownLaw& law, double level) {
   if (law.refits.resampled.empty())
     return "No interval: the law comes without refits. `lmbits scaling fit -o` keeps them.\n";
-  return "Intervals: " + percent_as_given(level) + " percentiles, " + with_thousands(std::ssize(law.refits.resampled)) +
+  return "Intervals: " + percent_as_given(level) + " BCa, " + with_thousands(std::ssize(law.refits.resampled)) +
          " refits; of the law, not of one run's luck.\n";
 }
 

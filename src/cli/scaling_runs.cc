@@ -17,7 +17,7 @@ namespace lmbits::cli {
 namespace {
 
 struct RunsFlags {
-  std::string directory, scores, benchmark, target, form = "linear";
+  std::string directory, scores, benchmark, target, form = "linear", csv;
   std::vector<std::string> corpora, tokenizers;
   bool non_embedding = false, json = false;
   std::string figures;
@@ -141,50 +141,60 @@ std::optional<ScorePrediction> predict(const std::vector<RunPoint>& runs, const 
   return predict_score(family, scores, *target, request);
 }
 
+// What is said of the groups, in all three forms.
+struct RunsOutput {
+  std::string text;
+  Json json = Json::array();
+  std::vector<Figure> figures;
+  bool has_predicted = false;
+};
+
+void add_group(const std::string& corpus, const std::string& tokenizer, const std::vector<RunPoint>& runs,
+               const RunsFlags& flags, const std::map<std::string, double>& scores, RunsOutput& output) {
+  const std::string title = corpus + " · " + tokenizer;
+  Json entry{{"corpus", corpus}, {"tokenizer", tokenizer}, {"n", runs.size()}, {"fit", nullptr}};
+  output.text +=
+      (output.text.empty() ? "" : "\n") + printable(title) + " · " + counted(std::ssize(runs), "model") + "\n\n";
+  try {
+    const FitReport report = fit_runs(runs, flags);
+    output.text += to_text(report, stdout_style()) + "\n" + to_text(residual_table(runs, report), stdout_style());
+    entry["fit"] = to_json(report);
+    output.figures.push_back(runs_figure(runs, report.fit, flags.non_embedding, title));
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kData) throw;
+    output.text += std::string("  ! no law: ") + e.what() + "\n";
+    entry["why"] = e.what();
+  }
+  std::size_t n_family = 0;
+  if (!flags.target.empty()) {
+    if (const auto prediction = predict(runs, flags, scores, n_family)) {
+      output.text += "\n" + prediction_text(*prediction, n_family, flags.request.level);
+      entry["prediction"] = prediction_json(*prediction);
+      output.has_predicted = true;
+    }
+  }
+  output.json.push_back(std::move(entry));
+}
+
 void run_runs(const RunsFlags& flags) {
+  if (flags.target.empty() != flags.scores.empty())
+    throw Error(ErrorKind::kUsage, "--scores and --predict belong together", "give both");
   const RunPoints read = run_points(read_runs(flags.directory));
+  if (!flags.csv.empty()) write_file_atomically(flags.csv, runs_csv(read.points));
   const Groups groups = groups_of(read.points, flags);
   if (groups.empty())
     throw Error(ErrorKind::kData, "no run in " + flags.directory + " has parameters and training steps",
                 read.left_out.empty() ? "look at --corpus and --tokenizer" : read.left_out.front());
-  if (flags.target.empty() != flags.scores.empty())
-    throw Error(ErrorKind::kUsage, "--scores and --predict belong together", "give both");
   std::map<std::string, double> scores;
   if (!flags.scores.empty()) scores = read_scores(read_file(flags.scores), flags.scores, flags.benchmark);
-  std::string text;
-  Json json = Json::array();
-  std::vector<Figure> figures;
-  bool predicted = flags.target.empty();
-  for (const auto& [key, runs] : groups) {
-    const std::string title = key.first + " · " + key.second;
-    Json entry{{"corpus", key.first}, {"tokenizer", key.second}, {"n", runs.size()}, {"fit", nullptr}};
-    text += (text.empty() ? "" : "\n") + printable(title) + " · " + counted(std::ssize(runs), "model") + "\n\n";
-    try {
-      const FitReport report = fit_runs(runs, flags);
-      text += to_text(report, stdout_style()) + "\n" + to_text(residual_table(runs, report), stdout_style());
-      entry["fit"] = to_json(report);
-      figures.push_back(runs_figure(runs, report.fit, flags.non_embedding, title));
-    } catch (const Error& e) {
-      if (e.kind() != ErrorKind::kData) throw;
-      text += std::string("  ! no law: ") + e.what() + "\n";
-      entry["why"] = e.what();
-    }
-    std::size_t n_family = 0;
-    if (!flags.target.empty()) {
-      if (const auto prediction = predict(runs, flags, scores, n_family)) {
-        text += "\n" + prediction_text(*prediction, n_family, flags.request.level);
-        entry["prediction"] = prediction_json(*prediction);
-        predicted = true;
-      }
-    }
-    json.push_back(std::move(entry));
-  }
-  if (!predicted)
+  RunsOutput output;
+  for (const auto& [key, runs] : groups) add_group(key.first, key.second, runs, flags, scores, output);
+  if (!flags.target.empty() && !output.has_predicted)
     throw Error(ErrorKind::kUsage, "no model " + flags.target + " among the runs",
                 "give a model's name with --predict");
-  if (!flags.figures.empty()) write_figures(figures, flags.figures, flags.figure_formats);
-  for (const std::string& reason : read.left_out) text += "  ! left out: " + printable(reason) + "\n";
-  print(flags.json ? json.dump(2) + "\n" : text);
+  if (!flags.figures.empty()) write_figures(output.figures, flags.figures, flags.figure_formats);
+  for (const std::string& reason : read.left_out) output.text += "  ! left out: " + printable(reason) + "\n";
+  print(flags.json ? output.json.dump(2) + "\n" : output.text);
 }
 
 }  // namespace
@@ -209,6 +219,7 @@ void add_scaling_runs(CLI::App& scaling) {
   command->add_option("--resamples", flags->request.n_resamples, "Refits for the prediction's interval (default 1000)")
       ->check(CLI::Range(100, 1000000));
   command->add_option("--seed", flags->request.seed, "Their seed (default 1)");
+  command->add_option("--csv", flags->csv, "Also write the runs as a CSV file, for fit, isoflop and envelope");
   command->add_flag("--json", flags->json, "JSON instead of text");
   add_figure_flags(*command, flags->figures, flags->figure_formats);
   command->footer(kRunsHelp);

@@ -72,9 +72,22 @@ void resolve(SelectFlags& flags) {
                 "give it with --budget");
 }
 
+void tell_context(const SelectFlags& flags, std::int64_t n_tokens) {
+  if (flags.quiet) return;
+  const std::string all = with_thousands(n_tokens), half = with_thousands(n_tokens / 2);
+  std::fprintf(stderr,
+               "the model sees %s tokens: texts of more than %s see %s of what was chosen, and only before their first "
+               "%s; redundancy further back goes unseen\n",
+               all.c_str(), half.c_str(), half.c_str(), half.c_str());
+}
+
 std::unique_ptr<CostModel> cost_model(const SelectFlags& flags) {
   if (flags.cost == "zlib") return make_deflate_cost(flags.level < 0 ? 9 : flags.level, flags.n_threads, flags.by_zlib);
-  if (flags.cost == "model") return make_model_cost(eval_library().open_conditional_bits(flags.model, flags.n_threads));
+  if (flags.cost == "model") {
+    std::shared_ptr<ConditionalBits> bits = eval_library().open_conditional_bits(flags.model, flags.n_threads);
+    tell_context(flags, bits->context_length());
+    return make_model_cost(bits);
+  }
   return make_zstd_cost(flags.level < 0 ? 3 : flags.level, flags.window, flags.n_threads);
 }
 
@@ -107,8 +120,9 @@ void tell(const SelectFlags& flags, const SelectOutcome& outcome) {
   if (outcome.was_finished) std::fprintf(stderr, "finished before; nothing was computed\n");
   if (!summary["budget_met"].get<bool>())
     std::fprintf(stderr, "the pool has nothing left that fits: the budget is not used up\n");
-  if (outcome.n_resumed > 0)
-    std::fprintf(stderr, "went on from %s choices of an earlier start\n", with_thousands(outcome.n_resumed).c_str());
+  if (outcome.n_scored_before > 0)
+    std::fprintf(stderr, "went on from %s samples scored and %s choices of an earlier start\n",
+                 with_thousands(outcome.n_scored_before).c_str(), with_thousands(outcome.n_resumed).c_str());
 }
 
 void tell_failures(const SelectOutcome& outcome) {
@@ -127,7 +141,7 @@ int run_command(SelectFlags& flags) {
   const SelectOutcome outcome = run_select(flags.request, *model, *progress);
   tell_failures(outcome);
   if (outcome.is_interrupted) {
-    std::fputs("stopped; every finished stage is kept. To go on: the same command again\n", stderr);
+    std::fputs("stopped; all scores and finished stages are kept. To go on: the same command again\n", stderr);
     return kExitInterrupted;
   }
   tell(flags, outcome);

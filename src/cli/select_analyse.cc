@@ -225,39 +225,15 @@ std::string matrix_csv(const std::vector<std::string>& names, const std::vector<
   return csv + "\n";
 }
 
-// Samples that explain each other side by side.
-std::string map_svg(const std::vector<std::string>& names, const std::vector<std::vector<double>>& saved) {
-  std::vector<std::string> ordered_names;
-  std::vector<std::vector<double>> ordered;
-  const std::vector<std::size_t> order = neighbourly_order(saved);
-  for (const std::size_t i : order) {
-    ordered_names.push_back(names[i]);
-    ordered.emplace_back();
-    for (const std::size_t j : order) ordered.back().push_back(saved[i][j]);
-  }
-  return draw_redundancy_map(ordered_names, ordered).svg(Look::kAdaptive);
-}
-
 void draw_heatmap(const AnalyseFlags& flags) {
   if (flags.sets.size() != 1) throw Error(ErrorKind::kUsage, "--heatmap is of one set", "give one SET");
   const ScratchFolder scratch;
-  const Pool pool(flags.sets[0], scratch.path() / "spool");
-  std::vector<std::string> names, texts;
-  for (std::int64_t i = 0; i < pool.size() && std::ssize(texts) < flags.n_heatmap; ++i) {
-    try {
-      const Sample sample = parse_sample(pool.record(i), flags.sample);
-      texts.push_back(sample_text(sample) + "\n");
-      names.push_back(sample.id.empty() ? pool.place(i) : sample.id);
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kData) throw;
-    }
-  }
-  const auto saved = redundancy_matrix(texts, *make_deflate_cost(9, flags.n_threads));
-  if (flags.heatmap.ends_with(".svg")) {
-    write_file_atomically(flags.heatmap, map_svg(names, saved));
-  } else {
-    write_file_atomically(flags.heatmap, matrix_csv(names, saved));
-  }
+  const SampleMatrix matrix = matrix_of_first(flags.sets[0], scratch.path() / "spool", flags.sample, flags.n_heatmap,
+                                              *make_deflate_cost(9, flags.n_threads));
+  const bool is_picture = flags.heatmap.ends_with(".svg");
+  write_file_atomically(flags.heatmap,
+                        is_picture ? draw_ordered_redundancy_map(matrix.names, matrix.saved).svg(Look::kAdaptive)
+                                   : matrix_csv(matrix.names, matrix.saved));
 }
 
 void run_analyse(AnalyseFlags& flags) {
@@ -272,6 +248,33 @@ void run_analyse(AnalyseFlags& flags) {
 }
 
 }  // namespace
+
+ReportSection samples_section(const SampleSectionRequest& request) {
+  const ScratchFolder scratch;
+  SampleTemplate how;
+  how.text_field = request.field;
+  const auto progress = make_progress(/*quiet=*/true);
+  const SetStatistics statistics = analyse_set(request.path, scratch.path() / "spool", how, 0, *progress);
+  const SampleMatrix matrix =
+      matrix_of_first(request.path, scratch.path() / "spool", how, request.n_shown, *make_deflate_cost(9, 0));
+  const std::string name = fs::path(request.path).filename().string();
+  const std::string shown =
+      std::ssize(matrix.names) == matrix.n_records
+          ? "All " + counted(matrix.n_records, "sample")
+          : "The first " + counted(std::ssize(matrix.names), "sample") + " of " + with_thousands(matrix.n_records);
+  ReportSection section;
+  section.title = "How redundant are the training samples?";
+  section.paragraphs = {"R is raw over compressed bytes of all samples of " + name +
+                        " in a row (zlib, level 9): higher is more redundant. Copies stood earlier in the file; of the "
+                        "same form are those "
+                        "that differ from an earlier one in case, digits and white space alone."};
+  section.table = table_of({statistics}, /*has_model=*/false);
+  section.figures = {{"redundancy_" + file_stem(name), "Which samples explain each other?",
+                      shown + ": what share of a column's sample is saved once the row's is known. Blocks of like "
+                              "samples stand side by side.",
+                      draw_ordered_redundancy_map(matrix.names, matrix.saved)}};
+  return section;
+}
 
 void add_select_analyse(CLI::App& select) {
   const auto flags = std::make_shared<AnalyseFlags>();

@@ -29,4 +29,7 @@ CsvTable parse_csv(std::string_view text, const std::string& source);
 // "none", in any case. Throws Error(kData) that names file, line and column for anything else.
 std::optional<double> csv_number(const CsvTable& table, const CsvRow& row, std::size_t column);
 
+// A cell to be written: quoted where it holds a comma, a quote or a line's end.
+std::string csv_cell(const std::string& text);
+
 }  // namespace lmbits

@@ -10,13 +10,12 @@
 #include <system_error>
 
 #include "src/core/error.h"
+#include "src/core/file_internal.h"
 
 namespace lmbits {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kTemporarySuffix = ".lmbits-tmp";
 
 std::string hint_for(int error) {
   switch (error) {
@@ -38,7 +37,11 @@ std::string hint_for(int error) {
   }
 }
 
-[[noreturn]] void fail(const std::string& action, const fs::path& path, int error) {
+}  // namespace
+
+namespace files {
+
+void fail(const std::string& action, const fs::path& path, int error) {
   const std::string reason = std::generic_category().message(error);
   throw Error(ErrorKind::kData, "cannot " + action + " " + path.string() + ": " + reason, hint_for(error));
 }
@@ -49,7 +52,6 @@ int open_or_fail(const std::string& action, const fs::path& path, int flags) {
   return fd;
 }
 
-// Bytes of `bytes` written before the first error, which is then in errno.
 std::size_t write_all(int fd, std::string_view bytes) {
   std::size_t done = 0;
   while (done < bytes.size()) {
@@ -69,7 +71,6 @@ void sync_folder(const fs::path& folder) {
   if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != ENOTSUP) fail("save the folder", folder, errno);
 }
 
-// Where a write to `path` must go so that a symbolic link stays one and no device is replaced by a file.
 fs::path regular_target(const fs::path& path) {
   std::error_code none;
   if (!fs::exists(path, none)) return path;
@@ -81,7 +82,9 @@ fs::path regular_target(const fs::path& path) {
   return resolved.empty() ? path : resolved;
 }
 
-}  // namespace
+}  // namespace files
+
+using namespace files;
 
 FileDescriptor::~FileDescriptor() {
   if (fd_ >= 0) ::close(fd_);

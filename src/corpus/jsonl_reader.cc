@@ -42,20 +42,26 @@ std::string record_id(const Record& record, const std::string& fallback) {
 
 class JsonlReader : public CorpusReader {
  public:
-  JsonlReader(const std::string& path, std::string field, Split split)
-      : lines_(open_bytes(path), {Split::Kind::kLines, 0}), field_(std::move(field)), split_(split) {}
+  JsonlReader(const std::string& path, const CorpusSource& source)
+      : lines_(open_bytes(path), {Split::Kind::kLines, 0}), source_(source), split_(parse_split(source.split)) {}
 
   std::optional<Document> next() override {
     while (true) {
       if (pieces_) {
-        if (auto document = pieces_->next()) return document;
+        if (auto document = pieces_->next()) {
+          document->category = category_;
+          return document;
+        }
         pieces_.reset();
       }
       auto line = lines_.next();
       if (!line) return std::nullopt;
       ++line_number_;
       if (line->find_first_not_of(" \t\r\n") == std::string::npos) continue;
-      Document document = parse(*std::move(line));
+      std::optional<Document> parsed = parse(*std::move(line));
+      if (!parsed) continue;
+      Document document = *std::move(parsed);
+      category_ = document.category;
       SourcePieces pieces(ids_.claim(document.id), split_);
       if (!document.error.empty()) return pieces.failed(document.error);
       pieces.open_memory(std::move(document.bytes));
@@ -64,7 +70,8 @@ class JsonlReader : public CorpusReader {
   }
 
  private:
-  Document parse(std::string line) const {
+  // nullopt for a record that the filters leave out.
+  std::optional<Document> parse(std::string line) const {
     const std::string place = "line " + std::to_string(line_number_);
     const std::string fallback_id = "line-" + std::to_string(line_number_);
     const auto failed = [&](const std::string& id, const std::string& why) {
@@ -87,27 +94,37 @@ class JsonlReader : public CorpusReader {
     line = {};  // the text is in `record` now: one copy of a large document is enough
     if (!record.is_object()) return failed(fallback_id, std::string("is JSON but no object: ") + record.type_name());
 
+    if (!source_.filters.keeps_record(record)) return std::nullopt;
     std::string id = record_id(record, fallback_id);
-    const auto text = record.find(field_);
-    if (text == record.end()) return failed(id, "no field \"" + field_ + "\"");
+    std::string category = category_of(record);
+    Record* text = find_field(record, source_.field);
+    if (text == nullptr) return failed(id, "no field \"" + source_.field + "\"");
     if (!text->is_string()) {
-      return failed(id, "field \"" + field_ + "\" is no string but of type " + text->type_name());
+      return failed(id, "field \"" + source_.field + "\" is no string but of type " + text->type_name());
     }
-    return {std::move(id), std::move(text->get_ref<std::string&>()), {}};
+    return Document{std::move(id), std::move(text->get_ref<std::string&>()), {}, std::move(category)};
+  }
+
+  std::string category_of(const Record& record) const {
+    if (source_.category_field.empty()) return source_.category;
+    const Record* found = find_field(record, source_.category_field);
+    if (found == nullptr || found->is_null()) return source_.category;
+    return found->is_string() ? found->get<std::string>() : found->dump();
   }
 
   Splitter lines_;
-  std::string field_;
+  CorpusSource source_;
   Split split_;
   std::int64_t line_number_ = 0;
   UniqueIds ids_;
   std::optional<SourcePieces> pieces_;  // of the last line, until its end
+  std::string category_;                // its
 };
 
 }  // namespace
 
-std::unique_ptr<CorpusReader> make_jsonl_reader(const std::string& path, const std::string& field, Split split) {
-  return std::make_unique<JsonlReader>(path, field, split);
+std::unique_ptr<CorpusReader> make_jsonl_reader(const std::string& path, const CorpusSource& source) {
+  return std::make_unique<JsonlReader>(path, source);
 }
 
 }  // namespace lmbits

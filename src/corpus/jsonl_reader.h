@@ -3,11 +3,13 @@
 #include <memory>
 #include <string>
 
+#include "src/corpus/manifest.h"
 #include "src/corpus/reader.h"
-#include "src/corpus/splitter.h"
 
 namespace lmbits {
 
-std::unique_ptr<CorpusReader> make_jsonl_reader(const std::string& path, const std::string& field, Split split);
+// Of `source` count field, split, category, category_field and filters.where; lines that do not meet that are no
+// documents, but are counted for "line-N".
+std::unique_ptr<CorpusReader> make_jsonl_reader(const std::string& path, const CorpusSource& source);
 
 }  // namespace lmbits

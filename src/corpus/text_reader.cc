@@ -22,7 +22,7 @@ std::size_t size_hint(const std::string& path) {
 
 class FileReader : public CorpusReader {
  public:
-  FileReader(const std::string& path, Split split) : pieces_(id_from_name(fs::path(path).filename().string()), split) {
+  FileReader(const std::string& path, const std::string& name, Split split) : pieces_(id_from_name(name), split) {
     pieces_.open_file(path);
   }
   std::optional<Document> next() override { return pieces_.next(); }
@@ -76,7 +76,7 @@ std::optional<Document> SourcePieces::next() {
   auto bytes = splitter_->next();
   if (!bytes) return std::nullopt;
   Document document{next_id(), *std::move(bytes), {}};
-  ++index_;
+  document.continues = index_++ > 0;
   return document;
 }
 
@@ -119,8 +119,8 @@ std::string id_from_name(const std::string& name) {
   return id;
 }
 
-std::unique_ptr<CorpusReader> make_file_reader(const std::string& path, Split split) {
-  return std::make_unique<FileReader>(path, split);
+std::unique_ptr<CorpusReader> make_file_reader(const std::string& path, const std::string& name, Split split) {
+  return std::make_unique<FileReader>(path, name, split);
 }
 
 std::unique_ptr<CorpusReader> make_folder_reader(const std::string& root, Split split) {

@@ -37,7 +37,8 @@ std::vector<std::string> list_folder(const std::string& root);
 // A name of any bytes as a valid UTF-8 id: bytes that are not UTF-8 become %XX.
 std::string id_from_name(const std::string& name);
 
-std::unique_ptr<CorpusReader> make_file_reader(const std::string& path, Split split);
+// `name` is the document's id, before id_from_name.
+std::unique_ptr<CorpusReader> make_file_reader(const std::string& path, const std::string& name, Split split);
 std::unique_ptr<CorpusReader> make_folder_reader(const std::string& root, Split split);
 
 }  // namespace lmbits

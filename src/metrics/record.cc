@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t kSmallestBlock = 4096;
 constexpr std::int64_t kMostBlocks = 1024;
+constexpr std::size_t kMostCategories = 40;  // more are no tables for people
 
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(ErrorKind::kData, "document record: " + what, "the fields of a record are listed in docs/formats.md");
@@ -109,6 +110,19 @@ std::int64_t block_bytes_for(std::int64_t n_bytes) {
   return block;
 }
 
+std::string category_of(const DocumentRecord& record) {
+  if (!record.category.empty()) return record.category;
+  const std::size_t slash = record.id.find('/');
+  return slash == std::string::npos ? std::string() : record.id.substr(0, slash);
+}
+
+std::map<std::string, std::vector<DocumentRecord>> by_category(const std::vector<DocumentRecord>& records) {
+  std::map<std::string, std::vector<DocumentRecord>> categories;
+  for (const DocumentRecord& record : records) categories[category_of(record)].push_back(record);
+  if (categories.size() < 2 || categories.size() > kMostCategories) categories.clear();
+  return categories;
+}
+
 Json to_json(const DocumentRecord& record) {
   const bool failed = !record.error.empty();
   const auto is_finite = [](double bits) { return std::isfinite(bits); };
@@ -118,6 +132,7 @@ Json to_json(const DocumentRecord& record) {
   Json json;
   json["id"] = with_replacement_characters(record.id);
   if (json["id"] != record.id) json["id_hex"] = to_hex(record.id);
+  if (!record.category.empty()) json["category"] = with_replacement_characters(record.category);
   json["n_bytes"] = record.n_bytes;
   json["n_chars"] = record.n_chars;
   json["n_tokens"] = record.n_tokens;
@@ -143,6 +158,7 @@ DocumentRecord record_from_json(const Json& json) {
   DocumentRecord record;
   record.id = get_string(at(json, "id"), "id");
   if (json.contains("id_hex")) record.id = from_hex(get_string(at(json, "id_hex"), "id_hex"));
+  if (json.contains("category")) record.category = get_string(at(json, "category"), "category");
   record.n_bytes = get_count(at(json, "n_bytes"), "n_bytes");
   record.n_chars = get_count(at(json, "n_chars"), "n_chars");
   record.n_tokens = get_count(at(json, "n_tokens"), "n_tokens");

@@ -22,6 +22,7 @@ struct DocumentRecord {
   std::int64_t n_words = 0;    // as lm-eval counts them: for its word_perplexity; 0 in blocks of a stream
   bool lossless = true;        // decode(encode(text)) == text
   std::string error;           // not empty: failed, and why; `bits` is then 0 and means nothing
+  std::string category = {};   // what its corpus.json says it is of
 
   // For the block bootstrap: the document cut every `block_bytes` bytes, each token's bits counted in the block that
   // holds its first byte. Empty for documents of one block. The block size depends on n_bytes alone, so blocks pair up
@@ -34,6 +35,12 @@ struct DocumentRecord {
 
 // The block size for a document of n bytes: 4096, doubled until there are at most 1024 blocks.
 std::int64_t block_bytes_for(std::int64_t n_bytes);
+
+// Its category, else what stands before the first '/' of its id; empty where there is neither.
+std::string category_of(const DocumentRecord& record);
+
+// The records by category; empty where there are fewer than two categories, or more than 40, which are no categories.
+std::map<std::string, std::vector<DocumentRecord>> by_category(const std::vector<DocumentRecord>& records);
 
 Json to_json(const DocumentRecord& record);         // without the checksum, which the store adds
 DocumentRecord record_from_json(const Json& json);  // throws Error(kData) naming the key that is missing or wrong

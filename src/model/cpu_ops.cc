@@ -10,6 +10,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/rows.h"
+#include "src/model/batch.h"
 
 namespace lmbits {
 namespace {
@@ -58,10 +59,11 @@ bool is_table(const at::Tensor& cos, const at::Tensor& sin, std::int64_t n_posit
          cos.scalar_type() == at::kFloat && sin.scalar_type() == at::kFloat;
 }
 
-at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                        const std::vector<Branch>& branches);
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::optional<double> scale,
-                            const std::optional<at::Tensor>& rows, const std::optional<at::Tensor>& cos,
+                            const std::vector<std::int64_t>& first_queries, const std::optional<at::Tensor>& cos,
                             const std::optional<at::Tensor>& sin) {
   const auto fits = [&](const at::Tensor& x) {
     return x.dim() == 4 && dense_float(x) && x.size(0) == q.size(0) && x.size(2) == q.size(2) && x.size(3) == q.size(3);
@@ -71,9 +73,9 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
       fits(q) && fits(k) && fits(v) && k.size(1) == v.size(1) && k.size(1) != 0 && q.size(1) % k.size(1) == 0;
   if (rotated && !(fit && q.size(3) % 2 == 0 && is_table(*cos, *sin, q.size(2), q.size(3) / 2))) {
     const auto rotate = [&](const at::Tensor& x) {
-      return rotate_heads(x.transpose(1, 2), *cos, *sin).transpose(1, 2);
+      return rotate_heads(x.transpose(1, 2), *cos, *sin, {}).transpose(1, 2);
     };
-    return causal_attention(rotate(q), rotate(k), v, scale, rows, {}, {});
+    return causal_attention(rotate(q), rotate(k), v, scale, first_queries, {}, {});
   }
   if (!fit) {
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, scale, q.dim() == 4 && q.size(1) != k.size(1));
@@ -88,7 +90,7 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   kernels::causal_attention(
       kernels::best_isa(), shape, view(q), view(k), view(v),
       {out.data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)}, workspace.data_ptr<float>(),
-      rows ? first_rows(*rows, q.size(0), q.size(2)).data() : nullptr,
+      first_queries.empty() ? nullptr : first_queries.data(),
       rotated ? kernels::Rotation{c.const_data_ptr<float>(), s.const_data_ptr<float>()} : kernels::Rotation{});
   return out;
 }
@@ -100,7 +102,7 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
                             const std::optional<at::Tensor>& sin) {
   if (cos && sin) {
     const auto rotate = [&](const at::Tensor& x) {
-      return rotate_heads(x.transpose(1, 2), *cos, *sin).transpose(1, 2);
+      return rotate_heads(x.transpose(1, 2), *cos, *sin, {}).transpose(1, 2);
     };
     return cached_attention(rotate(q), rotate(k), v, scale, positions, slots, limits, cache, {}, {});
   }
@@ -139,7 +141,37 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
   return out;
 }
 
-at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+std::vector<Branch> branches_of(const std::optional<at::Tensor>& tensor) {
+  std::vector<Branch> branches;
+  if (!tensor) return branches;
+  const at::Tensor dense = tensor->contiguous();
+  const std::int64_t* at = dense.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < dense.size(0); ++i, at += 4) branches.push_back({at[0], at[1], at[2], at[3]});
+  return branches;
+}
+
+// A branch is a sequence of its own: the trunk's keys and values, then its own. Queries before it are computed for
+// nobody, so those that lie before it in memory do. `cos` and `sin`: [T,1,S/2], ones before it allowed, or none.
+void attend_branch(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::optional<double> scale,
+                   const std::optional<at::Tensor>& cos, const std::optional<at::Tensor>& sin, const Branch& branch,
+                   at::Tensor& out) {
+  const std::int64_t n = branch.end - branch.begin;
+  const auto part = [&](const at::Tensor& x, std::int64_t begin, std::int64_t length) {
+    return x.narrow(0, branch.sequence, 1).narrow(2, begin, length);
+  };
+  const auto with_trunk = [&](const at::Tensor& x) {
+    return at::cat({part(x, 0, branch.trunk), part(x, branch.begin, n)}, 2);
+  };
+  const auto table = [&](const std::optional<at::Tensor>& all) {
+    return all ? std::optional(all->narrow(all->dim() - 3, 0, branch.trunk + n)) : std::nullopt;
+  };
+  const at::Tensor own = causal_attention(part(q, branch.begin - branch.trunk, branch.trunk + n), with_trunk(k),
+                                          with_trunk(v), scale, {branch.trunk}, table(cos), table(sin));
+  part(out, branch.begin, n).copy_(own.narrow(2, branch.trunk, n));
+}
+
+at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                        const std::vector<Branch>& branches) {
   // x [B,T,H,S] with cos [T,1,S/2] (ones before it allowed), or x [B,H,T,S] with cos [T,S/2].
   std::vector<std::int64_t> table = cos.sizes().vec();
   while (table.size() > 2 && table[0] == 1) table.erase(table.begin());
@@ -155,10 +187,20 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
   const at::Tensor y = at::empty(x.sizes(), x.options());
   const at::Tensor from = time_first ? x.transpose(1, 2) : x, to = time_first ? y.transpose(1, 2) : y;
   const at::Tensor c = cos.contiguous(), s = sin.contiguous();
-  kernels::rotate_heads(kernels::best_isa(),
-                        {from.size(0), from.size(1), from.size(1), from.size(2), from.size(3), 1.0F}, view(from),
-                        c.const_data_ptr<float>(), s.const_data_ptr<float>(),
-                        {to.data_ptr<float>(), to.stride(0), to.stride(1), to.stride(2)});
+  // Turned by the angles from `first` on.
+  const auto rotate = [&](const at::Tensor& x_part, const at::Tensor& y_part, std::int64_t first) {
+    kernels::rotate_heads(kernels::best_isa(),
+                          {x_part.size(0), x_part.size(1), x_part.size(1), x_part.size(2), x_part.size(3), 1.0F},
+                          view(x_part), c.const_data_ptr<float>() + first * n, s.const_data_ptr<float>() + first * n,
+                          {y_part.data_ptr<float>(), y_part.stride(0), y_part.stride(1), y_part.stride(2)});
+  };
+  rotate(from, to, 0);
+  for (const Branch& branch : branches) {
+    const auto part = [&](const at::Tensor& whole) {
+      return whole.narrow(0, branch.sequence, 1).narrow(2, branch.begin, branch.end - branch.begin);
+    };
+    rotate(part(from), part(to), branch.trunk);
+  }
   return y;
 }
 
@@ -189,11 +231,16 @@ void run_linear(Stack& stack) {
 }
 
 void run_causal_attention(Stack& stack) {
+  const auto branches = branches_of(pop(stack).toOptional<at::Tensor>());
   const auto sin = pop(stack).toOptional<at::Tensor>(), cos = pop(stack).toOptional<at::Tensor>();
   const auto rows = pop(stack).toOptional<at::Tensor>();
   const auto scale = pop(stack).toOptional<double>();
   const at::Tensor v = pop(stack).toTensor(), k = pop(stack).toTensor(), q = pop(stack).toTensor();
-  stack.emplace_back(causal_attention(q, k, v, scale, rows, cos, sin));
+  std::vector<std::int64_t> first;
+  if (rows) first = first_rows(*rows, q.size(0), q.size(2));
+  at::Tensor out = causal_attention(q, k, v, scale, first, cos, sin);
+  for (const Branch& branch : branches) attend_branch(q, k, v, scale, cos, sin, branch, out);
+  stack.emplace_back(out);
 }
 
 void run_cached_attention(Stack& stack) {
@@ -206,8 +253,9 @@ void run_cached_attention(Stack& stack) {
 }
 
 void run_rotate_heads(Stack& stack) {
+  const auto branches = branches_of(pop(stack).toOptional<at::Tensor>());
   const at::Tensor sin = pop(stack).toTensor(), cos = pop(stack).toTensor(), x = pop(stack).toTensor();
-  stack.emplace_back(rotate_heads(x, cos, sin));
+  stack.emplace_back(rotate_heads(x, cos, sin, branches));
 }
 
 void run_rms_norm(Stack& stack) {
@@ -231,12 +279,13 @@ void register_cpu_ops() {
                run_linear, pure),
       Operator(
           "lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows, Tensor? cos, Tensor? "
-          "sin) -> Tensor",
+          "sin, Tensor? branches) -> Tensor",
           run_causal_attention, pure),
       Operator("lmbits::cached_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor positions, Tensor slots, "
                "Tensor limits, Tensor cache, Tensor? cos, Tensor? sin) -> Tensor",
                run_cached_attention, c10::AliasAnalysisKind::CONSERVATIVE),
-      Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin) -> Tensor", run_rotate_heads, pure),
+      Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin, Tensor? branches) -> Tensor", run_rotate_heads,
+               pure),
       Operator("lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor", run_rms_norm, pure),
       Operator("lmbits::select_rows(Tensor x, Tensor rows, Tensor ids) -> Tensor", run_select_rows, pure),
   });
@@ -251,7 +300,7 @@ at::Tensor pack_weight(const kernels::Linear& map, const at::Tensor& weight, con
 }
 
 at::Tensor apply_linear(const kernels::Linear& map, const at::Tensor& packed, const at::Tensor& x) {
-  return linear(x, packed, std::nullopt, map);
+  return linear(x, packed, std::nullopt, map, std::nullopt);
 }
 
 }  // namespace lmbits

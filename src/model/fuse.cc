@@ -54,7 +54,7 @@ bool is_linear(const Value* value) {
   return is_none(bias) || weight(bias, 1).defined();
 }
 
-// The value itself, where dropout (of a model in evaluation mode) or a copy into dense memory hands it on.
+// The value itself, where a copy into dense memory hands it on.
 Value* origin(Value* value) {
   while (is(value, "aten::contiguous")) value = value->node()->input(0);
   return value;
@@ -114,7 +114,9 @@ class Fuser {
     for (Node* node : nodes(c10::aten::dropout)) drop_dropout(node);
     for (Node* node : nodes(c10::aten::silu)) join_gate(node);
     for (Node* node : nodes(c10::aten::linear)) fuse_linear(node);
-    for (Node* node : nodes(c10::aten::scaled_dot_product_attention)) fuse_attention(node);
+    std::vector<Node*> found;
+    attentions(graph_.block(), found);
+    for (Node* node : found) fuse_attention(node);
     for (Node* node : nodes(c10::aten::cat)) fuse_rotation(node);
     for (Node* node : nodes(c10::aten::rms_norm)) fuse_rms_norm(node);
     for (Node* node : nodes(Symbol::fromQualString("lmbits::causal_attention"))) rotate_in_attention(node);
@@ -128,6 +130,14 @@ class Fuser {
       if (node->kind() == kind) found.push_back(node);
     }
     return found;
+  }
+
+  // Also those inside the branches of an if.
+  static void attentions(Block* block, std::vector<Node*>& found) {
+    for (Node* node : block->nodes()) {
+      if (node->kind() == c10::aten::scaled_dot_product_attention) found.push_back(node);
+      for (Block* inner : node->blocks()) attentions(inner, found);
+    }
   }
 
   // An operator before `old`, whose uses become its.
@@ -238,7 +248,7 @@ class Fuser {
     if (!fits) return;
     replace(node, "lmbits::causal_attention",
             {node->input(0), node->input(1), node->input(2), node->input(6), insert_constant(node, IValue()),
-             insert_constant(node, IValue()), insert_constant(node, IValue())});
+             insert_constant(node, IValue()), insert_constant(node, IValue()), insert_constant(node, IValue())});
   }
 
   void fuse_rotation(Node* node) {
@@ -261,11 +271,12 @@ class Fuser {
         ((is_product(p, b, cos) && is_product(q, a, sin)) || (is_product(p, a, sin) && is_product(q, b, cos)));
     if (!matches) return;
     if (list->inputs().size() == 2) {
-      replace(node, "lmbits::rotate_heads", {x, cos, sin});
+      replace(node, "lmbits::rotate_heads", {x, cos, sin, insert_constant(node, IValue())});
       return;
     }
     // A part of the head that is not turned follows, in the same list: cat(cat(a, b), c) has become cat(a, b, c).
-    Node* rotation = graph_.create(Symbol::fromQualString("lmbits::rotate_heads"), {x, cos, sin}, 1);
+    Node* rotation = graph_.create(Symbol::fromQualString("lmbits::rotate_heads"),
+                                   {x, cos, sin, insert_constant(node, IValue())}, 1);
     rotation->insertBefore(node);
     std::vector<Value*> parts = {rotation->output()};
     parts.insert(parts.end(), list->inputs().begin() + 2, list->inputs().end());
@@ -352,6 +363,14 @@ Node* match_attention_rows(Value* value) {
   return matches ? attention : nullptr;
 }
 
+void heed_branches(Block* block, Value* branches) {
+  for (Node* node : block->nodes()) {
+    if (node->kind() == Symbol::fromQualString("lmbits::causal_attention")) node->replaceInput(7, branches);
+    if (node->kind() == Symbol::fromQualString("lmbits::rotate_heads")) node->replaceInput(3, branches);
+    for (Block* inner : node->blocks()) heed_branches(inner, branches);
+  }
+}
+
 }  // namespace
 
 int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph) {
@@ -364,13 +383,14 @@ int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph) {
   return n_fused;
 }
 
-void narrow_to_rows(const std::shared_ptr<Graph>& graph) {
+void add_inputs(const std::shared_ptr<Graph>& graph) {
   register_cpu_ops();
   if (const Value* output = graph->outputs()[0]; is(output, "prim::TupleConstruct")) {
     graph->return_node()->replaceInput(
         0, output->node()->input(0));  // hidden states first, as TorchModule::call takes them
   }
-  Value* rows = graph->addInput("rows");
+  Value *rows = graph->addInput("rows"), *branches = graph->addInput("branches");
+  heed_branches(graph->block(), branches);
   std::unordered_map<Value*, Value*> selected;
   const auto select = [&](Value* whole, Node* before) {
     Value*& part = selected[whole];

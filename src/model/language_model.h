@@ -36,6 +36,10 @@ class LanguageModel {
   // what is wrong.
   virtual void load() {}
 
+  // Whether batches may hold branches, which then get the bits, to the last one, that they would get written out as
+  // sequences of their own. After load; the first call computes, and is not for several threads at once.
+  virtual bool takes_branches() const { return false; }
+
   // bits[i] = -log2 p(targets[i] | the ids up to and including rows[i] in its sequence), [N]. Safe to call from several
   // threads at once. NaN where the model gave NaN. Throws Error(kModel) when the model breaks its contract.
   void score(const Batch& batch, std::vector<double>& bits) const { score(batch, bits, nullptr); }

@@ -12,9 +12,14 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <mutex>
+#include <set>
 
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -27,6 +32,7 @@
 #include "src/model/torch_predictor.h"
 #include "src/model/weightless.h"
 #include "src/tokenizer/make_tokenizer.h"
+#include "src/tokenizer/remembering_tokenizer.h"
 
 namespace lmbits {
 namespace {
@@ -96,40 +102,75 @@ void verify_hash(const Archive& archive, const BundleMetadata& metadata) {
   }
 }
 
+// A bundle before its weights are loaded.
+struct Bundle {
+  Bundle(const ModelSpec& model, const LoadOptions& load_options)
+      : spec(model),
+        options(load_options),
+        dtype(parse_dtype(options.dtype)),
+        archive(read_archive(spec.path)),
+        metadata(find_metadata(archive)) {
+    verify_hash(archive, metadata);
+    tokenizer = open_tokenizer(metadata, spec.path);
+    if (tokenizer->vocab_size() > metadata.padded_vocab_size) {
+      throw Error(ErrorKind::kModel, spec.path + ": the tokenizer has " + std::to_string(tokenizer->vocab_size()) +
+                                         " ids, the model a vocabulary of " + std::to_string(metadata.vocab_size));
+    }
+  }
+
+  ModelSpec spec;
+  LoadOptions options;
+  WeightDtype dtype;
+  Archive archive;
+  BundleMetadata metadata;
+  std::unique_ptr<Tokenizer> tokenizer;
+};
+
+// Makes the module anew: it is wanted a second time where our kernels turn out not to fit its graph.
+using ModuleMaker = std::function<std::unique_ptr<TorchModule>()>;
+
 class TorchModel final : public LanguageModel {
  public:
-  TorchModel(const ModelSpec& spec, const LoadOptions& options)
-      : archive_(read_archive(spec.path)),
-        metadata_(find_metadata(archive_)),
-        dtype_(parse_dtype(options.dtype)),
-        fuse_(options.fuse) {
-    verify_hash(archive_, metadata_);
-    tokenizer_ = open_tokenizer(metadata_, spec.path);
-    if (tokenizer_->vocab_size() > metadata_.padded_vocab_size) {
-      throw Error(ErrorKind::kModel, spec.path + ": the tokenizer has " + std::to_string(tokenizer_->vocab_size()) +
-                                         " ids, the model a vocabulary of " + std::to_string(metadata_.vocab_size));
-    }
+  TorchModel(const Bundle& bundle, std::unique_ptr<Tokenizer> tokenizer, ModuleMaker make_module)
+      : path_(bundle.spec.path),
+        metadata_(bundle.metadata),
+        make_module_(std::move(make_module)),
+        fuse_(bundle.options.fuse && dtype_name(bundle.dtype) == std::string("float32")) {
+    tokenizer_ = std::move(tokenizer);
     head_ = {
         .vocab_size = metadata_.vocab_size, .logit_scale = metadata_.logit_scale, .softcap = metadata_.logit_softcap};
-    info_.name = !spec.name.empty()        ? spec.name
+    info_.name = !bundle.spec.name.empty() ? bundle.spec.name
                  : !metadata_.name.empty() ? metadata_.name
-                                           : fs::path(spec.path).stem().string();
-    info_.fingerprint = Fingerprint().add(archive_.content_hash).add(metadata_.json.dump()).hex();
+                                           : fs::path(path_).stem().string();
+    info_.fingerprint = Fingerprint().add(bundle.archive.content_hash).add(metadata_.json.dump()).hex();
     info_.context_length = metadata_.context_length;
     info_.vocab_size = metadata_.vocab_size;
     info_.bos_id = metadata_.bos_id;
     info_.eos_id = metadata_.eos_id;
-    info_.dtype = dtype_name(dtype_);
+    info_.dtype = dtype_name(bundle.dtype);
     info_.n_parameters = metadata_.n_parameters;
     info_.metadata = metadata_.json;
   }
 
+  // Of a checkpoint of the family: its own name, its own fingerprint, its own training.
+  void rename(const std::string& label, const Checkpoint& checkpoint) {
+    info_.name += "-" + label;
+    info_.fingerprint = Fingerprint().add(info_.fingerprint).add(checkpoint.fingerprint()).hex();
+    info_.metadata["family"] = info_.metadata.value("name", Json(nullptr));
+    info_.metadata["source"] = checkpoint.where();
+    info_.metadata.erase("content_hash");  // the bundle's
+    info_.metadata["training"] = {{"step", last_number(label)}};
+    path_ = checkpoint.where();
+  }
+
+  void warn(const std::string& text) { info_.warnings.push_back(text); }
+
   void load() override {
     if (module_) return;
     prepare_torch();
-    auto module = std::make_unique<TorchModule>(archive_.path, dtype_);
-    const ProbeResult probed = probe(*module, metadata_, archive_.path);
-    if (fuse_ && dtype_name(dtype_) == std::string("float32")) module = fuse_kernels(std::move(module));
+    std::unique_ptr<TorchModule> module = make_module_();
+    const ProbeResult probed = probe(*module, metadata_, path_);
+    if (fuse_) module = fuse_kernels(std::move(module));
     module_ = std::move(module);
     if (module_->level() == 2) weight_head_.emplace(module_->head_weight(), module_->head_bias(), head_);
     info_.metadata["level"] = module_->level();
@@ -147,13 +188,19 @@ class TorchModel final : public LanguageModel {
     return predictors_->make();
   }
 
+  bool takes_branches() const override {
+    if (!takes_branches_) takes_branches_ = branches_change_nothing();
+    return *takes_branches_;
+  }
+
   void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const override {
     const c10::InferenceMode inference;
     const at::Tensor ids =
         at::from_blob(const_cast<std::int64_t*>(batch.ids.data()), {batch.n_sequences, batch.n_positions}, at::kLong);
     const at::Tensor rows = at::from_blob(const_cast<std::int64_t*>(batch.rows.data()),
                                           {static_cast<std::int64_t>(batch.rows.size())}, at::kLong);
-    const at::Tensor chosen = module_->rows(ids, rows);
+    LMBITS_CHECK(batch.branches.empty() || takes_branches());
+    const at::Tensor chosen = module_->rows(ids, rows, tensor_of(batch.branches));
     if (weight_head_) {
       weight_head_->score(chosen, batch.targets, bits, most_probable);
       return;
@@ -167,6 +214,39 @@ class TorchModel final : public LanguageModel {
   }
 
  private:
+  static at::Tensor tensor_of(const std::vector<Branch>& branches) {  // [K,4]
+    const at::Tensor tensor = at::empty({std::ssize(branches), 4}, at::kLong);
+    std::int64_t* at = tensor.data_ptr<std::int64_t>();
+    for (const Branch& b : branches)
+      for (const std::int64_t value : {b.sequence, b.begin, b.end, b.trunk}) *at++ = value;
+    return tensor;
+  }
+
+  // Does the graph give a branch the very numbers of the sequence that it stands for? Where it has positions or mixes
+  // them in another way than those we know, it does not.
+  bool branches_change_nothing() const {
+    constexpr std::int64_t kTrunk = 21, kEnd = 30, kBranch = 9, kLength = kEnd + kBranch;
+    if (metadata_.context_length < kLength) return false;
+    const c10::InferenceMode inference;
+    const auto made_up = [&](std::int64_t first, std::int64_t n) {
+      return ((at::arange(first, first + n, at::kLong) * 7919 + 17) * 31).remainder(metadata_.vocab_size);
+    };
+    const at::Tensor start = made_up(0, kTrunk), straight = made_up(100, kLength - kTrunk),
+                     other = made_up(200, kBranch);
+    const at::Tensor plain =
+        at::stack({at::cat({start, straight}), at::cat({start, other, made_up(300, kLength - kEnd)})});
+    const at::Tensor packed =
+        at::stack({made_up(400, kLength), at::cat({start, straight.slice(0, 0, kEnd - kTrunk), other})});
+    const auto rows = [](std::int64_t first) { return at::arange(first, first + kBranch, at::kLong); };
+    try {
+      const at::Tensor own = module_->rows(plain, rows(kLength + kTrunk));
+      const at::Tensor branch = module_->rows(packed, rows(kLength + kEnd), tensor_of({{1, kEnd, kLength, kTrunk}}));
+      return at::equal(own, branch);
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
   // The module with our kernels in it, if it still computes what it did.
   std::unique_ptr<TorchModule> fuse_kernels(std::unique_ptr<TorchModule> module) {
     const c10::InferenceMode inference;
@@ -186,19 +266,161 @@ class TorchModel final : public LanguageModel {
     }
     info_.warnings.push_back("libtorch's operators are used: our kernels do not compute what this graph does (" +
                              problem + ")");
-    return std::make_unique<TorchModule>(archive_.path, dtype_);
+    module.reset();
+    return make_module_();
   }
 
-  Archive archive_;
+  // The number that a label ends in: its step; null where there is none.
+  static Json last_number(const std::string& label) {
+    const std::size_t begin = label.find_last_not_of("0123456789") + 1;
+    if (begin == label.size() || label.size() - begin > 15) return nullptr;
+    return std::stoll(label.substr(begin));
+  }
+
+  std::string path_;  // in errors
   BundleMetadata metadata_;
-  WeightDtype dtype_;
+  ModuleMaker make_module_;
   bool fuse_;
+  mutable std::optional<bool> takes_branches_;  // known once asked for
   std::unique_ptr<TorchModule> module_;
   HeadOptions head_{};
   std::optional<WeightHead> weight_head_;
   mutable std::optional<TorchPredictors> predictors_;
   mutable std::once_flag predictors_once_;
 };
+
+c10::ScalarType scalar_type_of(const std::string& dtype, const std::string& where) {
+  if (dtype == "F32") return at::kFloat;
+  if (dtype == "F16") return at::kHalf;
+  if (dtype == "BF16") return at::kBFloat16;
+  throw Error(ErrorKind::kModel, where + " is of dtype " + dtype, "weights may be F32, F16 or BF16");
+}
+
+// Which tensor of a checkpoint is which parameter of the archive, as the exporter wrote it.
+struct WeightNames {
+  std::map<std::string, std::string> tensors;  // parameter -> tensor
+  std::set<std::string> unused;                // tensors of the exported checkpoint itself that are no parameter
+};
+
+WeightNames read_weight_names(const std::string& path) {
+  const std::string text = read_extra_file(path, "weights.json");
+  if (text.empty()) return {};
+  try {
+    const Json json = Json::parse(text);
+    return {json.at("tensors").get<std::map<std::string, std::string>>(),
+            json.at("unused").get<std::set<std::string>>()};
+  } catch (const Json::exception&) {
+    throw Error(ErrorKind::kModel, path + ": weights.json is not what docs/formats.md describes");
+  }
+}
+
+class TorchFamily final : public ModelFamily {
+ public:
+  TorchFamily(const ModelSpec& spec, const LoadOptions& options)
+      : bundle_(spec, options),
+        tokenizer_(make_remembering_tokenizer(std::move(bundle_.tokenizer), kRememberedBytes)),
+        names_(read_weight_names(spec.path)),
+        archive_(load_archive(spec.path)) {
+    for (const auto& parameter : archive_.named_parameters()) {
+      shapes_[parameter.name] = parameter.value.sizes().vec();
+      names_.tensors.try_emplace(parameter.name, parameter.name);
+    }
+  }
+
+  std::unique_ptr<LanguageModel> open(const CheckpointFiles& files) override {
+    const auto checkpoint = std::make_shared<const Checkpoint>(files);
+    check_fit(*checkpoint);
+    auto model = std::make_unique<TorchModel>(bundle_, share_tokenizer(tokenizer_),
+                                              [this, checkpoint] { return with_weights_of(*checkpoint); });
+    model->rename(files.label, *checkpoint);
+    warn_of_zeros(*checkpoint, *model);
+    checkpoint->release();
+    return model;
+  }
+
+ private:
+  static constexpr std::size_t kRememberedBytes = 256 << 20;
+
+  // Every parameter has its tensor, every tensor its parameter.
+  void check_fit(const Checkpoint& checkpoint) const {
+    std::set<std::string> used;
+    for (const auto& [parameter, shape] : shapes_) {
+      const std::string& name = names_.tensors.at(parameter);
+      const SafeTensor* tensor = checkpoint.find(name);
+      const std::string what = checkpoint.where() + ": tensor " + name;
+      if (tensor == nullptr) {
+        throw Error(ErrorKind::kModel, what + " is missing, which is " + parameter + " of " + bundle_.spec.path,
+                    "is it a checkpoint of this model? It holds " + some_of(checkpoint.names()));
+      }
+      if (tensor->shape != shape) {
+        throw Error(ErrorKind::kModel, what + " is " + shape_text(tensor->shape) + ", " + parameter + " of " +
+                                           bundle_.spec.path + " is " + shape_text(shape));
+      }
+      scalar_type_of(tensor->dtype, what);
+      used.insert(name);
+    }
+    for (const std::string& name : checkpoint.names()) {
+      if (used.contains(name) || names_.unused.contains(name)) continue;
+      const std::string_view bytes = checkpoint.find(name)->bytes;  // a tied weight may be written twice
+      const bool twin = std::any_of(used.begin(), used.end(),
+                                    [&](const std::string& other) { return checkpoint.find(other)->bytes == bytes; });
+      if (twin) continue;
+      throw Error(ErrorKind::kModel,
+                  checkpoint.where() + ": tensor " + name + " is no parameter of " + bundle_.spec.path,
+                  "export the family again from this checkpoint");
+    }
+  }
+
+  // What a file that was laid out and never filled looks like.
+  void warn_of_zeros(const Checkpoint& checkpoint, TorchModel& model) const {
+    std::string first;
+    int n = 0;
+    for (const auto& [parameter, shape] : shapes_) {
+      const std::string_view bytes = checkpoint.find(names_.tensors.at(parameter))->bytes;
+      if (shape.size() < 2 || bytes.find_first_not_of('\0') != std::string_view::npos) continue;
+      if (n++ == 0) first = names_.tensors.at(parameter);
+    }
+    if (n > 0) {
+      model.warn(std::to_string(n) + " of its matrices hold only zeros (" + first +
+                 "): was the checkpoint written to its end?");
+    }
+  }
+
+  static std::string some_of(const std::vector<std::string>& names) {
+    std::string text;
+    for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 3); ++i) text += names[i] + ", ";
+    return names.size() > 3 ? text + "..." : text.substr(0, text.size() - std::min<std::size_t>(text.size(), 2));
+  }
+
+  std::unique_ptr<TorchModule> with_weights_of(const Checkpoint& checkpoint) const {
+    std::map<std::string, at::Tensor> copies;  // by tensor: tied parameters have one
+    const auto weights = [&](const std::string& parameter) {
+      const std::string& name = names_.tensors.at(parameter);
+      at::Tensor& copy = copies[name];
+      if (copy.defined()) return copy;
+      const SafeTensor& tensor = *checkpoint.find(name);
+      copy = at::empty(tensor.shape, scalar_type_of(tensor.dtype, name));
+      if (!tensor.bytes.empty()) std::memcpy(copy.mutable_data_ptr(), tensor.bytes.data(), tensor.bytes.size());
+      copy = copy.to(bundle_.dtype == WeightDtype::kAuto ? at::kFloat : copy.scalar_type());
+      return copy;
+    };
+    auto module = std::make_unique<TorchModule>(checkpoint.where(), archive_, bundle_.dtype, weights);
+    checkpoint.release();
+    return module;
+  }
+
+  Bundle bundle_;
+  std::shared_ptr<Tokenizer> tokenizer_;
+  WeightNames names_;
+  torch::jit::Module archive_;
+  std::map<std::string, std::vector<std::int64_t>> shapes_;  // of the parameters
+};
+
+void check_device(const LoadOptions& options) {
+  if (options.device == "cpu" || options.device == "auto") return;
+  throw Error(ErrorKind::kDevice, "--device " + options.device + " is not to be had in this build",
+              "use --device cpu or auto");
+}
 
 }  // namespace
 
@@ -209,10 +431,7 @@ ModelSpec parse_model_spec(const std::string& text) {
 }
 
 std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptions& options) {
-  if (options.device != "cpu" && options.device != "auto") {
-    throw Error(ErrorKind::kDevice, "--device " + options.device + " is not to be had in this build",
-                "use --device cpu or auto");
-  }
+  check_device(options);
   if (spec.path.starts_with("uniform:")) {
     std::int64_t vocab = 0;
     const char* first = spec.path.data() + 8;
@@ -225,7 +444,18 @@ std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptio
     return make_bigram_model(spec.name.empty() ? "bigram-" + fs::path(file).stem().string() : spec.name,
                              read_file(file));
   }
-  return std::make_unique<TorchModel>(spec, options);
+  Bundle bundle(spec, options);
+  return std::make_unique<TorchModel>(bundle, std::move(bundle.tokenizer), [path = spec.path, dtype = bundle.dtype] {
+    return std::make_unique<TorchModule>(path, dtype);
+  });
+}
+
+std::unique_ptr<ModelFamily> open_family(const ModelSpec& spec, const LoadOptions& options) {
+  check_device(options);
+  if (spec.path.starts_with("uniform:") || spec.path.starts_with("bigram:")) {
+    throw Error(ErrorKind::kConfig, "--weights needs a bundle, not " + spec.path);
+  }
+  return std::make_unique<TorchFamily>(spec, options);
 }
 
 Json describe_model(const ModelSpec& spec, const LoadOptions& options) {

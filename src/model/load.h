@@ -4,6 +4,7 @@
 #include <string>
 
 #include "src/model/language_model.h"
+#include "src/weights/checkpoint.h"
 
 namespace lmbits {
 
@@ -24,6 +25,19 @@ struct LoadOptions {
 // Reads the metadata and the tokenizer and verifies the content hash; the weights wait for LanguageModel::load. Throws
 // Error(kModel) with one line that says what is wrong.
 std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptions& options);
+
+// The checkpoints of a training run, as safetensors files, behind one bundle: its graph and its tokenizer are loaded
+// once, the weights of one checkpoint at a time. Text that one of them has encoded is not encoded again by the next, as
+// far as 256 MiB of ids go.
+class ModelFamily {
+ public:
+  virtual ~ModelFamily() = default;
+  // The model is named FAMILY-LABEL. Throws Error(kModel) where the checkpoint does not fit the graph: what is missing, of
+  // another shape or left over, by name. One of a family's models may be loaded at a time; destroy it before the next.
+  virtual std::unique_ptr<LanguageModel> open(const CheckpointFiles& checkpoint) = 0;
+};
+
+std::unique_ptr<ModelFamily> open_family(const ModelSpec& spec, const LoadOptions& options);
 
 // What the file says of itself: metadata, level, methods, content hash and whether it matches, and what the probe found.
 // Never throws for a broken bundle: `problem` then says what is wrong with it.

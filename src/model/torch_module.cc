@@ -1,5 +1,6 @@
 #include "src/model/torch_module.h"
 
+#include <ATen/ops/empty.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/jit/api/function_impl.h>
@@ -67,17 +68,59 @@ c10::ScalarType scalar_type(WeightDtype dtype) {
   }
 }
 
+// Calls f(name, owner, attribute, tensor) for each parameter of the module and its parts.
+template <typename F>
+void for_each_parameter(const torch::jit::Module& module, F f) {
+  for (const auto& part : module.named_modules()) {
+    for (const auto& parameter : part.value.named_parameters(/*recurse=*/false)) {
+      f(part.name.empty() ? parameter.name : part.name + "." + parameter.name, part.value, parameter.name,
+        parameter.value);
+    }
+  }
+}
+
+void set_weights(const torch::jit::Module& module, c10::ScalarType dtype, const WeightSource& weights) {
+  std::map<const void*, at::Tensor> converted;  // tied weights stay one
+  for_each_parameter(module, [&](const std::string& name, torch::jit::Module owner, const std::string& attribute,
+                                 const at::Tensor& own) {
+    const at::Tensor tensor = weights ? weights(name) : own;
+    if (!tensor.is_floating_point()) return;
+    at::Tensor& result = converted[tensor.const_data_ptr()];
+    if (!result.defined() || result.sizes() != tensor.sizes()) result = tensor.to(dtype);
+    owner.setattr(attribute, result);
+  });
+  for (at::Tensor buffer : module.buffers()) {
+    if (buffer.is_floating_point() && buffer.scalar_type() != at::kFloat) buffer.set_data(buffer.to(dtype));
+  }
+}
+
+void drop_weights(const torch::jit::Module& module) {
+  for_each_parameter(module, [](const std::string&, torch::jit::Module owner, const std::string& attribute,
+                                const at::Tensor& own) { owner.setattr(attribute, at::empty({0}, own.options())); });
+}
+
 }  // namespace
 
-TorchModule::TorchModule(const std::string& path, WeightDtype dtype) : path_(path) {
-  guarded(path, "cannot load it", [&] {
-    module_ = torch::jit::load(path, at::kCPU);
-    for (const torch::jit::Module& part : module_.modules()) {
+torch::jit::Module load_archive(const std::string& path) {
+  return guarded(path, "cannot load it", [&] {
+    torch::jit::Module archive = torch::jit::load(path, at::kCPU);
+    for (const torch::jit::Module& part : archive.modules()) {
       for (const torch::jit::Method& method : part.get_methods()) {
         retarget_devices(torch::jit::toGraphFunction(method.function()).graph()->block(), "cpu");
       }
     }
-    module_.to(scalar_type(dtype));
+    return archive;
+  });
+}
+
+TorchModule::TorchModule(const std::string& path, WeightDtype dtype) : TorchModule(path, load_archive(path), dtype) {}
+
+TorchModule::TorchModule(const std::string& path, torch::jit::Module archive, WeightDtype dtype,
+                         const WeightSource& weights)
+    : path_(path), module_(std::move(archive)) {
+  guarded(path, "cannot load it", [&] {
+    const torch::jit::Module unfrozen = module_;
+    set_weights(module_, scalar_type(dtype), weights);
     module_.eval();
     const auto has = [&](const char* method) { return module_.find_method(method).has_value(); };
     if (!has("forward")) throw Error(ErrorKind::kModel, path + " has no method forward(ids)");
@@ -96,6 +139,7 @@ TorchModule::TorchModule(const std::string& path, WeightDtype dtype) : path_(pat
     torch::jit::setGraphExecutorOptimize(true);
     module_ = torch::jit::freeze_module(module_, keep);
     torch::jit::setGraphExecutorOptimize(optimize);
+    if (weights) drop_weights(unfrozen);  // the frozen graph holds them; they must not be held twice
     return 0;
   });
 }
@@ -120,7 +164,7 @@ int TorchModule::fuse_kernels() {
         head_is_row_wise_ = is_row_wise(*graph);
       } else {
         whole_windows_ = graph->copy();
-        narrow_to_rows(graph);
+        add_inputs(graph);
       }
       fused_[method] = torch::jit::GraphExecutor(graph, method);
     }
@@ -152,9 +196,10 @@ at::Tensor TorchModule::forward(const at::Tensor& ids) const { return call("forw
 at::Tensor TorchModule::hidden(const at::Tensor& ids) const { return call("hidden", {ids}); }
 at::Tensor TorchModule::head(const at::Tensor& h) const { return call("head", {h}); }
 
-at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows) const {
+at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches) const {
   const char* method = level_ == 0 ? "forward" : "hidden";
-  if (fused_.contains(method)) return call(method, {ids, rows});
+  if (fused_.contains(method))
+    return call(method, {ids, rows, branches.defined() ? branches : at::empty({0, 4}, at::kLong)});
   const at::Tensor all = call(method, {ids});
   if (all.dim() != 3 || all.size(0) != ids.size(0) || all.size(1) != ids.size(1)) {
     throw Error(ErrorKind::kModel,

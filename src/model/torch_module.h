@@ -6,6 +6,7 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,13 +17,23 @@
 
 namespace lmbits {
 
+// Weights that are not the archive's own: the tensor for a parameter of it, by the parameter's full name.
+using WeightSource = std::function<at::Tensor(const std::string& parameter)>;
+
+// The archive, loaded, with every device constant that tracing left in its graphs pointed at the CPU. Throws
+// Error(kModel) when it does not load.
+torch::jit::Module load_archive(const std::string& path);
+
 enum class WeightDtype { kAuto, kFloat32, kBFloat16, kFloat16 };  // kAuto: float32 on a CPU
 
 class TorchModule {
  public:
-  // Loads, converts the weights, points every device constant that tracing left in the graph at the CPU, and freezes.
-  // Throws Error(kModel) when the file does not load or offers no forward(ids).
+  // Loads, converts the weights, and freezes. Throws Error(kModel) when the file does not load or offers no forward(ids).
   TorchModule(const std::string& path, WeightDtype dtype);
+
+  // The same of an archive that is loaded already. With `weights`, those are put in, and `archive` is left without any:
+  // it can be given again, with others. Buffers in float32 stay so whatever the dtype: tables of positions would lose.
+  TorchModule(const std::string& path, torch::jit::Module archive, WeightDtype dtype, const WeightSource& weights = {});
 
   // Puts our own kernels in the place of ATen's operators (src/model/fuse.h) in the methods that scoring calls, and drops
   // everything else that the archive holds: forward too, where there is hidden. Returns the number of operators put in.
@@ -43,8 +54,9 @@ class TorchModule {
   at::Tensor head(const at::Tensor& h) const;       // [R,D] -> logits [R,V]
 
   // Rows [R] (int64) of hidden(ids), or of forward(ids) where level() is 0, flattened to [B * T, ...]. Once kernels are
-  // fused it is the only way to them.
-  at::Tensor rows(const at::Tensor& ids, const at::Tensor& rows) const;
+  // fused it is the only way to them, and only then `branches` [K,4] (int64: sequence, begin, end, trunk of each: see
+  // Batch) are heeded, by those operators that are known to need it.
+  at::Tensor rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches = {}) const;
 
   const at::Tensor& head_weight() const { return head_weight_; }             // [V,D]
   const std::optional<at::Tensor>& head_bias() const { return head_bias_; }  // [V]
@@ -54,7 +66,7 @@ class TorchModule {
 
   std::string path_;
   mutable torch::jit::Module module_;  // calling a method of a const Module is not const in torch's API
-  // By method; once there are any, module_ is empty. hidden and forward take (ids, rows) here.
+  // By method; once there are any, module_ is empty. hidden and forward take (ids, rows, branches) here.
   mutable std::map<std::string, torch::jit::GraphExecutor> fused_;
   std::shared_ptr<torch::jit::Graph> whole_windows_;  // of hidden or forward, fused, before it was narrowed to rows
   bool head_is_row_wise_ = true;

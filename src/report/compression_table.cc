@@ -6,7 +6,7 @@
 
 #include "src/core/error.h"
 #include "src/report/pairing.h"
-#include "src/report/training.h"
+#include "src/store/training.h"
 
 namespace lmbits {
 namespace {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/report/correlate_words.h"
 #include "src/report/wording.h"
 #include "src/stats/normal.h"
 
@@ -125,8 +126,11 @@ ReportSection correlate_section(const CorrelateReport& report) {
     section.paragraphs.push_back(panel_name(result.panel) + ": " +
                                  panel_words(result, report.join->by, report.request.level));
     for (const std::string& warning : result.warnings)
-      section.warnings.push_back(panel_name(result.panel) + ": " + warning);
+      if (&result == &report.panels.front() || !is_common(warning))
+        section.warnings.push_back(panel_name(result.panel) + ": " + warning);
   }
+  for (const std::string& words : {matrix_words(report), gzip_words(report)})
+    if (!words.empty()) section.paragraphs.push_back(words);
   for (const std::string& note : all_notes(report)) section.warnings.push_back(note);
   section.figures = correlate_figures(report);
   section.table = panels_table(report);

@@ -241,7 +241,10 @@ void add_matrix(const CompressionTable& table, CorrelateReport& report) {
     MatrixRow row{area.panel.area, {}};
     for (const std::string& corpus : table.corpora) {
       const PanelColumns columns = panel_columns(mismatched(table, *report.join, area.panel, corpus));
-      row.r.push_back(correlation(Correlation::kPearson, columns.x, columns.y));
+      MatrixCell cell{correlation(Correlation::kPearson, columns.x, columns.y), std::nullopt};
+      if (cell.r)
+        cell.interval = fisher_z_interval(Correlation::kPearson, *cell.r, columns.x.size(), report.request.level);
+      row.cells.push_back(cell);
     }
     report.matrix.push_back(row);
   }

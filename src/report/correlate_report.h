@@ -38,10 +38,14 @@ struct PanelResult {
   std::vector<std::string> warnings;  // in words
 };
 
-// Pearson's r of an area's mean score with each corpus.
+// Pearson's r of an area's mean score with each corpus, its own and the others.
+struct MatrixCell {
+  std::optional<double> r;
+  std::optional<Interval> interval;  // Fisher's z
+};
 struct MatrixRow {
   std::string area;
-  std::vector<std::optional<double>> r;  // one a corpus
+  std::vector<MatrixCell> cells;  // one a corpus
 };
 
 // A corpus as gzip and the models see it.

@@ -159,6 +159,47 @@ Table table_of(const FitReport& report) {
   return table;
 }
 
+// Of intervals on data like these: the fitted law taken for true, with normal noise of the residuals' size.
+Coverage coverage_of(const FitReport& report) {
+  CoverageRequest request;
+  request.sigma = report.fit.rms;
+  request.level = report.request.level;
+  request.n_times = report.request.n_coverage;
+  request.n_resamples = std::min<std::int64_t>(report.request.n_resamples, 400);
+  request.seed = report.request.seed;
+  request.n_threads = report.request.n_threads;
+  request.predictions = report.request.predictions;
+  return measure_coverage(report.fit.law, report.fit.p, report.points.points, report.fit.request, request);
+}
+
+std::string coverage_text(const Coverage& coverage, const TextStyle& style) {
+  Table table;
+  table.columns = {{.key = "kind", .title = "holds the truth, %", .align = Align::kLeft}};
+  for (const std::string& quantity : coverage.quantities)
+    table.columns.push_back({.key = quantity, .title = quantity, .decimals = 1});
+  for (const Coverage::Kind& kind : coverage.kinds) {
+    std::vector<Cell> cells{name_of(kind.kind)};
+    for (const double share : kind.shares) cells.push_back(100.0 * share);
+    table.rows.push_back({std::move(cells)});
+  }
+  return "\n" + to_text(table, style) + "\n" + with_thousands(coverage.request.n_times) +
+         " made-up data sets at these points: this law, normal noise of " +
+         format_fixed(100.0 * coverage.request.sigma, 2) + " % on the loss, " +
+         with_thousands(coverage.request.n_resamples) + " refits each. An honest " +
+         percent_as_given(coverage.request.level) + " interval holds the truth that often, give or take " +
+         format_fixed(100.0 * coverage.error(), 1) + " (one standard error).\n";
+}
+
+Json coverage_json(const Coverage& coverage) {
+  Json json{{"n_times", coverage.request.n_times},
+            {"n_resamples", coverage.request.n_resamples},
+            {"sigma", coverage.request.sigma},
+            {"standard_error", coverage.error()},
+            {"quantities", coverage.quantities}};
+  for (const Coverage::Kind& kind : coverage.kinds) json["shares"][name_of(kind.kind)] = kind.shares;
+  return json;
+}
+
 Json json_rows(const FitReport& report, const std::vector<FitReportRow>& rows) {
   Json list = Json::array();
   for (const FitReportRow& row : rows) {
@@ -185,15 +226,19 @@ FitReportRow row_of(const FitReport& report, const std::string& name, const Quan
 }
 
 FitReport report_fit(const Fit& fit, const Points& points, const FitReportRequest& request) {
-  FitReport report{request, fit, points, {}, {}, {}, {}, {}, {}};
+  FitReport report{request, fit, points, {}, {}, {}, {}, {}, {}, {}};
   const bool bootstrapped =
       has(request.intervals, FitInterval::kBca) || has(request.intervals, FitInterval::kPercentile);
   if (bootstrapped)
-    report.refits = bootstrap_fits(fit, points.points, request.n_resamples, request.seed, request.n_threads);
+    report.refits = request.draws_as_numpy
+                        ? numpy_bootstrap_fits(fit, points.points, request.n_resamples,
+                                               static_cast<std::uint32_t>(request.seed), request.n_threads)
+                        : bootstrap_fits(fit, points.points, request.n_resamples, request.seed, request.n_threads);
   add_parameters(report);
   add_derived(report);
   add_predictions(report);
   report.hold_out = hold_out(fit, points.points, request.cutoff_flops);
+  if (request.n_coverage > 0) report.coverage = coverage_of(report);
   add_warnings(report);
   return report;
 }
@@ -211,7 +256,9 @@ std::string to_text(const FitReport& report, const TextStyle& style) {
   const bool bootstrapped = !report.refits.resampled.empty();
   if (bootstrapped)
     text += "\nse and bootstrap intervals: " + with_thousands(report.request.n_resamples) +
-            " refits to resampled points (seed " + std::to_string(report.request.seed) + ").\n";
+            " refits to resampled points (" + (report.request.draws_as_numpy ? "NumPy's draws, " : "") + "seed " +
+            std::to_string(report.request.seed) + ").\n";
+  if (report.coverage) text += coverage_text(*report.coverage, style);
   return text;
 }
 
@@ -237,6 +284,7 @@ Json to_json(const FitReport& report) {
   json["level"] = report.request.level;
   json["n_resamples"] = report.refits.resampled.size();
   json["seed"] = report.request.seed;
+  json["draws"] = report.request.draws_as_numpy ? "numpy" : "own";
   json["parameters"] = json_rows(report, report.parameters);
   json["derived"] = json_rows(report, report.derived);
   json["predictions"] = json_rows(report, report.predictions);
@@ -250,6 +298,7 @@ Json to_json(const FitReport& report) {
                         {"bias", h.bias},
                         {"worst", h.worst}};
   }
+  json["coverage"] = report.coverage ? coverage_json(*report.coverage) : Json(nullptr);
   json["warnings"] = report.warnings;
   return json;
 }

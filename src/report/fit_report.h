@@ -7,6 +7,7 @@
 
 #include "src/core/json.h"
 #include "src/report/table.h"
+#include "src/scaling/coverage.h"
 #include "src/scaling/fit.h"
 #include "src/scaling/known_law.h"
 #include "src/scaling/points.h"
@@ -15,11 +16,13 @@ namespace lmbits {
 
 struct FitReportRequest {
   double level = 0.95;
-  std::vector<FitInterval> intervals = {FitInterval::kPercentile};
+  std::vector<FitInterval> intervals = {FitInterval::kBca};
   std::int64_t n_resamples = 1000;
   std::uint64_t seed = 1;
+  bool draws_as_numpy = false;  // resamples as numpy_bootstrap_fits draws them
   int n_threads = 1;
-  double cutoff_flops = 0.0;                   // of the hold-out; 0: the 80 % quantile
+  std::int64_t n_coverage = 0;  // made-up data sets for the measured coverage of the intervals; 0: not measured
+  double cutoff_flops = 0.0;    // of the hold-out; 0: the 80 % quantile
   std::vector<ScalingPoint> predictions = {};  // where to predict; label: as asked for
 };
 
@@ -38,6 +41,7 @@ struct FitReport {
   Refits refits;
   std::vector<FitReportRow> parameters, derived, predictions;
   std::optional<HoldOut> hold_out;
+  std::optional<Coverage> coverage;
   std::vector<std::string> warnings;
 };
 

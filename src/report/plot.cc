@@ -463,6 +463,19 @@ class Painter {
       const double x = left_of_point ? box.right : anchor == Anchor::kStart ? box.left : box.centre().x;
       drawing_.text({x, box.bottom - small_ * 0.26}, names[i], small(anchor, "ink outlined point-label"));
     }
+    if (layout_.n_unlabelled > 0) draw_unlabelled(placed.size());
+  }
+
+  // Says that names are missing, on the title's line or the x axis' at the right, where there is room.
+  void draw_unlabelled(std::size_t n_names) {
+    const std::string text = std::to_string(layout_.n_unlabelled) + " of " + std::to_string(n_names) +
+                             (n_names == 1 ? " name has no room" : " names have no room");
+    for (const double y : {area_.top + plot_.font * kLineHeight, area_.bottom - kGap}) {
+      const Box box = text_box({layout_.frame.right, y}, text, small(Anchor::kEnd));
+      const bool free = area_.contains(box) && std::none_of(layout_.texts.begin(), layout_.texts.end(),
+                                                            [&](const Box& other) { return other.overlaps(box); });
+      if (free) return write({layout_.frame.right, y}, text, small(Anchor::kEnd));
+    }
   }
 
   Drawing& drawing_;

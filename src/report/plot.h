@@ -101,7 +101,7 @@ struct PlotLayout {
   std::vector<Box> labels, marks;  // labels of points; marks of all points
   std::vector<std::pair<Xy, Xy>> leaders;
   std::vector<Box> texts;  // of the axes, the title and the reference lines
-  int n_unlabelled = 0;    // labels without a free place: their points have the tooltip only
+  int n_unlabelled = 0;  // labels without a free place: their points have the tooltip only, and the plot says how many
 };
 
 // Draws within `area`. The legend lies in a corner of the frame without points, right of the frame where there is none.

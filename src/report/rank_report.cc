@@ -207,8 +207,11 @@ Table table_of(const RankReportTable& from, const RankRequest& request) {
 std::string heading(const RankReportTable& table) {
   std::string text = printable(table.corpus);
   if (table.pooling) {
-    text = *table.pooling == Pooling::kMicro ? "overall, micro (all bits / all bytes)"
-                                             : "overall, macro (the corpora's mean)";
+    const bool categories = !table.corpus.empty();
+    text = categories ? text + " by category, " : "overall, ";
+    text += *table.pooling == Pooling::kMicro ? "micro (all bits / all bytes)"
+            : categories                      ? "macro (the categories' mean)"
+                                              : "macro (the corpora's mean)";
     for (const std::string& corpus : table.pooled)
       text += (&corpus == table.pooled.data() ? " · " : ", ") + printable(corpus);
   }
@@ -270,7 +273,7 @@ Json to_json(const RankReport& report) {
             {"seed", request.seed},
             {"tables", Json::array()}};
   for (const RankReportTable* from : all_tables(report)) {
-    json["tables"].push_back({{"corpus", from->pooling ? Json(nullptr) : Json(printable(from->corpus))},
+    json["tables"].push_back({{"corpus", from->corpus.empty() ? Json(nullptr) : Json(printable(from->corpus))},
                               {"convention", printable(from->convention)},
                               {"pooling", from->pooling ? Json(pooling_key(from->pooling)) : Json(nullptr)},
                               {"n_documents", from->n_documents},

@@ -31,7 +31,7 @@ struct RankReportRow {
 };
 
 struct RankReportTable {
-  std::string corpus;  // overall: empty
+  std::string corpus;  // overall: empty, but for rank_categories
   std::string convention;
   std::optional<Pooling> pooling;                          // overall only
   std::vector<std::string> pooled;                         // overall only: the corpora

@@ -99,4 +99,17 @@ Drawing draw_redundancy_map(const std::vector<std::string>& names, const std::ve
   return drawing;
 }
 
+Drawing draw_ordered_redundancy_map(const std::vector<std::string>& names,
+                                    const std::vector<std::vector<double>>& saved) {
+  std::vector<std::string> ordered_names;
+  std::vector<std::vector<double>> ordered;
+  const std::vector<std::size_t> order = neighbourly_order(saved);
+  for (const std::size_t i : order) {
+    ordered_names.push_back(names[i]);
+    ordered.emplace_back();
+    for (const std::size_t j : order) ordered.back().push_back(saved[i][j]);
+  }
+  return draw_redundancy_map(ordered_names, ordered);
+}
+
 }  // namespace lmbits

@@ -16,4 +16,8 @@ std::vector<std::size_t> neighbourly_order(const std::vector<std::vector<double>
 // to 1, the diagonal left blank. Each cell has a tooltip. Throws std::logic_error unless `saved` is square and names fit.
 Drawing draw_redundancy_map(const std::vector<std::string>& names, const std::vector<std::vector<double>>& saved);
 
+// The same with rows and columns in neighbourly_order.
+Drawing draw_ordered_redundancy_map(const std::vector<std::string>& names,
+                                    const std::vector<std::vector<double>>& saved);
+
 }  // namespace lmbits

@@ -12,6 +12,14 @@
 
 namespace lmbits {
 
+// The fit of random tables that would be printed as the paper's are: each number moved within half of its last digit.
+struct Rounding {
+  static constexpr int kTables = 10000;
+  Interval r, rmse;
+  int n_as_printed = 0;  // of kTables those whose r and rmse are, rounded, the printed ones
+  double share() const { return static_cast<double>(n_as_printed) / kTables; }
+};
+
 struct ReproducedFit {
   std::string source;  // "Table 5"
   std::string what;    // "knowledge hellaswag", "math average on cc"
@@ -20,12 +28,13 @@ struct ReproducedFit {
   std::string not_possible;  // why it cannot be computed; else empty
   std::size_t n = 0;
   std::optional<double> r, rmse;
-  std::optional<Interval> interval;                   // of r: Fisher's z
-  std::optional<Interval> r_rounding, rmse_rounding;  // what the tables' rounding leaves open
+  std::optional<Interval> interval;  // of r: Fisher's z
+  std::optional<Rounding> rounding;
   std::optional<double> r_with_qwen, rmse_with_qwen;  // where the fit is without Qwen: what it were with it
+  std::optional<Rounding> rounding_with_qwen;
 
-  bool same_digits() const;  // r and rmse, rounded as printed
-  bool explained_by_rounding() const;
+  bool same_digits() const;            // r and rmse, rounded as printed
+  bool explained_by_rounding() const;  // one of the random tables has the printed numbers, both of them
 };
 
 // Two sources that say the same thing: how far are they apart?

@@ -6,7 +6,7 @@
 
 #include "src/report/rank_runs.h"
 #include "src/report/svg.h"
-#include "src/report/training.h"
+#include "src/store/training.h"
 
 namespace lmbits {
 

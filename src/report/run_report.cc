@@ -5,6 +5,7 @@
 #include <limits>
 #include <set>
 
+#include "src/report/categories.h"
 #include "src/report/html.h"
 #include "src/report/pairing.h"
 #include "src/report/rank_report.h"
@@ -13,67 +14,7 @@
 namespace lmbits {
 namespace {
 
-constexpr std::size_t kMostCategories = 40;  // more are no tables for people
-constexpr std::size_t kShownDigits = 8;      // of a fingerprint; the manifests have all
-
-// ---- categories ----
-
-std::string category_of(const DocumentRecord& record) {
-  const std::size_t slash = record.id.find('/');
-  return slash == std::string::npos ? std::string() : record.id.substr(0, slash);
-}
-
-// What the compressors make of these documents one by one; a codec that does not have all of them is left out.
-Json document_baselines(const std::vector<DocumentRecord>& records) {
-  std::map<std::string, std::pair<double, std::size_t>> sums;  // codec: bytes, documents
-  double n_bytes = 0.0;
-  std::size_t n_documents = 0;
-  for (const DocumentRecord& record : records) {
-    if (!record.error.empty()) continue;
-    n_bytes += static_cast<double>(record.n_bytes);
-    ++n_documents;
-    for (const auto& [codec, bytes] : record.baselines) {
-      sums[codec].first += static_cast<double>(bytes);
-      ++sums[codec].second;
-    }
-  }
-  Json baselines = Json::object();
-  for (const auto& [codec, sum] : sums) {
-    if (sum.second == n_documents && n_bytes > 0.0)
-      baselines[codec + "/doc"] = {{"bytes", sum.first}, {"bits_per_byte", 8.0 * sum.first / n_bytes}};
-  }
-  return baselines;
-}
-
-// The run cut into one for each category; none where there are fewer than two.
-std::vector<Run> categories_of(const Run& run) {
-  std::map<std::string, std::vector<DocumentRecord>> records;
-  for (const DocumentRecord& record : run.records) records[category_of(record)].push_back(record);
-  if (records.size() < 2 || records.size() > kMostCategories) return {};
-  std::vector<Run> parts;
-  for (auto& [category, members] : records) {
-    Run part{run.path, run.manifest, std::move(members), 0, run.summary};
-    part.manifest["corpus"]["name"] = corpus_name(run) + "/" + (category.empty() ? "(no folder)" : category);
-    if (!part.summary.is_null()) part.summary["baselines"] = document_baselines(part.records);
-    parts.push_back(std::move(part));
-  }
-  return parts;
-}
-
-std::optional<RankReport> ranked_categories(const std::vector<Run>& runs, RankRequest request) {
-  std::vector<Run> parts;
-  for (const Run& run : runs) {
-    const auto& wanted = request.corpora;
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), corpus_name(run)) == wanted.end()) continue;
-    for (Run& part : categories_of(run)) parts.push_back(std::move(part));
-  }
-  if (parts.empty()) return std::nullopt;
-  request.corpora.clear();
-  request.document_baselines = true;
-  RankReport report = rank_runs(parts, request);
-  report.overall.clear();  // the whole corpora are ranked elsewhere
-  return report;
-}
+constexpr std::size_t kShownDigits = 8;  // of a fingerprint; the manifests have all
 
 // ---- what is known of models and runs ----
 
@@ -354,13 +295,73 @@ void add_categories(HtmlPage& page, const RunReport& report) {
   if (!report.categories) return;
   page.section("By category");
   page.paragraph(
-      "The documents of a corpus by the folder that their ids begin with; compressors on each document by itself.",
+      "The documents of a corpus by their categories, which its corpus.json names, or else the folder that their ids "
+      "begin with; compressors on each document by itself. Macro: each category counts alike.",
       "note");
-  for (const RankReportTable& table : report.categories->tables) {
-    page.subsection(heading(table));
-    add_ranked(page, table, report.categories->request);
-    if (!table.warnings.empty()) page.list(table.warnings, "warnings");
+  for (const RankReportTable* table : all_tables(*report.categories)) {
+    page.subsection(heading(*table));
+    add_ranked(page, *table, report.categories->request);
+    if (!table->warnings.empty()) page.list(table->warnings, "warnings");
   }
+}
+
+// What is known of the texts having been trained on: a row a corpus that was checked, and the question where none was.
+Table contamination_table(const std::vector<Run>& runs) {
+  Table table;
+  table.columns = {left("model", "model"),
+                   left("corpus", "corpus"),
+                   left("against", "against"),
+                   left("ngram", "n-gram"),
+                   {.key = "bytes_found", .title = "bytes found %", .decimals = 2},
+                   {.key = "ngrams_found", .title = "n-grams found %", .decimals = 2},
+                   right("n_contaminated", "contaminated"),
+                   right("longest_found", "longest, bytes"),
+                   right("bits_per_byte", "bits/byte"),
+                   right("bits_per_byte_clean", "without them"),
+                   right("bits_per_byte_clean_blocks", "without such blocks")};
+  for (const Run& run : runs) {
+    const Json* c = find(run.summary, {"contamination"});
+    if (c == nullptr || !c->is_object()) continue;
+    const auto number = [&](std::initializer_list<const char*> path) -> Cell {
+      const Json* found = find(*c, path);
+      if (found == nullptr || !found->is_number()) return std::monostate{};
+      if (found->is_number_integer()) return found->get<std::int64_t>();
+      return found->get<double>();
+    };
+    const auto percent = [&](const char* key) -> Cell {
+      const Json* found = find(*c, {key});
+      if (found == nullptr || !found->is_number()) return std::monostate{};
+      return 100.0 * found->get<double>();
+    };
+    std::string against;
+    for (const Json& name : c->value("against", Json::array()))
+      against += (against.empty() ? "" : ", ") + name.value("name", std::string());
+    table.rows.push_back(
+        {{model_name(run), corpus_name(run), against, c->value("ngram", std::string()), percent("share_bytes"),
+          percent("share_ngrams"), number({"n_contaminated"}), number({"longest_found"}), number({"bits_per_byte"}),
+          number({"bits_per_byte_clean"}), number({"blocks", "bits_per_byte_clean"})}});
+  }
+  return table;
+}
+
+// Contamination is the first question anyone asks of a compression number.
+std::string contamination_question(const RunReport& report) {
+  const std::string question =
+      "Did the models see these texts in training? It is the first question anyone asks of a compression number. ";
+  if (report.contamination.rows.empty())
+    return question + "Here it was not asked: lmbits eval --against TRAIN, or lmbits corpus check, compares texts.";
+  return question +
+         "Found: the share of the texts' bytes that lie in an n-gram which the named texts have. Contaminated "
+         "documents "
+         "are those with a share of at least the threshold in summary.json; blocks are pieces of long documents. What "
+         "was "
+         "not compared is not known to be clean.";
+}
+
+void add_contamination(HtmlPage& page, const RunReport& report) {
+  page.section("Contamination");
+  page.paragraph(contamination_question(report), "note");
+  if (!report.contamination.rows.empty()) page.table(report.contamination);
 }
 
 void add_section(HtmlPage& page, const ReportSection& section) {
@@ -418,13 +419,14 @@ Json section_json(const ReportSection& section) {
 RunReport report_runs(const std::vector<Run>& runs, const RankRequest& request) {
   RunReport report;
   report.ranking = rank_runs(runs, request);
-  report.categories = ranked_categories(runs, request);
+  report.categories = rank_categories(runs, request);
   for (const Run& run : runs) {
     report.training.emplace(model_name(run), training_of(run));
     report.manifests.push_back(run.manifest);
   }
   report.models = models_table(runs);
   report.runs = runs_table(runs);
+  report.contamination = contamination_table(runs);
   report.warnings = run_warnings(runs);
   return report;
 }
@@ -444,6 +446,7 @@ std::string to_html(const RunReport& report, const std::vector<ReportSection>& s
   add_overall(page, report);
   for (const RankReportTable& table : report.ranking.tables) add_corpus(page, table, report);
   add_categories(page, report);
+  add_contamination(page, report);
   if (const auto warnings = all_warnings(report); !warnings.empty()) {
     page.section("Warnings");
     page.list(warnings, "warnings");
@@ -457,6 +460,8 @@ std::string to_markdown(const RunReport& report, const std::vector<ReportSection
   std::string text = to_markdown(report.ranking);
   for (const ReportSection& section : sections) text += section_markdown(section);
   if (report.categories) text += "\n## By category\n\n" + to_markdown(*report.categories);
+  text += "\n## Contamination\n\n" + contamination_question(report) + "\n";
+  if (!report.contamination.rows.empty()) text += "\n" + to_markdown(report.contamination);
   if (!report.warnings.empty()) text += "\n## Warnings of the runs\n\n" + markdown_list(report.warnings);
   return text + "\n## Models\n\n" + to_markdown(report.models) + "\n## Runs\n\n" + to_markdown(report.runs);
 }
@@ -472,6 +477,7 @@ Json to_json(const RunReport& report, const std::vector<ReportSection>& sections
   Json json{{"schema", 1},
             {"ranking", to_json(report.ranking)},
             {"categories", report.categories ? to_json(*report.categories) : Json(nullptr)},
+            {"contamination", to_json(report.contamination)},
             {"sections", Json::array()},
             {"models", to_json(report.models)},
             {"runs", to_json(report.runs)},

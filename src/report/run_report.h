@@ -9,18 +9,17 @@
 #include "src/report/rank_runs.h"
 #include "src/report/run_figures.h"
 #include "src/report/table.h"
-#include "src/report/training.h"
+#include "src/store/training.h"
 
 namespace lmbits {
 
 struct RunReport {
   RankReport ranking;
-  // The corpora cut by the folder that their documents' ids begin with ("wiki/17": "wiki"), ranked; nullopt where no
-  // corpus has two of them. Compressors are those of single documents there.
-  std::optional<RankReport> categories;
+  std::optional<RankReport> categories;      // rank_categories
   std::map<std::string, Training> training;  // by model
   std::vector<Json> manifests;               // of every run, ranked or not
   Table models, runs;                        // what is known of each: provenance
+  Table contamination;                       // of the runs that were checked against training texts
   std::vector<std::string> warnings;         // of the runs themselves, with the runs that have them
 };
 

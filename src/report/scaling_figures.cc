@@ -240,13 +240,15 @@ std::vector<Figure> envelope_figures(const Envelope& result, LossUnit unit) {
     for (const auto& [log_flops, loss] : curve.log_flops_and_loss) line.points.push_back({std::exp(log_flops), loss});
     plot.lines.push_back(std::move(line));
   }
-  LineSeries lowest{.name = "envelope", .colour = 1};
   std::vector<Optimum> optima;
-  for (const EnvelopePoint& p : result.points) {
-    lowest.points.push_back({p.flops, p.loss});
+  std::size_t last = result.curves.size();
+  for (const EnvelopePoint& p :
+       result.points) {  // a line for each stretch that one run is best on: between them are gaps
+    if (p.curve != last) plot.lines.push_back({.name = optima.empty() ? "envelope" : "", .colour = 1});
+    last = p.curve;
+    plot.lines.back().points.push_back({p.flops, p.loss});
     optima.push_back({p.flops, p.n, p.d});
   }
-  plot.lines.push_back(std::move(lowest));
   std::vector<Figure> figures;
   figures.push_back(figure_of("envelope", plot.title, "The best loss of any run at each compute.", plot));
   figures.push_back(optima_figure(optima, result.n, result.d, "Compute-optimal sizes from the envelope", false));

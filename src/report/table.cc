@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "src/core/csv.h"
 #include "src/core/error.h"
 #include "src/report/short_name.h"
 
@@ -160,15 +161,8 @@ std::string emphasised(const std::string& line, Emphasis emphasis, bool color) {
   return (emphasis == Emphasis::kStrong ? "\x1b[1m" : "\x1b[2m") + line + "\x1b[0m";
 }
 
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 std::string csv_scalar(const Json& value) {
-  return value.is_string() ? csv_field(value.get<std::string>()) : value.dump();
+  return value.is_string() ? csv_cell(value.get<std::string>()) : value.dump();
 }
 
 }  // namespace
@@ -290,8 +284,7 @@ std::string to_csv(const Table& table) {
   std::string text;
   for (const TableColumn& column : table.columns) {
     if (!is_for(Audience::kMachines, column)) continue;
-    text +=
-        column.interval ? csv_field(column.key + "_lo") + "," + csv_field(column.key + "_hi") : csv_field(column.key);
+    text += column.interval ? csv_cell(column.key + "_lo") + "," + csv_cell(column.key + "_hi") : csv_cell(column.key);
     text += ",";
   }
   for (std::size_t r = 0; r <= table.rows.size(); ++r) {

@@ -1,15 +1,17 @@
 #include "src/scaling/fit.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <limits>
 #include <numeric>
+#include <random>
 #include <set>
 
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 #include "src/stats/normal.h"
 #include "src/stats/random.h"
 #include "src/stats/student_t.h"
@@ -355,10 +357,13 @@ Identifiability identifiability(const Fit& fit, const std::vector<ScalingPoint>&
 
 // ---- bootstrap ----
 
-Refits bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples,
-                      std::uint64_t seed, int n_threads) {
+namespace {
+
+// draw(b) adds the points of resample b to the weights; called from several threads.
+Refits refits_of(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples, int n_threads,
+                 const std::function<void(std::int64_t, std::vector<double>&)>& draw) {
   constexpr std::int64_t kPerTask = 16;
-  const auto n = static_cast<std::uint32_t>(points.size());
+  const std::size_t n = points.size();
   Refits refits;
   refits.resampled.resize(static_cast<std::size_t>(n_resamples));
   refits.left_out.resize(n);
@@ -367,22 +372,54 @@ Refits bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, s
     Problem problem(*fit.law, fit.request.constraints, points);
     std::vector<double> weights(n);
     for (std::int64_t b = task * kPerTask; b < std::min(n_all, (task + 1) * kPerTask); ++b) {
-      for (std::size_t i = 0; i < n; ++i) weights[i] = b < n_resamples ? 0.0 : points[i].weight;
       if (b < n_resamples) {
-        Random random(seed, static_cast<std::uint64_t>(b));
-        for (std::uint32_t i = 0; i < n; ++i) {
-          const std::uint32_t drawn = random.below(n);
-          weights[drawn] += points[drawn].weight;
-        }
+        std::fill(weights.begin(), weights.end(), 0.0);
+        draw(b, weights);
         refits.resampled[static_cast<std::size_t>(b)] = refit(fit, problem, weights);
       } else {
         const auto out = static_cast<std::size_t>(b - n_resamples);
-        weights[out] = 0.0;
+        for (std::size_t i = 0; i < n; ++i) weights[i] = i == out ? 0.0 : points[i].weight;
         refits.left_out[out] = refit(fit, problem, weights);
       }
     }
   });
   return refits;
+}
+
+}  // namespace
+
+Refits bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples,
+                      std::uint64_t seed, int n_threads) {
+  const auto n = static_cast<std::uint32_t>(points.size());
+  return refits_of(fit, points, n_resamples, n_threads, [&](std::int64_t b, std::vector<double>& weights) {
+    Random random(seed, static_cast<std::uint64_t>(b));
+    for (std::uint32_t i = 0; i < n; ++i) {
+      const std::uint32_t drawn = random.below(n);
+      weights[drawn] += points[drawn].weight;
+    }
+  });
+}
+
+std::vector<std::vector<std::uint32_t>> numpy_draws(std::size_t n, std::int64_t n_resamples, std::uint32_t seed) {
+  std::mt19937 twister(seed);
+  const auto largest = static_cast<std::uint32_t>(n - 1);
+  const std::uint32_t mask = std::bit_ceil(largest + 1) - 1;
+  std::vector<std::vector<std::uint32_t>> draws(static_cast<std::size_t>(n_resamples));
+  for (auto& drawn : draws) {
+    while (drawn.size() < n) {
+      const auto number = static_cast<std::uint32_t>(twister()) & mask;
+      if (number <= largest) drawn.push_back(number);
+    }
+  }
+  return draws;
+}
+
+Refits numpy_bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples,
+                            std::uint32_t seed, int n_threads) {
+  const auto draws = numpy_draws(points.size(), n_resamples, seed);  // one stream for all, so drawn in advance
+  return refits_of(fit, points, n_resamples, n_threads, [&](std::int64_t b, std::vector<double>& weights) {
+    for (const std::uint32_t drawn : draws[static_cast<std::size_t>(b)]) weights[drawn] += points[drawn].weight;
+  });
 }
 
 std::string name_of(FitInterval kind) {

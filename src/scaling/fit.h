@@ -74,6 +74,15 @@ struct Refits {
 Refits bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples,
                       std::uint64_t seed, int n_threads);
 
+// The draws of a bootstrap written in Python: n_resamples times `numpy.random.choice(n, n)` after
+// `numpy.random.seed(seed)`. That is NumPy's legacy generator, which it keeps as it is: the Mersenne Twister's numbers,
+// masked to the bits of n - 1, those above n - 1 passed over. n >= 2.
+std::vector<std::vector<std::uint32_t>> numpy_draws(std::size_t n, std::int64_t n_resamples, std::uint32_t seed);
+
+// bootstrap_fits on those draws, the points counted in their order.
+Refits numpy_bootstrap_fits(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples,
+                            std::uint32_t seed, int n_threads);
+
 enum class FitInterval { kPercentile, kBca, kProfile };
 std::string name_of(FitInterval kind);
 

@@ -8,7 +8,7 @@
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
 #include "src/scaling/known_law.h"
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 #include "src/stats/random.h"
 
 namespace lmbits {
@@ -270,6 +270,7 @@ std::vector<EnvelopePoint> lowest(const std::vector<Curve>& curves, const std::v
     hi = std::max(hi, curve.log_flops_and_loss.back().first);
   }
   std::vector<EnvelopePoint> points;
+  double least = 1e300;  // at this compute or below
   for (int g = 0; g < n_grid; ++g) {
     const double log_c = lo + (hi - lo) * g / (n_grid - 1);
     std::optional<EnvelopePoint> best;
@@ -278,7 +279,9 @@ std::vector<EnvelopePoint> lowest(const std::vector<Curve>& curves, const std::v
       const double n = curves[i].n, c = std::exp(log_c);
       if (loss && (!best || *loss < best->loss)) best = EnvelopePoint{c, n, c / (6.0 * n), *loss, i};
     }
-    if (best) points.push_back(*best);
+    if (!best || best->loss > least) continue;
+    least = best->loss;
+    points.push_back(*best);
   }
   return points;
 }

@@ -73,7 +73,8 @@ struct Envelope {
 };
 
 // Approach 1: the best loss of any training curve at each of `n_grid` values of compute, equally far in logarithm; losses
-// between two points of a curve are interpolated in log C. Exponents by least squares over the grid, intervals from
+// between two points of a curve are interpolated in log C. Where a curve that has ended was better with less, and the
+// longer ones are not there yet, the envelope has a gap. Exponents by least squares over the grid, intervals from
 // resampled curves. Throws Error(kData) where fewer than 3 curves have 2 points each, or one alone is best throughout.
 Envelope envelope(const Points& points, int n_grid, const IsoFlopRequest& request);
 

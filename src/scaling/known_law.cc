@@ -72,7 +72,8 @@ std::optional<Interval> KnownLaw::interval(const Quantity& quantity, double leve
   if (refits.resampled.empty()) return std::nullopt;
   Fit fit;
   fit.p = p;
-  return bootstrap_interval(refits, fit, quantity, level, IntervalMethod::kPercentile);
+  return bootstrap_interval(refits, fit, quantity, level,
+                            refits.left_out.empty() ? IntervalMethod::kPercentile : IntervalMethod::kBca);
 }
 
 KnownLaw find_law(const std::string& text) {

@@ -21,7 +21,7 @@ struct KnownLaw {
   LossUnit unit = LossUnit::kNatsPerToken;
 
   double loss(const ScalingPoint& point) const;
-  // Percentiles, of anything computed from the parameters; nullopt without refits.
+  // BCa, of anything computed from the parameters (percentiles where no fit left a point out); nullopt without refits.
   std::optional<Interval> interval(const Quantity& quantity, double level) const;
 };
 

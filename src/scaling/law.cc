@@ -8,7 +8,7 @@
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 #include "src/scaling/dual.h"
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 
 namespace lmbits {
 namespace {
@@ -98,75 +98,14 @@ class PowerSum final : public Law {
 
   std::vector<Parameters> starts(std::span<const Observation> x, std::span<const Target> targets,
                                  const Constraints& constraints) const override {
-    const std::size_t k = terms_.size();
-    const std::vector<double> grid = exponent_grid();
-    // Powers at each exponent, relative to the mean of log x and divided by the loss: residuals are then relative ones.
-    std::vector<double> centre(k, 0.0), root_weight;
-    for (std::size_t i = 0; i < k; ++i) {
-      for (const Observation& o : x) centre[i] += o[index_of(terms_[i].variable)] / static_cast<double>(x.size());
-    }
-    std::vector<double> per_loss, constant;
-    for (const Target& target : targets) {
-      root_weight.push_back(std::sqrt(target.weight));
-      per_loss.push_back(root_weight.back() * std::exp(-target.log_loss));
-      constant.push_back(root_weight.back());
-    }
-    const auto column = [&](std::size_t term, double exponent) {
-      std::vector<double> values(x.size());
-      for (std::size_t i = 0; i < x.size(); ++i)
-        values[i] = per_loss[i] * std::exp(-exponent * (x[i][index_of(terms_[term].variable)] - centre[term]));
-      return values;
-    };
-    const auto choices = [&](std::size_t term) {
-      const Constraint& c = constraints[1 + k + term];
-      if (c.fixed) return std::vector<double>{*c.fixed};
-      return c.tied_to ? std::vector<double>{} : grid;
-    };
-    std::vector<Columns> powers(k);
-    std::vector<std::vector<double>> exponents(k);
-    for (std::size_t i = 0; i < k; ++i) {
-      exponents[i] = choices(i);
-      const bool tied = exponents[i].empty();
-      if (tied) exponents[i] = grid;
-      for (const double exponent : exponents[i]) powers[i].push_back(column(i, exponent));
-      if (tied) LMBITS_CHECK(i > 0);
-    }
+    const Design design = design_of(x, targets, constraints);
+    const bool has_two = terms_.size() > 1;
+    const bool is_tied = has_two && constraints[2 + terms_.size()].tied_to.has_value();
     std::vector<Parameters> all;
-    const std::size_t n_second = k > 1 ? exponents[1].size() : 1;
-    for (std::size_t first = 0; first < exponents[0].size(); ++first) {
-      for (std::size_t second = 0; second < n_second; ++second) {
-        const bool is_tied = k > 1 && constraints[2 + k].tied_to.has_value();
-        if (is_tied && exponents[1][second] != exponents[0][first]) continue;
-        Columns columns;
-        std::vector<std::size_t> of;  // which parameter each column's coefficient is
-        std::vector<double> rest = constant;
-        Parameters p{};
-        const auto use = [&](std::size_t parameter, double shift, const std::vector<double>& values) {
-          if (constraints[parameter].fixed) {
-            p[parameter] = *constraints[parameter].fixed;
-            const double factor = std::exp(p[parameter] - shift);
-            for (std::size_t i = 0; i < rest.size(); ++i) rest[i] -= factor * values[i];
-          } else {
-            of.push_back(parameter);
-            columns.push_back(values);
-          }
-        };
-        use(0, 0.0, per_loss);
-        const std::array<std::size_t, 2> choice{first, second};
-        for (std::size_t i = 0; i < k; ++i) {
-          p[1 + k + i] = exponents[i][choice[i]];
-          use(1 + i, p[1 + k + i] * centre[i], powers[i][choice[i]]);
-        }
-        if (!columns.empty()) {
-          const std::vector<double> solved = nonnegative_least_squares(columns, rest);
-          for (std::size_t c = 0; c < of.size(); ++c) {
-            const double shift = of[c] == 0 ? 0.0 : p[k + of[c]] * centre[of[c] - 1];
-            // A coefficient of 0 begins at a thousandth of the loss, so that the search may still find a use for it.
-            const double least = 1e-3 / std::max(per_loss[0], 1e-300) * root_weight[0];
-            p[of[c]] = log_or_negligible(std::max(solved[c], least)) + shift;
-          }
-        }
-        all.push_back(p);
+    for (std::size_t first = 0; first < design.exponents[0].size(); ++first) {
+      for (std::size_t second = 0; second < (has_two ? design.exponents[1].size() : 1); ++second) {
+        if (is_tied && design.exponents[1][second] != design.exponents[0][first]) continue;
+        all.push_back(solve(design, constraints, {first, second}));
       }
     }
     return all;
@@ -189,6 +128,74 @@ class PowerSum final : public Law {
 
  private:
   std::vector<double> exponent_grid() const { return geometric(0.03, 2.0, terms_.size() > 1 ? 16 : 40); }
+
+  // What is the same for all starts. Rows are divided by the loss, so that residuals are relative ones, and multiplied by
+  // the root of the weight.
+  struct Design {
+    std::vector<double> offset, target;          // the column of E, and what all columns together shall be
+    std::vector<double> centre;                  // by term: the mean of log x, to which its powers are relative
+    std::vector<std::vector<double>> exponents;  // by term
+    std::vector<Columns> powers;                 // by term, a column an exponent
+    double a_loss = 1.0;
+  };
+
+  Design design_of(std::span<const Observation> x, std::span<const Target> targets,
+                   const Constraints& constraints) const {
+    Design design;
+    for (const Target& target : targets) {
+      design.target.push_back(std::sqrt(target.weight));
+      design.offset.push_back(design.target.back() * std::exp(-target.log_loss));
+    }
+    design.a_loss = std::exp(targets[0].log_loss);
+    for (std::size_t i = 0; i < terms_.size(); ++i) {
+      const std::size_t variable = index_of(terms_[i].variable);
+      double centre = 0.0;
+      for (const Observation& o : x) centre += o[variable] / static_cast<double>(x.size());
+      const Constraint& held = constraints[1 + terms_.size() + i];
+      design.centre.push_back(centre);
+      design.exponents.push_back(held.fixed ? std::vector{*held.fixed} : exponent_grid());
+      design.powers.emplace_back();
+      for (const double exponent : design.exponents.back()) {
+        std::vector<double> column = design.offset;
+        for (std::size_t n = 0; n < x.size(); ++n) column[n] *= std::exp(-exponent * (x[n][variable] - centre));
+        design.powers.back().push_back(std::move(column));
+      }
+    }
+    return design;
+  }
+
+  // The start at these exponents, `choice` being their places in the design: E and the coefficients by non-negative
+  // least squares, what is given subtracted first.
+  Parameters solve(const Design& design, const Constraints& constraints,
+                   const std::array<std::size_t, 2>& choice) const {
+    const std::size_t k = terms_.size();
+    Parameters p{}, shift{};  // shift: log of the unit of each coefficient's column
+    Columns columns;
+    std::vector<std::size_t> of;  // which parameter each column's coefficient is
+    std::vector<double> rest = design.target;
+    const auto use = [&](std::size_t parameter, const std::vector<double>& column) {
+      if (!constraints[parameter].fixed) {
+        of.push_back(parameter);
+        columns.push_back(column);
+        return;
+      }
+      p[parameter] = *constraints[parameter].fixed;
+      const double factor = std::exp(p[parameter] - shift[parameter]);
+      for (std::size_t n = 0; n < rest.size(); ++n) rest[n] -= factor * column[n];
+    };
+    use(0, design.offset);
+    for (std::size_t i = 0; i < k; ++i) {
+      p[1 + k + i] = design.exponents[i][choice[i]];
+      shift[1 + i] = p[1 + k + i] * design.centre[i];
+      use(1 + i, design.powers[i][choice[i]]);
+    }
+    if (columns.empty()) return p;
+    const std::vector<double> solved = nonnegative_least_squares(columns, rest);
+    // A coefficient of 0 begins at a thousandth of the loss, so that the search may still find a use for it.
+    for (std::size_t c = 0; c < of.size(); ++c)
+      p[of[c]] = log_or_negligible(std::max(solved[c], 1e-3 * design.a_loss)) + shift[of[c]];
+    return p;
+  }
 
   std::string name_, equation_, offset_;
   std::vector<Term> terms_;

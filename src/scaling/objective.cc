@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "src/core/error.h"
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 
 namespace lmbits {
 namespace {

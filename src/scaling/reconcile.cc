@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "src/core/error.h"
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 
 namespace lmbits {
 namespace {

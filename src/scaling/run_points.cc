@@ -2,21 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <set>
 
 #include "src/core/csv.h"
 #include "src/core/error.h"
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 #include "src/stats/random.h"
+#include "src/store/training.h"
 
 namespace lmbits {
 namespace {
-
-std::optional<double> number_at(const Json& json, const char* pointer) {
-  const auto at = Json::json_pointer(pointer);
-  if (!json.contains(at) || !json.at(at).is_number()) return std::nullopt;
-  return json.at(at).get<double>();
-}
 
 std::string text_at(const Json& json, const char* pointer) {
   const auto at = Json::json_pointer(pointer);
@@ -70,24 +66,26 @@ void fit_sigmoid(ScoreCurve& curve, const std::vector<double>& x, const std::vec
 RunPoints run_points(const std::vector<Run>& runs) {
   RunPoints result;
   for (const Run& run : runs) {
+    const Training training = training_of(run);
     RunPoint point;
     point.model = text_at(run.manifest, "/model/name");
+    point.run = training.run;
     point.corpus = text_at(run.manifest, "/corpus/name");
     point.tokenizer = text_at(run.manifest, "/tokenizer/kind");
-    const auto total = number_at(run.manifest, "/model/metadata/parameters/total");
-    const auto step = number_at(run.manifest, "/model/metadata/training/step");
-    const auto bits = number_at(run.summary, "/bits_per_byte");
+    const bool is_trained = training.parameters.value_or(0.0) > 0.0 && training.step.value_or(0.0) > 0.0;
+    const bool is_scored = run.summary.is_object() && run.summary.value("bits_per_byte", Json()).is_number();
     const std::string name = run.path.filename().string();
-    if (run.summary.is_null() || !bits)
+    if (!is_scored)
       result.left_out.push_back(name + ": unfinished, or nothing scored");
-    else if (!total || !step || *total <= 0.0 || *step <= 0.0)
+    else if (!is_trained)
       result.left_out.push_back(name + ": the bundle gives no parameters.total and training.step");
-    if (!bits || !total || !step || *total <= 0.0 || *step <= 0.0) continue;
-    point.n_total = *total;
-    point.n_non_embedding = number_at(run.manifest, "/model/metadata/parameters/non_embedding").value_or(*total);
-    point.steps = *step;
-    point.tokens = number_at(run.manifest, "/model/metadata/training/tokens");
-    point.bits_per_byte = *bits;
+    if (!is_scored || !is_trained) continue;
+    point.n_total = *training.parameters;
+    point.n_non_embedding = training.non_embedding.value_or(point.n_total);
+    point.steps = *training.step;
+    point.tokens = training.tokens;
+    point.flops = training.flops;
+    point.bits_per_byte = run.summary["bits_per_byte"].get<double>();
     result.points.push_back(point);
   }
   return result;
@@ -124,6 +122,21 @@ std::vector<ScalingPoint> training_points(const std::vector<RunPoint>& points, b
     all.push_back(p);
   }
   return all;
+}
+
+std::string runs_csv(const std::vector<RunPoint>& points) {
+  const auto number = [](const std::optional<double>& value) {
+    char text[40] = "";
+    if (value) std::snprintf(text, sizeof text, "%.17g", *value);
+    return std::string(text);
+  };
+  std::string csv = "model,run,corpus,tokenizer,N,non_embedding,D,C,S,bits_per_byte\n";
+  for (const RunPoint& p : points) {
+    csv += csv_cell(p.model) + "," + csv_cell(p.run) + "," + csv_cell(p.corpus) + "," + csv_cell(p.tokenizer) + "," +
+           number(p.n_total) + "," + number(p.n_non_embedding) + "," + number(p.tokens) + "," + number(p.flops) + "," +
+           number(p.steps) + "," + number(p.bits_per_byte) + "\n";
+  }
+  return csv;
 }
 
 std::map<std::string, double> read_scores(std::string_view text, const std::string& source,
@@ -186,41 +199,38 @@ std::optional<ScoreCurve> fit_scores(const std::vector<double>& x, const std::ve
   return curve;
 }
 
-ScorePrediction predict_score(const std::vector<RunPoint>& family, const std::map<std::string, double>& scores,
-                              const RunPoint& target, const ScoreRequest& request) {
-  ScorePrediction result;
-  result.model = target.model;
-  FitRequest fit_request;
-  fit_request.objective.kind = ObjectiveKind::kLeastSquares;
-  const std::vector<ScalingPoint> points = training_points(family, request.non_embedding);
-  const ScalingPoint at = training_points({target}, request.non_embedding)[0];
-  result.law = fit_law(make_law("training"), points, fit_request);
-  std::vector<double> x, y;
+namespace {
+
+// What the second step is fitted to: the family's models that have a score.
+struct ScoredFamily {
+  std::vector<double> bits_per_byte, scores;
+};
+
+ScoredFamily scored_family(const std::vector<RunPoint>& family, const std::map<std::string, double>& scores) {
+  ScoredFamily scored;
   for (const RunPoint& point : family) {
     const auto score = scores.find(point.model);
     if (score == scores.end()) continue;
-    x.push_back(point.bits_per_byte);
-    y.push_back(score->second);
+    scored.bits_per_byte.push_back(point.bits_per_byte);
+    scored.scores.push_back(score->second);
   }
-  const auto curve = fit_scores(x, y, request.form, request.chance, request.ceiling);
-  if (!curve)
-    throw Error(ErrorKind::kData,
-                std::to_string(x.size()) +
-                    " models of the family have a score, and the second step needs 3 of different bits/byte",
-                "score more models");
-  result.curve = *curve;
-  result.bits_per_byte = result.law.predict(at);
-  result.score = result.curve.at(result.bits_per_byte);
+  return scored;
+}
 
-  // Both steps again, from their own residuals.
-  const auto inflate = [](std::size_t n, std::size_t k) {
-    return std::sqrt(static_cast<double>(n) / std::max(static_cast<double>(n) - static_cast<double>(k), 1.0));
-  };
-  const double of_law = inflate(points.size(), result.law.n_free), of_curve = inflate(x.size(), 2);
+double inflation(std::size_t n, std::size_t k) {
+  return std::sqrt(static_cast<double>(n) / std::max(static_cast<double>(n) - static_cast<double>(k), 1.0));
+}
+
+// Both steps again and again, from their own residuals, and one residual of each on top.
+void add_intervals(ScorePrediction& result, const std::vector<ScalingPoint>& points, const ScoredFamily& scored,
+                   const ScalingPoint& at, const ScoreRequest& request) {
+  const std::vector<double>& x = scored.bits_per_byte;
+  const double of_law = inflation(points.size(), result.law.n_free), of_curve = inflation(x.size(), 2);
   std::vector<double> law_residuals, curve_residuals, bits, predicted;
   for (const ScalingPoint& point : points)
     law_residuals.push_back(of_law * std::log(point.loss / result.law.predict(point)));
-  for (std::size_t i = 0; i < x.size(); ++i) curve_residuals.push_back(of_curve * (y[i] - curve->at(x[i])));
+  for (std::size_t i = 0; i < x.size(); ++i)
+    curve_residuals.push_back(of_curve * (scored.scores[i] - result.curve.at(x[i])));
   for (std::int64_t b = 0; b < request.n_resamples; ++b) {
     Random random(request.seed, static_cast<std::uint64_t>(b));
     const auto draw = [&](const std::vector<double>& from) {
@@ -230,17 +240,40 @@ ScorePrediction predict_score(const std::vector<RunPoint>& family, const std::ma
     for (ScalingPoint& point : again) point.loss = result.law.predict(point) * std::exp(draw(law_residuals));
     const Parameters p = refit(result.law, again, std::vector<double>(again.size(), 1.0));
     std::vector<double> scores_again;
-    for (const double value : x) scores_again.push_back(curve->at(value) + draw(curve_residuals));
+    for (const double value : x) scores_again.push_back(result.curve.at(value) + draw(curve_residuals));
     const auto curve_again = fit_scores(x, scores_again, request.form, request.chance, request.ceiling);
-    const double bits_again = std::exp(result.law.law->log_loss(p, observe(at)) + draw(law_residuals));
-    bits.push_back(bits_again);
-    predicted.push_back(curve_again->at(bits_again) + draw(curve_residuals));
+    bits.push_back(std::exp(result.law.law->log_loss(p, observe(at)) + draw(law_residuals)));
+    predicted.push_back(curve_again->at(bits.back()) + draw(curve_residuals));
   }
   result.of_bits_per_byte =
       bootstrap_interval(bits, result.bits_per_byte, 0.0, request.level, IntervalMethod::kPercentile);
   result.of_score = bootstrap_interval(predicted, result.score, 0.0, request.level, IntervalMethod::kPercentile);
+}
+
+}  // namespace
+
+ScorePrediction predict_score(const std::vector<RunPoint>& family, const std::map<std::string, double>& scores,
+                              const RunPoint& target, const ScoreRequest& request) {
+  ScorePrediction result;
+  result.model = target.model;
+  FitRequest fit_request;
+  fit_request.objective.kind = ObjectiveKind::kLeastSquares;
+  const std::vector<ScalingPoint> points = training_points(family, request.non_embedding);
+  const ScalingPoint at = training_points({target}, request.non_embedding)[0];
+  result.law = fit_law(make_law("training"), points, fit_request);
+  const ScoredFamily scored = scored_family(family, scores);
+  const auto curve = fit_scores(scored.bits_per_byte, scored.scores, request.form, request.chance, request.ceiling);
+  if (!curve)
+    throw Error(ErrorKind::kData,
+                std::to_string(scored.scores.size()) +
+                    " models of the family have a score, and the second step needs 3 of different bits/byte",
+                "score more models");
+  result.curve = *curve;
+  result.bits_per_byte = result.law.predict(at);
+  result.score = result.curve.at(result.bits_per_byte);
   result.seen_bits_per_byte = target.bits_per_byte;
   if (const auto seen = scores.find(target.model); seen != scores.end()) result.seen_score = seen->second;
+  add_intervals(result, points, scored, at, request);
   return result;
 }
 

@@ -13,9 +13,9 @@
 namespace lmbits {
 
 struct RunPoint {
-  std::string model, corpus, tokenizer;
+  std::string model, run, corpus, tokenizer;  // run: see training.h
   double n_total = 0.0, n_non_embedding = 0.0, steps = 0.0;
-  std::optional<double> tokens;  // trained on
+  std::optional<double> tokens, flops;  // of the training
   double bits_per_byte = 0.0;
 };
 
@@ -32,6 +32,9 @@ std::vector<RunPoint> mean_over_corpora(const std::vector<RunPoint>& points);
 
 // As points of the law `training`: N parameters (total, or without embeddings), S steps, loss in bits/byte.
 std::vector<ScalingPoint> training_points(const std::vector<RunPoint>& points, bool non_embedding);
+
+// As a CSV file that read_points takes: model, run, corpus, tokenizer, N, non_embedding, D, C, S, bits_per_byte.
+std::string runs_csv(const std::vector<RunPoint>& points);
 
 // model -> score. CSV with columns model and score (or value), or JSON lines with the keys model and value; several
 // scores of a model (benchmarks, areas) are averaged. `benchmark` not empty: only those of that name.

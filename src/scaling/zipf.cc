@@ -4,7 +4,7 @@
 #include <cmath>
 #include <functional>
 
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 #include "src/stats/normal.h"
 
 namespace lmbits {

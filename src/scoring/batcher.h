@@ -23,7 +23,7 @@ class BatchPlan {
   // `longest`: the longest window to come. `positions`: B * T to aim at. `max_sequences`: an upper bound of B, 0 for none.
   BatchPlan(std::int64_t longest, std::int64_t positions, std::int64_t max_sequences);
 
-  // The shape for a window of `length` ids, 1 <= length <= longest. T is a multiple of 16 (or `longest` itself), at
+  // The shape for a window of `length` ids, 1 <= length <= longest. T is a multiple of 8 (or `longest` itself), at
   // most an eighth or 15 positions more than the window needs; never below 16, where a row's bits may depend on B.
   BatchShape shape(std::int64_t length) const;
 

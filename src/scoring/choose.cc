@@ -37,10 +37,12 @@ struct Row {
   std::size_t continuation;
 };
 
-// One forward pass, for all continuations of a question whose input it is or begins with.
+// One sequence for continuations of a question: the input of one of them, then branches with what others have beyond the
+// beginning they share with it.
 struct Pass {
   std::size_t question;  // index into `asked`
   std::vector<std::int32_t> input;
+  std::vector<Branch> branches;
   std::vector<Row> rows;  // ascending
 };
 
@@ -71,25 +73,84 @@ Fed feed(const EncodedPair& pair, const ModelInfo& info) {
           drop > 0};
 }
 
-// Passes for a question's continuations. An input that another begins with is not fed again: its rows are there. Sorted,
-// an input that begins any other begins the next.
-std::vector<Pass> passes_of(std::size_t question, const std::vector<Fed>& fed) {
+// Where a path through a pass, position by position, lies in its input.
+std::size_t place(const Branch& path, std::size_t position) {
+  const auto trunk = static_cast<std::size_t>(path.trunk);
+  return position < trunk ? position : position - trunk + static_cast<std::size_t>(path.begin);
+}
+
+std::size_t length(const Branch& path) { return static_cast<std::size_t>(path.trunk + path.end - path.begin); }
+
+// How many of the first ids of `input` are those along a path through the pass.
+std::size_t n_shared(const Pass& pass, const Branch& path, const std::vector<std::int32_t>& input) {
+  std::size_t n = 0;
+  while (n < std::min(length(path), input.size()) && input[n] == pass.input[place(path, n)]) ++n;
+  return n;
+}
+
+// Builds the passes for a question's continuations. What is there already is not fed again: an input that another begins
+// with, and, where the model takes branches, the beginning of any.
+class PassBuilder {
+ public:
+  // `room`: positions of a pass with branches; 0 where the model takes none.
+  PassBuilder(std::size_t question, std::size_t room) : question_(question), room_(room) {}
+
+  void add(const Fed& fed, std::size_t continuation) {
+    if (!put_beside(fed.input)) {
+      pass_ = passes_.size();
+      passes_.push_back({question_, fed.input, {}, {}});
+      path_ = {0, 0, std::ssize(fed.input), 0};
+    }
+    std::size_t row = fed.input.size() - fed.targets.size();
+    for (const std::int32_t target : fed.targets)
+      passes_[pass_].rows.push_back({static_cast<std::int64_t>(place(path_, row++)), target, continuation});
+  }
+
+  std::vector<Pass> finished() {
+    for (Pass& pass : passes_)
+      std::stable_sort(pass.rows.begin(), pass.rows.end(), [](const Row& a, const Row& b) { return a.row < b.row; });
+    return std::move(passes_);
+  }
+
+ private:
+  // Finds, or makes in the last pass, a path that begins with `input`; false where there is none.
+  bool put_beside(const std::vector<std::int32_t>& input) {
+    if (passes_.empty()) return false;
+    pass_ = passes_.size() - 1;
+    Pass& pass = passes_.back();
+    const std::size_t straight =
+        pass.branches.empty() ? pass.input.size() : static_cast<std::size_t>(pass.branches[0].begin);
+    const Branch base{0, 0, static_cast<std::int64_t>(straight), 0};
+    path_ = base;
+    const std::size_t trunk = n_shared(pass, base, input);
+    if (trunk == input.size()) return true;
+    for (const Branch& branch : pass.branches) {
+      path_ = branch;
+      if (n_shared(pass, branch, input) == input.size()) return true;
+    }
+    if (trunk == 0 || pass.input.size() + input.size() - trunk > room_) return false;
+    path_ = {0, std::ssize(pass.input), std::ssize(pass.input) + std::ssize(input) - static_cast<std::int64_t>(trunk),
+             static_cast<std::int64_t>(trunk)};
+    pass.input.insert(pass.input.end(), input.begin() + static_cast<std::ptrdiff_t>(trunk), input.end());
+    pass.branches.push_back(path_);
+    return true;
+  }
+
+  std::size_t question_, room_;
+  std::vector<Pass> passes_;
+  std::size_t pass_ = 0;  // of the last input, and its path through it
+  Branch path_;
+};
+
+// Inputs in descending order: one that begins any other begins the one before it, or a branch of its pass.
+std::vector<Pass> passes_of(std::size_t question, const std::vector<Fed>& fed, std::size_t room) {
   std::vector<std::size_t> order(fed.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return fed[a].input > fed[b].input; });
-  std::vector<Pass> passes;
-  for (const std::size_t i : order) {
-    const auto& input = fed[i].input;
-    const bool there = !passes.empty() && passes.back().input.size() >= input.size() &&
-                       std::equal(input.begin(), input.end(), passes.back().input.begin());
-    if (!there) passes.push_back({question, input, {}});
-    std::int64_t row = std::ssize(input) - std::ssize(fed[i].targets);
-    for (const std::int32_t target : fed[i].targets) passes.back().rows.push_back({row++, target, i});
-  }
-  for (Pass& pass : passes)
-    std::stable_sort(pass.rows.begin(), pass.rows.end(), [](const Row& a, const Row& b) { return a.row < b.row; });
-  return passes;
+  PassBuilder builder(question, room);
+  for (const std::size_t i : order) builder.add(fed[i], i);
+  return builder.finished();
 }
 
 // One model on one file.
@@ -103,7 +164,10 @@ class Answering {
         log_(log),
         progress_(progress),
         answers_(file.asked.size()),
-        n_waiting_(file.asked.size()) {}
+        n_waiting_(file.asked.size()),
+        room_(model.takes_branches() ? static_cast<std::size_t>(model.info().context_length) : 0) {}
+
+  FedPositions positions() const { return positions_; }
 
   // What was answered, as `file.asked`; short where stop_requested().
   std::vector<AnsweredQuestion> run() {
@@ -142,8 +206,12 @@ class Answering {
     std::vector<std::vector<WindowTask>> batches;
     for (const std::size_t q : todo) {
       for (Pass& pass : prepare(q)) {
-        auto full =
-            batcher.add({.input = pass.input, .targets = {}, .blocks = {}, .record = {}, .index = std::ssize(passes_)});
+        auto full = batcher.add({.input = pass.input,
+                                 .targets = {},
+                                 .blocks = {},
+                                 .record = {},
+                                 .index = std::ssize(passes_),
+                                 .branches = pass.branches});
         passes_.push_back(std::move(pass));
         if (!full.empty()) batches.push_back(std::move(full));
       }
@@ -179,7 +247,9 @@ class Answering {
       finish(q);
       return {};
     }
-    std::vector<Pass> passes = passes_of(q, fed);
+    for (const Fed& f : fed) positions_.one_by_one += std::ssize(f.input);
+    std::vector<Pass> passes = passes_of(q, fed, room_);
+    for (const Pass& pass : passes) positions_.fed += std::ssize(pass.input);
     n_waiting_[q] = passes.size();
     return passes;
   }
@@ -229,7 +299,9 @@ class Answering {
   std::vector<Pass> passes_;
   std::vector<AnsweredQuestion> answers_;  // as file_.asked
   std::vector<std::size_t> n_waiting_;     // passes that a question waits for
-  std::mutex mutex_;                       // guards the last two, and the log, while there are workers
+  std::size_t room_;                       // see PassBuilder
+  FedPositions positions_;
+  std::mutex mutex_;  // guards answers_, n_waiting_ and the log, while there are workers
 };
 
 // The first `limit` of each kind, in the file's order.
@@ -320,7 +392,11 @@ class Choosing {
       return json.value("status", "") == "ok" && seen.emplace(json.value("id", ""), true).second;
     });
     model.load();
-    return Answering(model, file, request_, log, progress_).run();
+    Answering answering(model, file, request_, log, progress_);
+    std::vector<AnsweredQuestion> answered = answering.run();
+    outcome_.positions.fed += answering.positions().fed;
+    outcome_.positions.one_by_one += answering.positions().one_by_one;
+    return answered;
   }
 
   const ChooseRequest& request_;

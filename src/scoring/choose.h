@@ -4,6 +4,10 @@
 // context's end moves to the continuation; context + continuation is encoded as a whole; as many tokens as the context
 // alone has are its, the others the continuation's. Before it stands BOS where the model has one (an empty context without
 // BOS: EOS). What is longer than the model's context loses tokens at its beginning, BOS first.
+//
+// What continuations of a question have in common is fed once: a sequence holds the input of one of them, then of each other
+// the part beyond what it shares with the first, as a branch (see Batch), as far as the model's context has room. So it is
+// with models that take branches; with others only an input with which another begins is not fed again.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -34,10 +38,16 @@ struct ModelBenchmarks {
   std::vector<Benchmark> benchmarks;
 };
 
+// Positions that models were fed in this run, and what one sequence for each continuation would have been.
+struct FedPositions {
+  std::int64_t fed = 0, one_by_one = 0;
+};
+
 struct ChooseOutcome {
   std::vector<ModelBenchmarks> results;
   std::vector<std::pair<std::string, Error>> failed_models;
   std::int64_t n_failed_questions = 0;
+  FedPositions positions;
   bool interrupted = false;
 
   // As EvalOutcome's.

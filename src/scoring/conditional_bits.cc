@@ -48,6 +48,8 @@ class ModelConditionalBits final : public ConditionalBits {
     return sums;
   }
 
+  std::int64_t context_length() const override { return convention_.window; }
+
   Json identity() const override {
     return {{"name", "model"},
             {"model", model_->info().fingerprint},

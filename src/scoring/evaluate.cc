@@ -32,7 +32,10 @@ std::string utc_now() {
 class Corpus {
  public:
   Corpus(const CorpusSpec& corpus, const EvalRequest& request)
-      : spec(corpus), fingerprint(corpus_fingerprint(corpus)), n_bytes(corpus_size_bytes(corpus)) {
+      : spec(with_sample_drawn(corpus)),
+        fingerprint(corpus_fingerprint(corpus)),
+        notes(corpus_notes(corpus)),
+        n_bytes(corpus_size_bytes(spec)) {
     std::string dictionary;
     const std::vector<std::string>& names = request.baselines;
     if (!names.empty()) {
@@ -46,12 +49,20 @@ class Corpus {
     baselines_ = std::async(std::launch::async, [spec = spec, names, dictionary, cache] {
                    return compute_baselines(spec, names, dictionary, cache);
                  }).share();
+    if (request.contamination.train.empty()) return;
+    contamination_ =
+        std::async(std::launch::async, [this, &request] {
+          return find_contamination(spec, fingerprint, request.contamination, request.output / ".contamination");
+        }).share();
   }
 
   const std::map<std::string, std::int64_t>& baselines() const { return baselines_.get(); }
+  // nullptr where nobody asked.
+  const Contamination* contamination() const { return contamination_.valid() ? &contamination_.get() : nullptr; }
 
   const CorpusSpec spec;
   const std::string fingerprint;
+  const CorpusNotes notes;
   const std::optional<std::int64_t> n_bytes;
   std::vector<std::string> codecs;  // the names of the baselines
 
@@ -93,6 +104,7 @@ class Corpus {
   }
 
   std::shared_future<std::map<std::string, std::int64_t>> baselines_;
+  std::shared_future<Contamination> contamination_;
 };
 
 class Evaluation {
@@ -117,35 +129,62 @@ class Evaluation {
   }
 
   EvalOutcome run() {
-    for (const std::string& spec : request_.models) {
-      try {
-        evaluate_model(parse_model_spec(spec));
-        forget_failure(spec);
-      } catch (const Error& e) {
-        if (e.kind() == ErrorKind::kUsage) throw;
-        ++outcome_.n_failed_models;
-        note_failure(spec, e);
-        observer_.model_failed(spec, e);
-      }
+    const LoadOptions options{.dtype = request_.dtype, .device = request_.device};
+    if (!request_.weights.empty()) {
+      evaluate_family(options);
+      return outcome_;
+    }
+    for (const std::string& text : request_.models) {
+      attempt(text, [&] {
+        const ModelSpec spec = parse_model_spec(text);
+        evaluate_model(*open_model(spec, options), spec.path);
+      });
       if (outcome_.interrupted) break;
     }
     return outcome_;
   }
 
  private:
-  void evaluate_model(const ModelSpec& spec) {
-    const auto model = open_model(spec, {.dtype = request_.dtype, .device = request_.device});
-    const ModelInfo& info = model->info();
+  // Runs `evaluate` for the model of this name; a model that fails is recorded.
+  template <typename Evaluate>
+  void attempt(const std::string& name, Evaluate evaluate) {
+    try {
+      evaluate();
+      forget_failure(name);
+    } catch (const Error& e) {
+      if (e.kind() == ErrorKind::kUsage) throw;
+      ++outcome_.n_failed_models;
+      note_failure(name, e);
+      observer_.model_failed(name, e);
+    }
+  }
+
+  // Each checkpoint that request_.weights names, in the graph of the one bundle.
+  void evaluate_family(const LoadOptions& options) {
+    if (request_.models.size() != 1) {
+      throw Error(ErrorKind::kConfig, "--weights goes with one --model, not " + std::to_string(request_.models.size()),
+                  "run the families one by one");
+    }
+    const std::vector<CheckpointFiles> checkpoints = find_checkpoints(request_.weights);
+    const ModelSpec spec = parse_model_spec(request_.models[0]);
+    const auto family = open_family(spec, options);
+    for (const CheckpointFiles& checkpoint : checkpoints) {
+      attempt(checkpoint.label, [&] { evaluate_model(*family->open(checkpoint), checkpoint.files[0].string()); });
+      if (outcome_.interrupted) break;
+    }
+  }
+
+  void evaluate_model(LanguageModel& model, const std::string& path) {
+    const ModelInfo& info = model.info();
     const auto [known, is_new] = models_.emplace(info.name, info.fingerprint);
     if (!is_new && known->second != info.fingerprint) {
-      throw Error(ErrorKind::kConfig, "two different models are named " + info.name + "; one is " + spec.path,
+      throw Error(ErrorKind::kConfig, "two different models are named " + info.name + "; one is " + path,
                   "name one of them: --model NAME=PATH");
     }
     for (const auto& corpus : corpora_) {
-      const std::string name =
-          folder_name(info.name) + "__" + folder_name(corpus->spec.name) + "__" + folder_name(request_.convention.name);
+      const std::string name = run_name(info.name, corpus->spec.name, request_.convention.name);
       try {
-        evaluate_pair(*model, *corpus, name);
+        evaluate_pair(model, *corpus, name);
       } catch (const Error& e) {
         if (e.kind() == ErrorKind::kModel) throw;  // it fails on every corpus
         ++outcome_.n_failed_runs;
@@ -166,6 +205,7 @@ class Evaluation {
                            {"corpus", corpus.fingerprint},
                            {"convention", to_json(convention)},
                            {"dtype", info.dtype}};
+    if (request_.wants) return score_wanted(model, corpus, convention, path, identity);
     if (const std::optional<Json> summary = finished_summary(path, identity)) {
       if (is_up_to_date(*summary, corpus)) {
         finish(name, *summary, true);
@@ -181,19 +221,38 @@ class Evaluation {
     std::int64_t n_bytes_done = 0;
     for (const DocumentRecord& record : writer.done()) n_bytes_done += record.n_bytes;
     observer_.run_started(name, corpus.n_bytes, n_bytes_done);
-    const ScoreOutcome scored = score_corpus(model, corpus.spec, convention, request_.score, path, writer,
-                                             [&](const ScoreProgress& progress) { observer_.run_progress(progress); });
+    std::optional<TokenCache> tokens;
+    if (!request_.token_cache.empty() && model.tokenizer().kind() != "bytes")  // bytes are their ids: nothing to spare
+      tokens.emplace(request_.token_cache, model.tokenizer(), corpus.fingerprint);
+    const ScoreOutcome scored = score_corpus(
+        model, corpus.spec, convention, request_.score, path, writer,
+        [&](const ScoreProgress& progress) { observer_.run_progress(progress); }, tokens ? &*tokens : nullptr);
     if (scored.interrupted) {
       outcome_.interrupted = true;
       return;
     }
-    complete(writer, model, convention, corpus, name, profile_json(scored.profile), false);
+    Json profile = profile_json(scored.profile);
+    if (tokens && !tokens->problem().empty()) profile["token_cache_problem"] = tokens->problem();
+    complete(writer, model, convention, corpus, name, profile, false);
+  }
+
+  void score_wanted(LanguageModel& model, const Corpus& corpus, const Convention& convention, const fs::path& path,
+                    const Json& identity) {
+    model.load();
+    RunWriter writer(path, manifest(model, corpus, identity));
+    ScoreOptions options = request_.score;
+    options.wants = [&](const std::string& id) { return request_.wants(corpus.spec.name, id); };
+    outcome_.interrupted =
+        score_corpus(model, corpus.spec, convention, options, path, writer, [&](const ScoreProgress& now) {
+          observer_.run_progress(now);
+        }).interrupted;
   }
 
   // Writes the summary, unless an interrupt cut the baselines short: then the run stays unfinished.
   void complete(RunWriter& writer, const LanguageModel& model, const Convention& convention, const Corpus& corpus,
                 const std::string& name, const Json& profile, bool resumed) {
     const std::map<std::string, std::int64_t>& baselines = corpus.baselines();
+    const Contamination* contamination = corpus.contamination();
     if (stop_requested()) {
       outcome_.interrupted = true;
       return;
@@ -201,7 +260,10 @@ class Evaluation {
     const fs::path path = request_.output / name;
     if (fs::exists(path / "summary.json")) remove_file(path / "summary.json");  // an old or a damaged one
     Json summary = summarise(read_run(path), model.info(), convention, baselines,
-                             {.level = request_.level, .seed = request_.seed});
+                             {.level = request_.level,
+                              .seed = request_.seed,
+                              .contamination = contamination,
+                              .contaminated_share = request_.contamination.share});
     summary["profile"] = profile;
     writer.finish(summary);
     finish(name, summary, resumed);
@@ -212,6 +274,12 @@ class Evaluation {
     const Json interval = summary.value("interval", Json(nullptr));
     if (interval.is_object() && (interval["level"] != request_.level || interval["seed"] != request_.seed))
       return false;
+    if (const Contamination* contamination = corpus.contamination()) {
+      const Json known = summary.value("contamination", Json::object());
+      if (known.value("identity", Json()) != contamination->identity ||
+          known.value("threshold", Json()) != request_.contamination.share)
+        return false;
+    }
     return std::all_of(corpus.codecs.begin(), corpus.codecs.end(),
                        [&](const std::string& codec) { return summary["baselines"].contains(codec); });
   }
@@ -252,7 +320,12 @@ class Evaluation {
              {{"name", corpus.spec.name},
               {"path", corpus.spec.path},
               {"field", corpus.spec.field},
-              {"split", corpus.spec.split}}},
+              {"split", corpus.spec.split},
+              {"sample", corpus.notes.sample.empty() ? Json(nullptr) : Json(corpus.notes.sample)},
+              {"sample_seed", corpus.notes.sample.empty() ? Json(nullptr) : Json(corpus.notes.sample_seed)},
+              {"licence", corpus.notes.licence},
+              {"description", corpus.notes.description},
+              {"categories", corpus.notes.categories}}},
             {"convention", identity["convention"]},
             {"device", "cpu"},
             {"n_threads", request_.score.n_threads},
@@ -265,10 +338,18 @@ class Evaluation {
   }
 
   static Json profile_json(const Profile& p) {
-    return {{"wall_s", p.wall_s},         {"read_s", p.read_s},           {"tokenize_s", p.tokenize_s},
-            {"windows_s", p.windows_s},   {"model_s", p.model_s},         {"records_s", p.records_s},
-            {"baseline_s", p.baseline_s}, {"n_positions", p.n_positions}, {"n_forward", p.n_forward},
-            {"n_scored", p.n_scored}};
+    return {{"wall_s", p.wall_s},
+            {"read_s", p.read_s},
+            {"tokenize_s", p.tokenize_s},
+            {"windows_s", p.windows_s},
+            {"model_s", p.model_s},
+            {"records_s", p.records_s},
+            {"baseline_s", p.baseline_s},
+            {"n_positions", p.n_positions},
+            {"n_forward", p.n_forward},
+            {"n_scored", p.n_scored},
+            {"n_texts_cached", p.n_texts_cached},
+            {"n_texts_encoded", p.n_texts_encoded}};
   }
 
   // failures/NAME.json, gone again once NAME has succeeded.

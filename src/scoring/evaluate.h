@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,12 +12,14 @@
 #include "src/core/error.h"
 #include "src/core/json.h"
 #include "src/corpus/reader.h"
+#include "src/scoring/contamination.h"
 #include "src/scoring/score_corpus.h"
 
 namespace lmbits {
 
 struct EvalRequest {
-  std::vector<std::string> models;  // "NAME=PATH" or "PATH": see ModelSpec
+  std::vector<std::string> models;   // "NAME=PATH" or "PATH": see ModelSpec
+  std::vector<std::string> weights;  // patterns of safetensors checkpoints (find_checkpoints) that one model stands for
   std::vector<CorpusSpec> corpora;
   ConventionOptions convention;
   std::string dtype = "auto";
@@ -25,9 +28,14 @@ struct EvalRequest {
   std::filesystem::path output;                     // one folder below it for each pair
   std::vector<std::string> baselines;               // codec names for the whole corpora; empty: none
   std::map<std::string, std::string> dictionaries;  // corpus name -> text that the zstd-22-dict baseline has seen
-  double level = 0.95;                              // of the intervals
-  std::uint64_t seed = 1;                           // of the bootstrap
-  std::string command;                              // as typed, for the manifest
+  std::filesystem::path token_cache = {};           // folder of tokens that are kept; empty: none
+  ContaminationOptions contamination = {};
+  double level = 0.95;     // of the intervals
+  std::uint64_t seed = 1;  // of the bootstrap
+  std::string command;     // as typed, for the manifest
+  // Where it is given, only documents for which it says so are scored (corpus name, id), and runs stay without a summary:
+  // a later call completes them.
+  std::function<bool(const std::string& corpus, const std::string& id)> wants;
 };
 
 // What happens, as it happens. Calls come one at a time, from any thread.

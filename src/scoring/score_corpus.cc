@@ -23,12 +23,30 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kShortestBatch = 16;  // see BatchPlan
 
+// Passes on the documents that are wanted.
+class WantedReader final : public CorpusReader {
+ public:
+  WantedReader(std::unique_ptr<CorpusReader> all, const std::function<bool(const std::string&)>& wants)
+      : all_(std::move(all)), wants_(wants) {}
+  std::optional<Document> next() override {
+    std::optional<Document> document = all_->next();
+    while (document && wants_ && !wants_(document->id)) document = all_->next();
+    return document;
+  }
+
+ private:
+  std::unique_ptr<CorpusReader> all_;
+  const std::function<bool(const std::string&)>& wants_;
+};
+
 // The calling thread runs the producer and batches. Workers: forward passes, folding, appending.
 class Scorer {
  public:
   Scorer(const LanguageModel& model, const Convention& convention, const ScoreOptions& options,
-         const fs::path& run_path, RunWriter& writer, const std::function<void(const ScoreProgress&)>& progress)
+         const fs::path& run_path, RunWriter& writer, const std::function<void(const ScoreProgress&)>& progress,
+         TokenCache* tokens)
       : model_(model),
+        tokens_(tokens),
         convention_(convention),
         options_(options),
         run_path_(run_path),
@@ -54,6 +72,7 @@ class Scorer {
       } catch (...) {
         fail(std::current_exception());
       }
+      keep_tokens();
       queue_.close();
       for (std::thread& worker : workers) worker.join();
     }
@@ -78,16 +97,28 @@ class Scorer {
   // ---- producer
 
   void produce(const CorpusSpec& corpus) {
-    const auto reader = open_corpus(corpus);
+    WantedReader reader(open_corpus(corpus), options_.wants);
     const ProducerSinks sinks = {.submit = [this](WindowTask task) { return submit(std::move(task)); },
                                  .append = [this](const DocumentRecord& record) { append(record); },
                                  .restore = [this](RecordBuilder& builder) { restore_checkpoint(builder); }};
-    produce_windows(*reader, model_.tokenizer(), convention_, done_, sinks, profile_);
+    const Encoder encode = [this](std::string_view text) {
+      return tokens_ != nullptr ? tokens_->encode(text) : model_.tokenizer().encode(text);
+    };
+    produce_windows(reader, encode, convention_, done_, sinks, profile_);
     while (!stop_requested()) {
       std::vector<WindowTask> rest = batcher_.flush();
       if (rest.empty() || !queue_.push(std::move(rest))) return;
     }
     queue_.abandon();
+  }
+
+  // Also of a run that was stopped or failed: what was encoded is right.
+  void keep_tokens() {
+    if (tokens_ == nullptr) return;
+    const Stopwatch time(profile_.tokenize_s);
+    tokens_->commit();
+    profile_.n_texts_cached = tokens_->n_found();
+    profile_.n_texts_encoded = tokens_->n_encoded();
   }
 
   // False once there is no point in going on.
@@ -200,6 +231,7 @@ class Scorer {
   }
 
   const LanguageModel& model_;
+  TokenCache* tokens_;  // nullptr: none
   const Convention& convention_;
   const ScoreOptions& options_;
   const fs::path run_path_;
@@ -219,9 +251,9 @@ class Scorer {
 
 ScoreOutcome score_corpus(const LanguageModel& model, const CorpusSpec& corpus, const Convention& convention,
                           const ScoreOptions& options, const fs::path& run_path, RunWriter& writer,
-                          const std::function<void(const ScoreProgress&)>& progress) {
+                          const std::function<void(const ScoreProgress&)>& progress, TokenCache* tokens) {
   LMBITS_CHECK(options.n_threads >= 1);
-  return Scorer(model, convention, options, run_path, writer, progress).run(corpus);
+  return Scorer(model, convention, options, run_path, writer, progress, tokens).run(corpus);
 }
 
 }  // namespace lmbits

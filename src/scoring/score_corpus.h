@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "src/conventions/convention.h"
 #include "src/corpus/reader.h"
 #include "src/model/language_model.h"
 #include "src/store/run_directory.h"
+#include "src/tokenizer/token_cache.h"
 
 namespace lmbits {
 
@@ -19,6 +21,7 @@ struct ScoreOptions {
   std::int64_t activation_bytes = 192 << 20;  // of each thread; bounds B whatever is asked for
   std::int64_t checkpoint_bytes = 1 << 20;    // documents larger than this leave checkpoints,
   std::int64_t checkpoint_windows = 256;      // one every so many windows
+  std::function<bool(const std::string& id)> wants = {};  // which documents are scored; empty: all
 };
 
 // Where the time went, in seconds; model time is summed over the threads.
@@ -33,6 +36,7 @@ struct Profile {
   std::int64_t n_positions = 0;  // computed, padding and dummy sequences included
   std::int64_t n_forward = 0;    // of them, ids of the corpus
   std::int64_t n_scored = 0;
+  std::int64_t n_texts_cached = 0, n_texts_encoded = 0;  // where their tokens came from
 };
 
 struct ScoreProgress {
@@ -48,12 +52,13 @@ struct ScoreOutcome {
   Profile profile;
 };
 
-// Documents already in `writer.done()` are passed over. `progress` is called from any thread, one call at a time.
+// Documents already in `writer.done()` are passed over. Tokens come from `tokens` and go there, where it is given; no
+// bit depends on it. `progress` is called from any thread, one call at a time.
 //
 // Memory: O(batch + largest document), plus a record for each document; stream conventions hold the corpus. A document
 // that cannot be scored becomes a failed record and the run goes on; an Error of the model or the disk is thrown.
 ScoreOutcome score_corpus(const LanguageModel& model, const CorpusSpec& corpus, const Convention& convention,
                           const ScoreOptions& options, const std::filesystem::path& run_path, RunWriter& writer,
-                          const std::function<void(const ScoreProgress&)>& progress);
+                          const std::function<void(const ScoreProgress&)>& progress, TokenCache* tokens = nullptr);
 
 }  // namespace lmbits

@@ -5,6 +5,7 @@
 #include "src/conventions/headline.h"
 #include "src/metrics/record.h"
 #include "src/report/pairing.h"
+#include "src/report/table.h"
 
 namespace lmbits {
 namespace {
@@ -40,6 +41,51 @@ Json interval_json(const Run& run, const SummaryOptions& options) {
           {"n_resamples", n_resamples},
           {"seed", options.seed},
           {"bits_per_byte", {interval->lo, interval->hi}}};
+}
+
+Json rates_json(const Totals& totals) {
+  return {{"bits_per_byte", to_json_or_null(totals.bits_per_byte())},
+          {"bits_per_char", to_json_or_null(totals.bits_per_char())},
+          {"ratio", to_json_or_null(totals.ratio())}};
+}
+
+// "categories" and "macro": null where the corpus has no categories.
+void add_categories(Json& json, const std::vector<DocumentRecord>& records) {
+  json["categories"] = nullptr;
+  json["macro"] = nullptr;
+  std::map<std::string, std::vector<double>> values;  // of each rate, a category each
+  for (const auto& [category, members] : by_category(records)) {
+    const Totals totals = total(members);
+    const Json rates = rates_json(totals);
+    Json& entry = json["categories"][category];
+    entry = {{"n_documents", totals.n_documents},
+             {"n_failed", totals.n_failed},
+             {"n_bytes", totals.n_bytes},
+             {"n_chars", totals.n_chars},
+             {"bits", totals.bits}};
+    entry.update(rates);
+    for (const auto& [rate, value] : rates.items())
+      if (value.is_number()) values[rate].push_back(value.get<double>());
+  }
+  if (json["categories"].is_null()) return;
+  for (const char* rate : {"bits_per_byte", "bits_per_char", "ratio"})
+    json["macro"][rate] = to_json_or_null(mean_over_categories(values[rate]));
+}
+
+std::string contamination_warning(const Json& c) {
+  const auto fixed = [](const Json& value, double factor, int decimals) {
+    return value.is_number() ? format_fixed(factor * value.get<double>(), decimals) : std::string("?");
+  };
+  std::string names;
+  for (const Json& train : c["against"]) names += (names.empty() ? "" : ", ") + train["name"].get<std::string>();
+  std::string text = "contamination: " + fixed(c["share_bytes"], 100, 2) + " % of the bytes stand in " + names +
+                     " (n-grams of " + c["ngram"].get<std::string>() + ")";
+  if (c["n_contaminated"] > 0) {
+    text += "; without the " + std::to_string(c["n_contaminated"].get<std::int64_t>()) + " contaminated of " +
+            std::to_string(c["n_documents"].get<std::int64_t>()) + " documents " +
+            fixed(c["bits_per_byte_clean"], 1, 4) + " bits/byte";
+  }
+  return text;
 }
 
 std::vector<std::string> warnings_of(const Totals& totals, const ModelInfo& model, const Json& interval) {
@@ -104,6 +150,11 @@ Json summarise(const Run& run, const ModelInfo& model, const Convention& convent
                {"warnings", warnings_of(totals, model, interval)}};
   for (const HeadlineNumber& number : headline(convention, sums))
     json["headline"][number.name] = to_json_or_null(number.value);
+  add_categories(json, records);
+  if (options.contamination != nullptr) {
+    json["contamination"] = contamination_json(*options.contamination, records, options.contaminated_share);
+    if (json["contamination"]["n_found"] > 0) json["warnings"].push_back(contamination_warning(json["contamination"]));
+  }
   return json;
 }
 

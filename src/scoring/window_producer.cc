@@ -23,9 +23,9 @@ constexpr std::size_t kLongestCharacter = 4;    // bytes of UTF-8
 
 class WindowProducer {
  public:
-  WindowProducer(const Tokenizer& tokenizer, const Convention& convention, const std::unordered_set<std::string>& done,
+  WindowProducer(const Encoder& encode, const Convention& convention, const std::unordered_set<std::string>& done,
                  const ProducerSinks& sinks, Profile& profile)
-      : tokenizer_(tokenizer),
+      : encode_(encode),
         convention_(convention),
         done_(done),
         sinks_(sinks),
@@ -52,7 +52,7 @@ class WindowProducer {
 
   Tokens encode(std::string_view text) {
     const Stopwatch time(profile_.tokenize_s);
-    return tokenizer_.encode(text);
+    return encode_(text);
   }
 
   void produce_documents(CorpusReader& reader) {
@@ -61,6 +61,7 @@ class WindowProducer {
       DocumentRecord record;
       record.id = document->id;
       record.error = document->error;
+      record.category = document->category;
       Sequence sequence;
       if (record.error.empty()) sequence = encode_document(*document, record);
       const std::int64_t n = static_cast<std::int64_t>(sequence.ids.size());
@@ -247,7 +248,7 @@ class WindowProducer {
     return std::string(what) + "-" + std::string(digits.size() < 9 ? 9 - digits.size() : 0, '0') + digits;
   }
 
-  const Tokenizer& tokenizer_;
+  const Encoder& encode_;
   const Convention& convention_;
   const std::unordered_set<std::string>& done_;
   const ProducerSinks& sinks_;
@@ -257,9 +258,9 @@ class WindowProducer {
 
 }  // namespace
 
-void produce_windows(CorpusReader& corpus, const Tokenizer& tokenizer, const Convention& convention,
+void produce_windows(CorpusReader& corpus, const Encoder& encode, const Convention& convention,
                      const std::unordered_set<std::string>& done, const ProducerSinks& sinks, Profile& profile) {
-  WindowProducer(tokenizer, convention, done, sinks, profile).run(corpus);
+  WindowProducer(encode, convention, done, sinks, profile).run(corpus);
 }
 
 }  // namespace lmbits

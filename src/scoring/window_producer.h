@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 
 #include "src/conventions/convention.h"
@@ -21,9 +22,12 @@ struct ProducerSinks {
   std::function<void(RecordBuilder&)> restore;        // takes up what an earlier process left of a long document
 };
 
+// A text's tokens: Tokenizer::encode, or what a cache has of it. Error(kData) fails the document.
+using Encoder = std::function<Tokens(std::string_view)>;
+
 // Goes through `corpus` until its end, a stop, or a sink that wants no more. Records in `done` are passed over. Adds to the
 // times of `profile` that are spent here. Error(kData) where a stream convention meets a document that cannot be read.
-void produce_windows(CorpusReader& corpus, const Tokenizer& tokenizer, const Convention& convention,
+void produce_windows(CorpusReader& corpus, const Encoder& encode, const Convention& convention,
                      const std::unordered_set<std::string>& done, const ProducerSinks& sinks, Profile& profile);
 
 }  // namespace lmbits

@@ -4,6 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include "src/model/batch.h"
+
 namespace lmbits {
 
 class RecordBuilder;
@@ -15,7 +17,8 @@ struct WindowTask {
   std::vector<std::int32_t> blocks;   // of each target, the block of its record (see DocumentRecord::block_bits)
   std::int64_t n_bytes = 0;           // source bytes of the targets: for progress only
   std::shared_ptr<RecordBuilder> record;
-  std::int64_t index = 0;  // of this window in its record
+  std::int64_t index = 0;             // of this window in its record
+  std::vector<Branch> branches = {};  // of `input`; `sequence` is set when the window is laid out in a batch
 };
 
 }  // namespace lmbits

@@ -160,4 +160,25 @@ std::vector<std::vector<double>> redundancy_matrix(const std::vector<std::string
   return saved;
 }
 
+SampleMatrix matrix_of_first(const std::string& path, const std::filesystem::path& spool, const SampleTemplate& how,
+                             std::int64_t n_samples, const CostModel& model) {
+  const Pool pool(path, spool);
+  SampleMatrix matrix;
+  matrix.n_records = pool.size();
+  std::vector<std::string> texts;
+  for (std::int64_t i = 0; i < pool.size() && std::ssize(texts) < n_samples; ++i) {
+    try {
+      const Sample sample = parse_sample(pool.record(i), how);
+      texts.push_back(sample_text(sample) + "\n");
+      matrix.names.push_back(sample.id.empty() ? pool.place(i) : sample.id);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kData) throw;
+    }
+  }
+  if (texts.empty())
+    throw Error(ErrorKind::kData, path + ": no sample that can be used", "look at the records, or name their --field");
+  matrix.saved = redundancy_matrix(texts, model);
+  return matrix;
+}
+
 }  // namespace lmbits

@@ -42,4 +42,13 @@ SetStatistics analyse_set(const std::string& path, const std::filesystem::path& 
 // 1 - (C({i, j}) - C({i})) / C({j}), C being the model's sizes. The diagonal is a text behind itself.
 std::vector<std::vector<double>> redundancy_matrix(const std::vector<std::string>& texts, const CostModel& model);
 
+struct SampleMatrix {
+  std::vector<std::string> names;  // a sample's id, else its place in the file
+  std::vector<std::vector<double>> saved;
+  std::int64_t n_records = 0;  // of the whole file
+};
+// The matrix of the first `n_samples` usable samples of a pool's file. Throws Error(kData) where there is none.
+SampleMatrix matrix_of_first(const std::string& path, const std::filesystem::path& spool, const SampleTemplate& how,
+                             std::int64_t n_samples, const CostModel& model);
+
 }  // namespace lmbits

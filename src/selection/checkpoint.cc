@@ -11,7 +11,7 @@
 namespace lmbits {
 namespace {
 
-constexpr std::string_view kMagic = "lmbits select 1\n";
+constexpr std::string_view kMagic = "lmbits select 2\n";
 
 class Writer {
  public:
@@ -79,6 +79,7 @@ void write_checkpoint(const std::filesystem::path& path, const Json& identity, c
   Writer writer;
   writer.bytes = kMagic;
   writer.add_text(identity.dump());
+  writer.add(state.n_scored);
   writer.add(state.n_stages);
   writer.add(static_cast<std::uint64_t>(state.candidates.size()));
   for (const Candidate& c : state.candidates) visit([&](auto value) { writer.add(value); }, c);
@@ -103,8 +104,8 @@ std::optional<SelectState> read_checkpoint(const std::filesystem::path& path, co
   Reader reader(body.substr(kMagic.size()));
   check_identity(Json::parse(reader.get_text()), identity, path);
   SelectState state;
-  state.is_scored = true;
   const auto get = [&](auto& value) { reader.get(value); };
+  get(state.n_scored);
   get(state.n_stages);
   state.candidates.resize(reader.get_count());
   for (Candidate& c : state.candidates) visit(get, c);

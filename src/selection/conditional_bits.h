@@ -1,5 +1,6 @@
 // What a language model needs for a text that stands behind another: the evaluator's part of a selection by model bits.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,7 +16,8 @@ class ConditionalBits {
   // for beside the text, but half of it at least where there is so much. Texts longer than that go on in windows
   // with half a window of context. Texts and context are tokenised apart. Independent of each other and of threads.
   virtual std::vector<double> bits(const std::string& context, const std::vector<std::string>& texts) = 0;
-  virtual Json identity() const = 0;  // all that the bits depend on
+  virtual Json identity() const = 0;                // all that the bits depend on
+  virtual std::int64_t context_length() const = 0;  // in tokens: text and context together see no further
 };
 
 }  // namespace lmbits

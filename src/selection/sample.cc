@@ -136,9 +136,15 @@ Sample parse_sample(std::string_view json, const SampleTemplate& how) {
       sample.turns = alpaca_turns(record);
       break;
     default:
-      sample.turns = {{"", string_in(record, how.text_field)}};
+      string_in(record, how.text_field);  // checks
+      sample.turns.push_back({"", std::move(record[how.text_field].get_ref<std::string&>())});
   }
   return sample;
+}
+
+std::string sample_text(Sample&& sample) {
+  if (sample.turns.size() == 1 && sample.turns[0].role.empty()) return std::move(sample.turns[0].text);
+  return sample_text(std::as_const(sample));
 }
 
 std::string sample_text(const Sample& sample) { return text_of_turns(sample.turns, 0, sample.turns.size()); }

@@ -41,6 +41,7 @@ Sample parse_sample(std::string_view json, const SampleTemplate& how);
 
 // The template: plain text as it is; a conversation as its turns, "ROLE: TEXT" each, a blank line between them.
 std::string sample_text(const Sample& sample);
+std::string sample_text(Sample&& sample);  // the same without a copy of a plain text
 
 // The same of all turns up to and without the last one, and of the last one alone; a plain text is all answer.
 struct PromptAndAnswer {

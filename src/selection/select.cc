@@ -1,7 +1,7 @@
 #include "src/selection/select.h"
 
 #include <algorithm>
-#include <mutex>
+#include <chrono>
 #include <optional>
 
 #include "src/core/error.h"
@@ -12,7 +12,8 @@ namespace lmbits {
 namespace {
 
 constexpr double kTaken = 1000000;                        // the released code's mark
-constexpr std::int64_t kScoreBatch = 4096;                // of samples between two looks at the stop flag
+constexpr std::int64_t kMaxScoreBatch = 4096;             // of samples between two looks at the stop flag
+constexpr double kBatchSeconds = 0.5;                     // a slow cost model gets smaller ones
 constexpr std::size_t kHeldBytes = std::size_t{1} << 26;  // of a block's texts; larger blocks are read again and again
 
 class Selector {
@@ -22,10 +23,7 @@ class Selector {
       : input_(input), model_(model), options_(options), state_(state), progress_(progress), rooms_(input.groups) {}
 
   SelectEnd run(const std::function<void(const SelectState&)>& saved) {
-    if (!state_.is_scored) {
-      if (!score_alone()) return SelectEnd::kStopped;
-      saved(state_);
-    }
+    if (state_.n_scored < input_.n_records && !score_alone(saved)) return SelectEnd::kStopped;
     restore();
     progress_.begin({.label = "choose", .unit = unit_name(), .total = options_.budget, .already_done = used_});
     while (!is_full()) {
@@ -52,16 +50,22 @@ class Selector {
 
   // ---- Stage 1.
 
-  bool score_alone() {
+  bool score_alone(const std::function<void(const SelectState&)>& saved) {
     const auto empty = empty_set();
-    progress_.begin({.label = "score alone", .unit = "samples", .total = input_.n_records});
-    for (std::int64_t begin = 0; begin < input_.n_records; begin += kScoreBatch) {
+    progress_.begin(
+        {.label = "score alone", .unit = "samples", .total = input_.n_records, .already_done = state_.n_scored});
+    std::int64_t batch = 64;
+    while (state_.n_scored < input_.n_records) {
       if (stop_requested()) return false;
-      const std::int64_t n = std::min(kScoreBatch, input_.n_records - begin);
-      score_batch(*empty, begin, n);
+      const auto began = std::chrono::steady_clock::now();
+      const std::int64_t n = std::min(batch, input_.n_records - state_.n_scored);
+      score_batch(*empty, state_.n_scored, n);
+      state_.n_scored += n;
       progress_.advance(n);
+      saved(state_);
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+      batch = took.count() < kBatchSeconds ? std::min(2 * batch, kMaxScoreBatch) : std::max<std::int64_t>(1, batch / 2);
     }
-    state_.is_scored = true;
     return true;
   }
 
@@ -71,11 +75,12 @@ class Selector {
     const auto sizes = empty.sizes_with(n, [&](std::int64_t i) {
       const auto k = static_cast<std::size_t>(i);
       try {
-        const std::string text = input_.text(begin + i);
+        std::string text = input_.text(begin + i);
         batch[k].record = begin + i;
         batch[k].n_bytes = std::ssize(text);
         if (input_.tokens) batch[k].n_tokens = input_.tokens(text);
-        return text + input_.close;
+        text += input_.close;
+        return text;
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::kData) throw;
         errors[k] = error.what();

@@ -71,7 +71,7 @@ struct Candidate {
 
 // Everything a selection has found out; with the same input and options it goes on from a copy as if never stopped.
 struct SelectState {
-  bool is_scored = false;
+  std::int64_t n_scored = 0;          // records of the pool, from the first on, that were scored alone
   std::vector<Candidate> candidates;  // by record, without those that failed
   std::vector<Choice> choices;
   std::int64_t n_stages = 0;
@@ -85,7 +85,7 @@ struct SelectState {
 enum class SelectEnd { kDone, kStopped, kPoolUsedUp };
 
 // Goes on from `state` until the budget is full, the pool is used up, or a stop was requested (stop_requested()). `saved` is
-// called after each stage, and after the first scoring. Throws Error(kConfig) where k1 > candidates or k2 > k1
+// called after each stage, and about every second of the first scoring. Throws Error(kConfig) where k1 > candidates or k2 > k1
 // (kZipReference), and what the model throws.
 SelectEnd select(const SelectInput& input, const CostModel& model, const SelectOptions& options, SelectState& state,
                  Progress& progress, const std::function<void(const SelectState&)>& saved);

@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 constexpr int kSchema = 1;
 constexpr std::int64_t kRandomDraws = 5;
 constexpr std::int64_t kMaxRandomBytes = std::int64_t{256} << 20;  // larger results are not set beside random choices
+constexpr std::int64_t kLargeSample = std::int64_t{8} << 20;
 constexpr std::size_t kFailuresShown = 20;
 
 bool is_reference(const SelectRequest& request) { return request.options.algorithm == SelectAlgorithm::kZipReference; }
@@ -174,10 +175,13 @@ double ratio_of_set(const SelectInput& input, const std::vector<std::int64_t>& r
   return static_cast<double>(n_raw) / static_cast<double>(set->size_with(""));
 }
 
-// As many samples as were chosen, uniformly without replacement: R of each draw.
+// As many samples as were chosen, uniformly without replacement: R of each draw. One draw at a time where a sample is large:
+// the draws are likely to hold the same one.
 std::vector<double> random_ratios(const SelectInput& input, const SelectState& state, std::uint64_t seed) {
   std::vector<double> ratios(static_cast<std::size_t>(kRandomDraws));
-  parallel_for(kRandomDraws, 0, [&](std::int64_t draw) {
+  std::int64_t largest = 0;
+  for (const Candidate& c : state.candidates) largest = std::max(largest, c.n_bytes);
+  parallel_for(kRandomDraws, largest > kLargeSample ? 1 : 0, [&](std::int64_t draw) {
     std::vector<std::int64_t> records;
     for (const Candidate& c : state.candidates) records.push_back(c.record);
     Random random(seed, static_cast<std::uint64_t>(draw));
@@ -362,13 +366,14 @@ SelectOutcome run_select(const SelectRequest& request, const CostModel& model, P
   const fs::path checkpoint = work.path() / "checkpoint";
   SelectState state = read_checkpoint(checkpoint, identity).value_or(SelectState{});
   outcome.n_resumed = std::ssize(state.choices);
+  outcome.n_scored_before = state.n_scored;
   Keeper keeper(checkpoint, identity, request.checkpoint_every_s);
   const SelectEnd end =
       select(input, model, request.options, state, progress, [&](const SelectState& s) { keeper.see(s); });
   progress.end();
   report_failures(pool, state, outcome);
   if (end == SelectEnd::kStopped) {
-    if (state.is_scored) keeper.write(state);
+    keeper.write(state);
     outcome.is_interrupted = true;
     return outcome;
   }

@@ -29,7 +29,7 @@ struct SelectRequest {
   std::int64_t length_bins = 0;      // this many bins of equally many samples by length get equal shares; 0: none
   std::string command;               // as typed, for the manifest
   std::uint64_t seed = 1;            // of the random choices that the result is set beside
-  double checkpoint_every_s = 10.0;  // at most so much work is lost by a kill, and the stage it is in
+  double checkpoint_every_s = 10.0;  // at most so much work is lost by a kill, and the stage or batch it is in
 };
 
 struct SelectOutcome {
@@ -37,6 +37,7 @@ struct SelectOutcome {
   bool is_interrupted = false;
   bool was_finished = false;          // by an earlier process: nothing was computed
   std::int64_t n_resumed = 0;         // choices taken over from an earlier process
+  std::int64_t n_scored_before = 0;   // samples that it had scored alone
   std::vector<std::string> failures;  // records that could not be used, the first 20: "line 17: not JSON ..."
   std::int64_t n_failed = 0;
 };

@@ -228,6 +228,10 @@ Run read_run(const fs::path& path) {
   return run;
 }
 
+std::string run_name(const std::string& model, const std::string& corpus, const std::string& convention) {
+  return folder_name(model) + "__" + folder_name(corpus) + "__" + folder_name(convention);
+}
+
 std::vector<Run> read_runs(const fs::path& dir) {
   std::vector<Run> runs;
   if (is_there(dir / kManifest)) {

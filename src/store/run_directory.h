@@ -28,6 +28,9 @@ Run read_run(const std::filesystem::path& path);
 // A name as part of a file's or folder's name: the separator `__` of runs and whatever a path could not hold become '-'.
 std::string folder_name(std::string name);
 
+// A run's folder: MODEL__CORPUS__CONVENTION.
+std::string run_name(const std::string& model, const std::string& corpus, const std::string& convention);
+
 // Every run directly below `dir` (or `dir` itself), sorted by name.
 std::vector<Run> read_runs(const std::filesystem::path& dir);
 

@@ -1,11 +1,16 @@
 #include "src/tokenizer/added_tokens.h"
 
 #include <algorithm>
+#include <bit>
+#include <set>
 
+#include "src/tokenizer/byte_blocks.h"
 #include "src/tokenizer/unicode.h"
 
 namespace lmbits {
 namespace {
+
+constexpr std::size_t kBeginnings = 4;
 
 bool has(std::string_view text, std::size_t at, bool (*holds)(std::uint8_t)) {
   std::uint32_t n = 0;
@@ -24,30 +29,66 @@ std::size_t character_before(std::string_view text, std::size_t end) {
 
 }  // namespace
 
-AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
+AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)), nodes_(1) {
   std::erase_if(tokens_, [](const AddedToken& token) { return token.content.empty(); });
-  const auto first_byte = [](const AddedToken& token) { return static_cast<unsigned char>(token.content[0]); };
-  std::stable_sort(tokens_.begin(), tokens_.end(), [&](const AddedToken& a, const AddedToken& b) {
-    return first_byte(a) != first_byte(b) ? first_byte(a) < first_byte(b) : a.content.size() > b.content.size();
-  });
-  for (const AddedToken& token : tokens_) ++first_[first_byte(token) + std::size_t{1}];
-  for (std::size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];
+  bool all_have_two_bytes = true;
+  std::set<std::array<char, 2>> beginnings;
+  for (std::size_t i = 0; i < tokens_.size(); ++i) {
+    const std::string& content = tokens_[i].content;
+    begins_[static_cast<unsigned char>(content[0])] = true;
+    all_have_two_bytes = all_have_two_bytes && content.size() >= 2;
+    if (content.size() >= 2) beginnings.insert({content[0], content[1]});
+    std::uint32_t node = 0;
+    for (const char byte : content) {
+      std::uint32_t below = child(node, byte);
+      if (below == 0) {
+        below = static_cast<std::uint32_t>(nodes_.size());
+        nodes_.push_back({0, nodes_[node].first_child, -1, byte});
+        nodes_[node].first_child = below;
+      }
+      node = below;
+    }
+    if (nodes_[node].token < 0) nodes_[node].token = static_cast<std::int32_t>(i);
+  }
+  if (all_have_two_bytes && beginnings.size() <= kBeginnings) beginnings_.assign(beginnings.begin(), beginnings.end());
+}
+
+std::uint32_t AddedTokenFinder::child(std::uint32_t node, char byte) const {
+  std::uint32_t below = nodes_[node].first_child;
+  while (below != 0 && nodes_[below].byte != byte) below = nodes_[below].next_sibling;
+  return below;
 }
 
 const AddedToken* AddedTokenFinder::token_at(std::string_view rest) const {
-  const auto byte = static_cast<unsigned char>(rest[0]);
-  for (std::size_t i = first_[byte]; i < first_[byte + std::size_t{1}]; ++i) {
-    if (rest.starts_with(tokens_[i].content)) return &tokens_[i];
+  const AddedToken* longest = nullptr;
+  std::uint32_t node = 0;
+  for (const char byte : rest) {
+    node = child(node, byte);
+    if (node == 0) break;
+    if (nodes_[node].token >= 0) longest = &tokens_[static_cast<std::size_t>(nodes_[node].token)];
   }
-  return nullptr;
+  return longest;
 }
 
-std::vector<TextPart> AddedTokenFinder::cut(std::string_view text) const {
-  std::vector<TextPart> parts;
-  std::size_t done = 0;
-  for (std::size_t at = 0; !tokens_.empty() && at < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    const AddedToken* token = first_[byte] == first_[byte + std::size_t{1}] ? nullptr : token_at(text.substr(at));
+// The first place from `at` on where a token may begin; the text's end where there is none.
+std::size_t AddedTokenFinder::candidate(std::string_view text, std::size_t at) const {
+  if (tokens_.empty()) return text.size();
+#ifdef __SSE2__
+  for (; !beginnings_.empty() && at + 17 <= text.size(); at += 16) {
+    const __m128i bytes = sse::load(text.data() + at), behind = sse::load(text.data() + at + 1);
+    __m128i found = _mm_setzero_si128();
+    for (const auto& [first, second] : beginnings_)
+      found = _mm_or_si128(found, _mm_and_si128(sse::is(bytes, first), sse::is(behind, second)));
+    if (const std::uint32_t places = sse::bits(found)) return at + static_cast<std::size_t>(std::countr_zero(places));
+  }
+#endif
+  while (at < text.size() && !begins_[static_cast<unsigned char>(text[at])]) ++at;
+  return at;
+}
+
+std::optional<TextPart> AddedTokenFinder::next(std::string_view text, std::size_t& at, std::size_t done) const {
+  while ((at = candidate(text, at)) < text.size()) {
+    const AddedToken* const token = token_at(text.substr(at));
     if (!token) {
       ++at;
       continue;
@@ -65,13 +106,10 @@ std::vector<TextPart> AddedTokenFinder::cut(std::string_view text) const {
       properties_at(UnicodeTable::instance(), text.data() + end, text.data() + text.size(), n);
       end += n;
     }
-    if (begin > done) parts.push_back({done, begin, nullptr});
-    parts.push_back({begin, end, token});
-    done = end;
-    at = std::max(at, end);
+    at = end;
+    return TextPart{begin, end, token};
   }
-  if (done < text.size()) parts.push_back({done, text.size(), nullptr});
-  return parts;
+  return std::nullopt;
 }
 
 }  // namespace lmbits

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,16 +26,41 @@ struct TextPart {
 // Finds tokens from left to right, of several at one place the longest.
 class AddedTokenFinder {
  public:
-  AddedTokenFinder() = default;
+  AddedTokenFinder() : AddedTokenFinder(std::vector<AddedToken>()) {}
   explicit AddedTokenFinder(std::vector<AddedToken> tokens);
-  bool empty() const { return tokens_.empty(); }
-  // The text as tokens and what lies between them; no empty parts.
-  std::vector<TextPart> cut(std::string_view text) const;
+
+  // Calls take(TextPart) for the text's tokens and what lies between them, in order; no empty parts.
+  template <typename Take>
+  void cut(std::string_view text, Take take) const {
+    std::size_t done = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::optional<TextPart> found = next(text, at, done);
+      if (!found) break;
+      if (found->begin > done) take(TextPart{done, found->begin, nullptr});
+      take(*found);
+      done = found->end;
+    }
+    if (done < text.size()) take(TextPart{done, text.size(), nullptr});
+  }
 
  private:
+  // The next token from `at` on, which is set behind it; text before `done` is taken already.
+  std::optional<TextPart> next(std::string_view text, std::size_t& at, std::size_t done) const;
+  std::size_t candidate(std::string_view text, std::size_t at) const;
   const AddedToken* token_at(std::string_view rest) const;
-  std::vector<AddedToken> tokens_;          // by first byte, then the longest first
-  std::array<std::uint32_t, 257> first_{};  // of tokens_, by first byte
+
+  // A trie of the tokens' bytes: the longest token is where the last of them on the way down is. 0 is the root, and no child.
+  struct Node {
+    std::uint32_t first_child = 0, next_sibling = 0;
+    std::int32_t token = -1;
+    char byte = 0;
+  };
+  std::uint32_t child(std::uint32_t node, char byte) const;
+
+  std::vector<AddedToken> tokens_;
+  std::vector<Node> nodes_;
+  std::vector<std::array<char, 2>> beginnings_;  // the first two bytes of all tokens, where these are few
+  std::array<bool, 256> begins_{};               // some token begins with this byte
 };
 
 }  // namespace lmbits

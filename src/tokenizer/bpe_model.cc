@@ -11,7 +11,8 @@ namespace {
 constexpr std::uint32_t kNoSymbol = 0xFFFFFFFF;
 constexpr std::uint32_t kInvalidSymbol = kRawSymbol | 0x400000;  // | byte: no code point, so no rule names it
 constexpr std::uint32_t kMeta = 0x2581;                          // "▁"
-constexpr std::size_t kPartBytes = 32;  // a part without a space is cut from here on, where it can be
+constexpr std::size_t kPartBytes = 32;      // a part without a space is cut from here on, where it can be
+constexpr std::size_t kBytePartBytes = 16;  // longer words of a byte-level model are cut wherever they can be
 
 std::vector<std::uint32_t> code_points(std::string_view text) {
   std::vector<std::uint32_t> all;
@@ -28,40 +29,74 @@ std::uint64_t neighbours(std::uint32_t left, std::uint32_t right) { return std::
 }  // namespace
 
 BpeModel::BpeModel(BpeDefinition definition) : definition_(std::move(definition)), table_(definition_.rules) {
+  if (definition_.byte_level) {
+    set_up_bytes();
+    find_byte_joins();
+    return;
+  }
   const auto& pieces = definition_.pieces;
   for (std::uint32_t id = 0; id < pieces.size(); ++id) {
-    const std::string& piece = pieces[id];
-    const std::vector<std::uint32_t> characters =
-        definition_.byte_level ? std::vector<std::uint32_t>() : code_points(piece);
-    n_symbols_.push_back(static_cast<std::uint32_t>(
-        definition_.byte_level ? piece.size() : std::max<std::size_t>(1, characters.size())));
-    auto n_bytes = static_cast<std::int32_t>(piece.size());
-    if (definition_.space_is_meta) n_bytes -= 2 * static_cast<std::int32_t>(std::ranges::count(characters, kMeta));
-    plain_bytes_.push_back(n_bytes);
-    if (definition_.whole_words_first && !piece.empty()) whole_words_.emplace(piece, id);
+    const std::vector<std::uint32_t> characters = code_points(pieces[id]);
     if (characters.size() != 1 || characters[0] == kInvalidByte) continue;
     if (character_ids_.size() <= characters[0]) character_ids_.resize(characters[0] + std::size_t{1}, kNoSymbol);
     character_ids_[characters[0]] = id;
   }
-  for (const std::int32_t id : definition_.byte_ids) {
-    if (id >= 0) plain_bytes_[static_cast<std::size_t>(id)] = 1, n_symbols_[static_cast<std::size_t>(id)] = 1;
-  }
-  if (definition_.byte_level) {
+  has_all_bytes_ = std::ranges::find(definition_.byte_ids, -1) == definition_.byte_ids.end();
+  if (definition_.whole_words_first) {
+    whole_words_ = PieceIndex(pieces.size());
     for (std::uint32_t id = 0; id < pieces.size(); ++id) {
-      if (pieces[id].size() == 1)
-        definition_.byte_ids[static_cast<unsigned char>(pieces[id][0])] = static_cast<std::int32_t>(id);
+      if (!pieces[id].empty()) whole_words_.put(pieces, id);
     }
-  } else {
-    find_joins();
+  }
+  find_character_joins();
+}
+
+// A word that is a piece is that piece where the rules make it so from its bytes, and need not be merged then; with
+// whole_words_first, always.
+void BpeModel::set_up_bytes() {
+  const auto& pieces = definition_.pieces;
+  std::array<std::uint32_t, 256> symbols;
+  symbols.fill(kNoSymbol);
+  for (std::uint32_t id = 0; id < pieces.size(); ++id) {
+    if (pieces[id].size() == 1) symbols[static_cast<unsigned char>(pieces[id][0])] = id;
+  }
+  for (std::size_t byte = 0; byte < symbols.size(); ++byte)
+    definition_.byte_ids[byte] = symbols[byte] == kNoSymbol ? -1 : static_cast<std::int32_t>(symbols[byte]);
+  has_all_bytes_ = std::ranges::find(symbols, kNoSymbol) == symbols.end();
+  cuttable_ = true;
+  table_.set_byte_symbols(symbols);
+  whole_words_ = PieceIndex(pieces.size());
+  MergeWorkspace merging;
+  for (std::uint32_t id = 0; id < pieces.size(); ++id) {
+    if (pieces[id].empty()) continue;
+    table_.merge_bytes(pieces[id], merging);
+    const bool is_made = merging.symbols.size() == 1 && merging.symbols[0] == id;
+    if (is_made || definition_.whole_words_first) whole_words_.put(pieces, id);
+    if (!is_made && definition_.whole_words_first) cuttable_ = false;  // a part that is this piece is not this id
   }
 }
 
-void BpeModel::find_joins() {
+void BpeModel::find_byte_joins() {
+  if (cuttable_) cut_beyond_ = kBytePartBytes;
+  const auto add = [&](std::string_view piece) {
+    for (std::size_t i = 1; i < piece.size(); ++i)
+      byte_joins_.set(std::size_t{static_cast<unsigned char>(piece[i - 1])} << 8 |
+                      static_cast<unsigned char>(piece[i]));
+  };
+  for (const MergeRule& rule : definition_.rules) add(definition_.pieces[rule.result]);
+  // A byte that has no piece (NeoX's vocabulary, for one, lacks those that no UTF-8 has) stays with its neighbours, as
+  // unknown ones may become one token.
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    for (std::size_t other = 0; definition_.byte_ids[byte] < 0 && other < 256; ++other)
+      byte_joins_.set(byte << 8 | other), byte_joins_.set(other << 8 | byte);
+  }
+}
+
+void BpeModel::find_character_joins() {
   const auto is_byte = [&](std::uint32_t symbol) {
     return std::ranges::find(definition_.byte_ids, static_cast<std::int32_t>(symbol)) != definition_.byte_ids.end();
   };
-  const bool has_all_bytes = std::ranges::find(definition_.byte_ids, -1) == definition_.byte_ids.end();
-  cuttable_ = !definition_.whole_words_first && (has_all_bytes || !definition_.fuse_unk);
+  cuttable_ = !definition_.whole_words_first && (has_all_bytes_ || !definition_.fuse_unk);
   for (const MergeRule& rule : definition_.rules) {
     const std::vector<std::uint32_t> characters = code_points(definition_.pieces[rule.result]);
     for (std::size_t i = 1; i < characters.size(); ++i) joins_.insert(neighbours(characters[i - 1], characters[i]));
@@ -105,66 +140,76 @@ std::size_t BpeModel::part_length(std::string_view rest) const {
   return rest.size();
 }
 
-void BpeModel::encode(std::string_view word, const char* text_end, Workspace& workspace, Pieces& pieces) const {
-  if (definition_.byte_level) return encode_part(word, text_end, workspace, pieces);
+std::size_t BpeModel::byte_part_length(std::string_view rest) const {
+  const auto byte = [&](std::size_t i) { return std::size_t{static_cast<unsigned char>(rest[i])}; };
+  std::size_t n = 1;
+  while (n < rest.size() && byte_joins_[byte(n - 1) << 8 | byte(n)]) ++n;
+  return n;
+}
+
+void BpeModel::encode_long(std::string_view word, const char* readable_end, Workspace& workspace,
+                           Pieces& pieces) const {
+  std::array<std::uint32_t, 64> lengths;
   while (!word.empty()) {
-    const std::size_t n = part_length(word);
-    encode_part(word.substr(0, n), text_end, workspace, pieces);
-    word.remove_prefix(n);
+    std::size_t n_parts = 0, n_bytes = 0;
+    for (; n_parts < lengths.size() && n_bytes < word.size(); n_bytes += lengths[n_parts++]) {
+      const std::string_view rest = word.substr(n_bytes);
+      lengths[n_parts] = static_cast<std::uint32_t>(!cuttable_               ? rest.size()
+                                                    : definition_.byte_level ? byte_part_length(rest)
+                                                                             : part_length(rest));
+    }
+    if (n_parts == 1) {
+      encode_unknown(word.substr(0, n_bytes), readable_end, workspace, pieces);
+    } else {
+      encode(word.data(), std::span(lengths).first(n_parts), readable_end, workspace, pieces);
+    }
+    word.remove_prefix(n_bytes);
   }
 }
 
-void BpeModel::encode_with_prefix(std::string_view word, Workspace& workspace, Pieces& pieces) const {
+void BpeModel::encode_with_prefix(std::string_view word, const char* readable_end, Workspace& workspace,
+                                  Pieces& pieces) const {
   const bool may_follow =
       cuttable_ && !word.empty() && may_cut(kMeta, decode_utf8(word.data(), word.data() + word.size()).code_point);
   const std::size_t n = may_follow ? 0 : part_length(word);
-  encode_afresh(word.substr(0, n), true, workspace, pieces);
-  encode(word.substr(n), word.data() + word.size(), workspace, pieces);
+  const std::size_t first = pieces.size();
+  encode_characters(word.substr(0, n), true, workspace, pieces);
+  if (!comes_back(word.substr(0, n), pieces, first, " ")) pieces.lossy = true;
+  encode_long(word.substr(n), readable_end, workspace, pieces);
 }
 
-void BpeModel::encode_part(std::string_view part, const char* text_end, Workspace& workspace, Pieces& pieces) const {
-  std::uint32_t known[WordCache::kMaxIds];
-  if (const std::size_t n = workspace.cache.find(part, text_end, known); n > 0) {
-    for (std::size_t i = 0; i < n; ++i) pieces.put(known[i], plain_bytes_[known[i]]);
-    return;
-  }
-  const std::size_t begin = pieces.ids.size();
-  encode_afresh(part, false, workspace, pieces);
-  workspace.symbols.clear();
-  bool plain = true;
-  std::size_t n_bytes = 0;
-  for (std::size_t i = begin; i < pieces.ids.size(); ++i) {
-    const auto id = static_cast<std::uint32_t>(pieces.ids[i]);
-    plain = plain && pieces.n_bytes[i] == plain_bytes_[id];
-    n_bytes += static_cast<std::size_t>(pieces.n_bytes[i]);
-    workspace.symbols.push_back(id);
-  }
-  if (plain && n_bytes == part.size()) workspace.cache.put(part, workspace.symbols);
+void BpeModel::encode_afresh(std::string_view word, const char* readable_end, Workspace& workspace,
+                             Pieces& pieces) const {
+  if (const auto id = whole_words_.find(definition_.pieces, word))
+    return pieces.put(*id, static_cast<std::int32_t>(word.size()));
+  if (!definition_.byte_level) return encode_characters(word, false, workspace, pieces);
+  if (cuttable_ && byte_part_length(word) < word.size()) return encode_long(word, readable_end, workspace, pieces);
+  MergeWorkspace& merging = workspace.merging;
+  table_.merge_bytes(word, merging);
+  if (!has_all_bytes_ && std::ranges::find(merging.symbols, kNoSymbol) != merging.symbols.end())
+    return encode_characters(word, false, workspace, pieces);
+  merging.begins.push_back(static_cast<std::uint32_t>(word.size()));
+  for (std::size_t i = 0; i < merging.symbols.size(); ++i)
+    pieces.put(merging.symbols[i], static_cast<std::int32_t>(merging.begins[i + 1] - merging.begins[i]));
 }
 
-void BpeModel::encode_afresh(std::string_view part, bool prefix, Workspace& workspace, Pieces& pieces) const {
-  if (definition_.whole_words_first) {
-    if (const auto found = whole_words_.find(part); found != whole_words_.end()) {
-      return pieces.put(found->second, static_cast<std::int32_t>(part.size()));
-    }
-  }
-  auto& symbols = workspace.symbols;
+void BpeModel::encode_characters(std::string_view part, bool prefix, Workspace& workspace, Pieces& pieces) const {
+  MergeWorkspace& merging = workspace.merging;
   auto& bytes = workspace.symbol_bytes;
-  symbols.clear();
+  merging.symbols.clear();
   bytes.clear();
-  if (prefix) symbols.push_back(symbol_of(kMeta)), bytes.push_back(0);
+  if (prefix) merging.symbols.push_back(symbol_of(kMeta)), bytes.push_back(0);
   if (definition_.byte_level) {
     add_byte_symbols(part, workspace);
   } else {
     add_character_symbols(part, workspace);
   }
-  table_.merge(symbols, workspace.merging);
-  std::size_t at = 0;  // of the symbols before merging
-  for (const std::uint32_t symbol : symbols) {
-    const std::size_t n = symbol < kRawSymbol ? n_symbols_[symbol] : 1;
+  table_.merge(merging);
+  merging.begins.push_back(static_cast<std::uint32_t>(bytes.size()));
+  for (std::size_t i = 0; i < merging.symbols.size(); ++i) {
     std::int32_t n_bytes = 0;
-    for (std::size_t i = 0; i < n && at < bytes.size(); ++i) n_bytes += bytes[at++];
-    put_symbol(symbol, n_bytes, pieces);
+    for (std::uint32_t k = merging.begins[i]; k < merging.begins[i + 1]; ++k) n_bytes += bytes[k];
+    put_symbol(merging.symbols[i], n_bytes, pieces);
   }
 }
 
@@ -172,7 +217,7 @@ void BpeModel::add_byte_symbols(std::string_view part, Workspace& workspace) con
   for (const char c : part) {
     const auto byte = static_cast<unsigned char>(c);
     if (definition_.byte_ids[byte] >= 0) {
-      workspace.symbols.push_back(static_cast<std::uint32_t>(definition_.byte_ids[byte]));
+      workspace.merging.symbols.push_back(static_cast<std::uint32_t>(definition_.byte_ids[byte]));
       workspace.symbol_bytes.push_back(1);
     } else {
       add_unknown({&c, 1}, kInvalidByte, workspace);
@@ -188,7 +233,7 @@ void BpeModel::add_character_symbols(std::string_view part, Workspace& workspace
     const std::uint32_t symbol =
         decoded.code_point == kInvalidByte ? kNoSymbol : symbol_of(is_meta ? kMeta : decoded.code_point);
     if (symbol < kRawSymbol || (symbol != kNoSymbol && definition_.unknown == Unknown::kBytesLast)) {
-      workspace.symbols.push_back(symbol);
+      workspace.merging.symbols.push_back(symbol);
       workspace.symbol_bytes.push_back(static_cast<std::int32_t>(decoded.n_bytes));
     } else {
       add_unknown({p, decoded.n_bytes}, decoded.code_point, workspace);
@@ -204,17 +249,18 @@ void BpeModel::add_unknown(std::string_view character, std::uint32_t code_point,
       std::ranges::all_of(character, [&](char c) { return byte_id(c) >= 0; })) {
     for (const char c : character) {
       const bool valid = code_point != kInvalidByte;
-      workspace.symbols.push_back(valid ? static_cast<std::uint32_t>(byte_id(c))
-                                        : kInvalidSymbol | static_cast<unsigned char>(c));
+      workspace.merging.symbols.push_back(valid ? static_cast<std::uint32_t>(byte_id(c))
+                                                : kInvalidSymbol | static_cast<unsigned char>(c));
       workspace.symbol_bytes.push_back(1);
     }
   } else if (!definition_.unk_id) {
     // Nothing stands for it, so its bytes count with what stands before it.
     if (!workspace.symbol_bytes.empty()) workspace.symbol_bytes.back() += n_bytes;
-  } else if (definition_.fuse_unk && !workspace.symbols.empty() && workspace.symbols.back() == *definition_.unk_id) {
+  } else if (definition_.fuse_unk && !workspace.merging.symbols.empty() &&
+             workspace.merging.symbols.back() == *definition_.unk_id) {
     workspace.symbol_bytes.back() += n_bytes;
   } else {
-    workspace.symbols.push_back(*definition_.unk_id);
+    workspace.merging.symbols.push_back(*definition_.unk_id);
     workspace.symbol_bytes.push_back(n_bytes);
   }
 }

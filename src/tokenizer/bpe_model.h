@@ -1,6 +1,7 @@
 // Byte-pair encoding of a word, over bytes (GPT-2 and its kin) or over characters (SentencePiece and its kin).
 #pragma once
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,6 +9,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "src/tokenizer/piece_index.h"
 #include "src/tokenizer/word_model.h"
 
 namespace lmbits {
@@ -41,36 +43,41 @@ class BpeModel final : public WordModel {
   explicit BpeModel(BpeDefinition definition);
 
   // A long word is cut where no rule reaches across, so that its parts can be looked up.
-  void encode(std::string_view word, const char* text_end, Workspace& workspace, Pieces& pieces) const override;
+  void encode_long(std::string_view word, const char* readable_end, Workspace& workspace,
+                   Pieces& pieces) const override;
 
-  // With "▁" in front, which stands for no byte of the word.
-  void encode_with_prefix(std::string_view word, Workspace& workspace, Pieces& pieces) const;
+  // With "▁" in front, which stands for no byte of the word and decodes to none.
+  void encode_with_prefix(std::string_view word, const char* readable_end, Workspace& workspace, Pieces& pieces) const;
 
-  // The id of a byte or of nothing: bytes that are no UTF-8.
-  const BpeDefinition& definition() const { return definition_; }
+ protected:
+  void encode_afresh(std::string_view word, const char* readable_end, Workspace& workspace,
+                     Pieces& pieces) const override;
 
  private:
-  void encode_part(std::string_view part, const char* text_end, Workspace& workspace, Pieces& pieces) const;
-  void encode_afresh(std::string_view part, bool prefix, Workspace& workspace, Pieces& pieces) const;
-  void add_byte_symbols(std::string_view part, Workspace& workspace) const;
+  void set_up_bytes();
+  void find_byte_joins();
+  void find_character_joins();
+  void encode_characters(std::string_view part, bool prefix, Workspace& workspace, Pieces& pieces) const;
   void add_character_symbols(std::string_view part, Workspace& workspace) const;
+  void add_byte_symbols(std::string_view part, Workspace& workspace) const;
   void add_unknown(std::string_view character, std::uint32_t code_point, Workspace& workspace) const;
   void put_symbol(std::uint32_t symbol, std::int32_t bytes, Pieces& pieces) const;
   std::uint32_t symbol_of(std::uint32_t code_point) const;
   std::size_t part_length(std::string_view rest) const;
+  std::size_t byte_part_length(std::string_view rest) const;
   bool may_cut(std::uint32_t left, std::uint32_t right) const;
-  void find_joins();
 
   BpeDefinition definition_;
   MergeTable table_;
-  std::vector<std::uint32_t> n_symbols_;      // of each id
-  std::vector<std::int32_t> plain_bytes_;     // of each id in a word that holds no literal "▁" where space_is_meta
   std::vector<std::uint32_t> character_ids_;  // by code point; kNoSymbol
-  std::unordered_map<std::string_view, std::uint32_t> whole_words_;
-  std::unordered_set<std::uint64_t> joins_;  // neighbours within a piece that rules make: left << 32 | right
+  PieceIndex whole_words_;                    // words that need no merging
+  bool has_all_bytes_ = false;                // each byte is a piece, or has a byte-fallback piece
+  bool cuttable_ = false;
+  std::unordered_set<std::uint64_t>
+      joins_;                      // neighbouring characters within a piece that rules make: left << 32 | right
+  std::bitset<65536> byte_joins_;  // the same of bytes: left << 8 | right
   std::array<bool, 128> cut_before_meta_{};  // behind this ASCII character
   std::uint32_t meta_ = ' ';                 // the character that parts begin with
-  bool cuttable_ = false;
 };
 
 // Rules from the pieces' own order, as SentencePiece and tiktoken merge: two neighbours become a piece whenever their

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 #include "src/core/error.h"
+#include "src/tokenizer/byte_blocks.h"
 #include "src/tokenizer/pattern.h"
 #include "src/tokenizer/unicode.h"
 
@@ -126,41 +128,58 @@ class Form final : public Normalizer {
  public:
   explicit Form(int options) : options_(options) {}
 
-  bool may_change(std::string_view text) const override {
-    const bool is_nfc = options_ == UTF8PROC_COMPOSE;
-    const char* const end = text.data() + text.size();
-    for (const char* p = text.data(); p < end;) {
-      if (static_cast<unsigned char>(*p) < 0x80) {
-        ++p;
-        continue;
-      }
-      std::uint32_t n = 0;
-      if (!is_nfc || properties_at(table_, p, end, n) & kUnstableNfc) return true;
-      p += n;
-    }
-    return false;
-  }
+  bool may_change(std::string_view text) const override { return next_change(text, 0).has_value(); }
 
   AlignedText apply(AlignedText text) const override {
-    if (!may_change(text.text)) return text;
     TextChange change(text);
-    const char *const begin = text.text.data(), *const end = begin + text.text.size();
-    for (const char* p = begin; p < end;) {
-      const char* const part_end = next_part(p, end);
-      const auto at = static_cast<std::size_t>(p - begin);
-      const std::string_view part(p, static_cast<std::size_t>(part_end - p));
-      const std::string normal = normalized(part);
-      if (normal == part) {
-        change.copy(at, at + part.size());
-      } else {
-        change.put(normal, at);
-      }
-      p = part_end;
+    std::size_t done = 0;
+    while (const auto found = next_change(text.text, done)) {
+      change.copy(done, found->begin);
+      change.put(found->normal, found->begin);
+      done = found->end;
     }
+    change.copy(done, text.text.size());
     return change.finish();
   }
 
  private:
+  struct Change {
+    std::size_t begin, end;
+    std::string normal;
+  };
+
+  // The next part from `at` on that is not normal yet. For NFC only what is unstable is looked at, with the character before
+  // it: most texts are in NFC.
+  std::optional<Change> next_change(std::string_view text, std::size_t at) const {
+    const char* const end = text.data() + text.size();
+    const char* before = nullptr;  // a character that what follows may combine with
+    for (const char* p = text.data() + at; p < end;) {
+      const char* const ascii = ascii_end(p, end);
+      if (ascii > p) before = ascii - 1;
+      if (ascii == end) break;
+      p = ascii;
+      std::uint32_t n = 0;
+      const std::uint8_t properties = properties_at(table_, p, end, n);  // of an invalid byte none
+      const bool is_unstable = (properties & kUnstableNfc) != 0;
+      const bool is_new = (properties & kNewToUnicode9) != 0;
+      if (is_new || n == 1 || (!is_unstable && options_ == UTF8PROC_COMPOSE)) {
+        before = is_new || n == 1 ? nullptr : p;
+        p += n;
+        continue;
+      }
+      const char* const part_begin = is_unstable && before ? before : p;
+      const char* const part_end = next_part(part_begin, end);
+      const std::string_view part(part_begin, static_cast<std::size_t>(part_end - part_begin));
+      if (std::string normal = normalized(part); normal != part) {
+        const auto begin = static_cast<std::size_t>(part_begin - text.data());
+        return Change{begin, begin + part.size(), std::move(normal)};
+      }
+      before = nullptr;
+      p = part_end;
+    }
+    return std::nullopt;
+  }
+
   bool is_foreign(const char* p, const char* end, std::uint32_t& n) const {
     const Decoded c = decode_utf8(p, end);
     n = c.n_bytes;

@@ -23,24 +23,29 @@ class PipelineTokenizer final : public Tokenizer {
   explicit PipelineTokenizer(Pipeline pipeline) : p_(std::move(pipeline)) {
     auto [in_source, in_normalised] = by_place(p_.added_tokens);
     for (AddedToken& token : in_normalised) token.content = normalised(AlignedText::of(token.content)).text;
+    p_.model->set_surfaces(p_.surfaces);
     in_source_ = AddedTokenFinder(std::move(in_source));
     in_normalised_ = AddedTokenFinder(std::move(in_normalised));
   }
 
   Tokens encode(std::string_view text) const override {
-    const WorkspacePool::Lease workspace(pool_);
-    Pieces pieces;
-    pieces.ids.reserve(text.size() / 4 + 16);
-    pieces.n_bytes.reserve(text.size() / 4 + 16);
-    for (const TextPart& part : in_source_.cut(text)) {
+    const WorkspacePool::Lease lease(pool_);
+    Workspace& workspace = *lease;
+    Pieces& pieces = workspace.pieces;
+    pieces.clear();
+    bool is_aligned = p_.strips_first_space;  // what decodes to the text is not decided word by word
+    in_source_.cut(text, [&](const TextPart& part) {
       if (part.token) {
-        pieces.put(part.token->id, static_cast<std::int32_t>(part.end - part.begin));
+        put_token(*part.token, text.substr(part.begin, part.end - part.begin), pieces);
       } else {
-        encode_source(text, part, *workspace, pieces);
+        is_aligned = !encode_source(text, part, workspace) || is_aligned;
       }
-    }
-    Tokens tokens{std::move(pieces.ids), std::move(pieces.n_bytes), false};
-    tokens.lossless = gives_back(text, tokens.ids);
+    });
+    Tokens tokens;
+    tokens.lossless = is_aligned ? gives_back(text, pieces.ids()) : !pieces.lossy;
+    if (!tokens.lossless) cover(text.size(), 0, pieces);
+    tokens.ids.assign(pieces.ids().begin(), pieces.ids().end());
+    tokens.n_bytes.assign(pieces.n_bytes().begin(), pieces.n_bytes().end());
     return tokens;
   }
 
@@ -66,7 +71,7 @@ class PipelineTokenizer final : public Tokenizer {
 
  private:
   // Is text what decode() makes of these ids? Without making it.
-  bool gives_back(std::string_view text, const std::vector<std::int32_t>& ids) const {
+  bool gives_back(std::string_view text, std::span<const std::int32_t> ids) const {
     const char *at = text.data(), *const end = at + text.size();
     bool strips = p_.strips_first_space;
     for (const std::int32_t id : ids) {
@@ -89,51 +94,68 @@ class PipelineTokenizer final : public Tokenizer {
     return text;
   }
 
+  // Nothing but a splitter stands before the model.
+  bool is_cut_at_once() const { return p_.pre_tokenization.splitter || p_.pre_tokenization.steps.empty(); }
+
   bool is_normal(std::string_view text) const {
     return std::ranges::none_of(p_.normalizers, [&](const auto& normalizer) { return normalizer->may_change(text); });
   }
 
-  // A part of the source without tokens that are searched there.
-  void encode_source(std::string_view source, const TextPart& part, Workspace& workspace, Pieces& pieces) const {
+  void put_token(const AddedToken& token, std::string_view source, Pieces& pieces) const {
+    pieces.put(token.id, static_cast<std::int32_t>(source.size()));
+    pieces.lossy = pieces.lossy || p_.surfaces[token.id] != source;
+  }
+
+  // A part of the source without tokens that are searched there. Returns whether it went word by word from there to the
+  // model, nothing changed.
+  bool encode_source(std::string_view source, const TextPart& part, Workspace& workspace) const {
     const std::string_view text = source.substr(part.begin, part.end - part.begin);
-    const PreTokenization& cutting = p_.pre_tokenization;
-    if ((cutting.splitter || cutting.steps.empty()) && is_normal(text)) {
-      for (const TextPart& inner : in_normalised_.cut(text)) {
-        if (inner.token) {
-          pieces.put(inner.token->id, static_cast<std::int32_t>(inner.end - inner.begin));
-        } else {
-          encode_plain(text.substr(inner.begin, inner.end - inner.begin), source.data() + source.size(), workspace,
-                       pieces);
-        }
-      }
-      return;
+    if (!is_cut_at_once() || !is_normal(text)) {
+      encode_aligned(normalised(AlignedText::of(text)), part.begin == 0, workspace);
+      return false;
     }
-    encode_aligned(normalised(AlignedText::of(text)), part.begin == 0, workspace, pieces);
+    in_normalised_.cut(text, [&](const TextPart& inner) {
+      const std::string_view words = text.substr(inner.begin, inner.end - inner.begin);
+      if (inner.token) {
+        put_token(*inner.token, words, workspace.pieces);
+      } else {
+        encode_plain(words, source.data() + source.size(), workspace);
+      }
+    });
+    return true;
   }
 
   // Text that nothing changes: straight from the splitter to the model.
-  void encode_plain(std::string_view text, const char* readable_end, Workspace& workspace, Pieces& pieces) const {
-    const std::size_t first = pieces.ids.size();
+  void encode_plain(std::string_view text, const char* readable_end, Workspace& workspace) const {
+    Pieces& pieces = workspace.pieces;
+    const std::size_t first = pieces.size();
+    const bool lossy_before = std::exchange(pieces.lossy, false);
     if (!p_.pre_tokenization.splitter) {
-      p_.model->encode(text, readable_end, workspace, pieces);
+      p_.model->encode_long(text, readable_end, workspace, pieces);
     } else {
       std::array<std::uint32_t, kBatchWords> lengths;
       for (std::size_t at = 0; at < text.size();) {
         const std::size_t n = p_.pre_tokenization.splitter->split(text, at, lengths);
-        for (std::size_t i = 0; i < n; at += lengths[i++])
-          p_.model->encode(text.substr(at, lengths[i]), readable_end, workspace, pieces);
+        const char* const end =
+            p_.model->encode(text.data() + at, std::span(lengths).first(n), readable_end, workspace, pieces);
+        at = static_cast<std::size_t>(end - text.data());
       }
     }
-    cover(text.size(), first, pieces);
+    if (pieces.lossy) cover(text.size(), first, pieces);  // else n_bytes add up to each word's
+    pieces.lossy = pieces.lossy || lossy_before;
   }
 
-  void encode_aligned(const AlignedText& aligned, bool at_start, Workspace& workspace, Pieces& pieces) const {
-    for (const TextPart& part : in_normalised_.cut(aligned.text)) {
-      const std::size_t first = pieces.ids.size();
+  void encode_aligned(const AlignedText& aligned, bool at_start, Workspace& workspace) const {
+    Pieces& pieces = workspace.pieces;
+    in_normalised_.cut(aligned.text, [&](const TextPart& part) {
+      const std::size_t first = pieces.size();
       const std::uint32_t begin = aligned.origin[part.begin], end = aligned.origin[part.end];
-      if (part.token) {
-        pieces.put(part.token->id, static_cast<std::int32_t>(end - begin));
-        continue;
+      if (part.token) return pieces.put(part.token->id, static_cast<std::int32_t>(end - begin));
+      if (is_cut_at_once()) {
+        const std::string_view text = aligned.text;
+        encode_plain(text.substr(part.begin, part.end - part.begin), text.data() + text.size(), workspace);
+        back_to_source(aligned, part.begin, first, pieces);
+        return cover(end - begin, first, pieces);
       }
       TextChange change(aligned);
       change.copy(part.begin, part.end);
@@ -141,6 +163,16 @@ class PipelineTokenizer final : public Tokenizer {
       cut.aligned.origin.back() = end;
       encode_words(cut, workspace, pieces);
       cover(end - begin, first, pieces);
+    });
+  }
+
+  // From bytes of the normalised text, where the tokens from `first` on begin at `at`, to bytes of the source.
+  static void back_to_source(const AlignedText& aligned, std::size_t at, std::size_t first, Pieces& pieces) {
+    std::uint32_t covered = aligned.origin[at];
+    for (std::size_t i = first; i < pieces.size(); ++i) {
+      at += static_cast<std::size_t>(pieces.n_bytes()[i]);
+      pieces.n_bytes()[i] = static_cast<std::int32_t>(aligned.origin[at] - covered);
+      covered = aligned.origin[at];
     }
   }
 
@@ -153,19 +185,19 @@ class PipelineTokenizer final : public Tokenizer {
     const std::uint32_t source_begin = aligned.origin.front();
     std::uint32_t covered = source_begin;  // of the source
     for (const Word& word : cut.words) {
-      const std::size_t first = pieces.ids.size();
+      const std::size_t first = pieces.size();
       const std::string_view text = std::string_view(aligned.text).substr(word.begin, word.end - word.begin);
       if (p_.pre_tokenization.bytes_mapped) {
         const std::string bytes = from_byte_alphabet(text).value_or(std::string(text));
-        p_.model->encode(bytes, bytes.data() + bytes.size(), workspace, pieces);
+        p_.model->encode_long(bytes, bytes.data() + bytes.size(), workspace, pieces);
       } else {
-        p_.model->encode(text, aligned.text.data() + aligned.text.size(), workspace, pieces);
+        p_.model->encode_long(text, aligned.text.data() + aligned.text.size(), workspace, pieces);
       }
       std::size_t at = word.begin;  // of the normalised text
-      for (std::size_t i = first; i < pieces.ids.size(); ++i) {
-        at = advance(aligned, at, pieces.n_bytes[i]);
+      for (std::size_t i = first; i < pieces.size(); ++i) {
+        at = advance(aligned, at, pieces.n_bytes()[i]);
         const std::uint32_t end = std::max(covered, aligned.origin[std::min(at, word.end)]);
-        pieces.n_bytes[i] = static_cast<std::int32_t>(end - covered);
+        pieces.n_bytes()[i] = static_cast<std::int32_t>(end - covered);
         covered = end;
       }
     }
@@ -182,10 +214,10 @@ class PipelineTokenizer final : public Tokenizer {
 
   // What no token stands for counts with the last one.
   static void cover(std::size_t n_bytes, std::size_t first, Pieces& pieces) {
-    if (first == pieces.ids.size()) return;
+    if (first == pieces.size()) return;
     std::int64_t sum = 0;
-    for (std::size_t i = first; i < pieces.n_bytes.size(); ++i) sum += pieces.n_bytes[i];
-    pieces.n_bytes.back() += static_cast<std::int32_t>(static_cast<std::int64_t>(n_bytes) - sum);
+    for (std::size_t i = first; i < pieces.size(); ++i) sum += pieces.n_bytes()[i];
+    pieces.n_bytes().back() += static_cast<std::int32_t>(static_cast<std::int64_t>(n_bytes) - sum);
   }
 
   Pipeline p_;

@@ -89,10 +89,12 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
   Tokens encode(std::string_view text) const override {
-    Tokens tokens;
+    const WorkspacePool::Lease lease(workspaces_);
+    Pieces& pieces = (*lease).pieces;
+    pieces.clear();
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t n_valid = valid_utf8_prefix(text.substr(at));
-      encode_run(text.substr(at, n_valid), at == 0, tokens);
+      encode_run(text.substr(at, n_valid), at == 0, *lease);
       at += n_valid;
       if (at == text.size()) break;
       const auto byte = static_cast<unsigned char>(text[at]);
@@ -101,11 +103,13 @@ class SentencePieceTokenizer : public Tokenizer {
                     "invalid UTF-8 at byte " + std::to_string(at) + ", which this tokenizer cannot encode",
                     "its SentencePiece model has no byte fallback: repair the text or use another model");
       }
-      tokens.ids.push_back(byte_ids_[byte]);
-      tokens.n_bytes.push_back(1);
+      pieces.put(static_cast<std::uint32_t>(byte_ids_[byte]), 1);
       ++at;
     }
-    tokens.lossless = decode(tokens.ids) == text;
+    Tokens tokens;
+    tokens.ids.assign(pieces.ids().begin(), pieces.ids().end());
+    tokens.n_bytes.assign(pieces.n_bytes().begin(), pieces.n_bytes().end());
+    tokens.lossless = own_ ? !pieces.lossy : decode(tokens.ids) == text;
     return tokens;
   }
 
@@ -160,11 +164,11 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
   // Valid UTF-8, from the start of the text or from behind an invalid byte.
-  void encode_run(std::string_view run, bool at_start, Tokens& tokens) const {
-    if (own_) return encode_by_own_engine(run, at_start, tokens);
+  void encode_run(std::string_view run, bool at_start, Workspace& workspace) const {
+    if (own_) return encode_by_own_engine(run, at_start, workspace);
     while (!run.empty()) {
       const std::size_t n = segment_length(run);
-      encode_segment(at_start || !continuation_ ? *processor_ : *continuation_, run.substr(0, n), tokens);
+      encode_segment(at_start || !continuation_ ? *processor_ : *continuation_, run.substr(0, n), workspace.pieces);
       run.remove_prefix(n);
       at_start = false;
     }
@@ -185,24 +189,21 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
   // User-defined pieces are found first, as the library does, and merge with nothing.
-  void encode_by_own_engine(std::string_view run, bool at_start, Tokens& tokens) const {
+  void encode_by_own_engine(std::string_view run, bool at_start, Workspace& workspace) const {
     if (run.empty()) return;
-    const WorkspacePool::Lease workspace(workspaces_);
-    Pieces pieces{std::move(tokens.ids), std::move(tokens.n_bytes)};
+    Pieces& pieces = workspace.pieces;
     bool prefix = at_start && settings_.add_dummy_prefix;
     const char* const end = run.data() + run.size();
-    for (const TextPart& part : user_defined_.cut(run)) {
+    user_defined_.cut(run, [&](const TextPart& part) {
       const std::string_view text = part.token ? std::string_view() : run.substr(part.begin, part.end - part.begin);
       if (prefix) {
-        own_->encode_with_prefix(text, *workspace, pieces);
+        own_->encode_with_prefix(text, end, workspace, pieces);
       } else if (!part.token) {
-        own_->encode(text, end, *workspace, pieces);
+        own_->encode_long(text, end, workspace, pieces);
       }
       if (part.token) pieces.put(part.token->id, static_cast<std::int32_t>(part.end - part.begin));
       prefix = false;
-    }
-    tokens.ids = std::move(pieces.ids);
-    tokens.n_bytes = std::move(pieces.n_bytes);
+    });
   }
 
   void make_own_engine() {
@@ -235,6 +236,7 @@ class SentencePieceTokenizer : public Tokenizer {
     }
     bpe.rules = rules_from_ranks(bpe.pieces, ranks, false);
     own_.emplace(std::move(bpe));
+    own_->set_surfaces(bytes_);
     user_defined_ = AddedTokenFinder(std::move(user_defined));
   }
 
@@ -245,7 +247,7 @@ class SentencePieceTokenizer : public Tokenizer {
            !settings_.remove_extra_whitespaces && !settings_.whitespace_as_suffix;
   }
 
-  static void encode_segment(const SentencePieceProcessor& processor, std::string_view segment, Tokens& tokens) {
+  static void encode_segment(const SentencePieceProcessor& processor, std::string_view segment, Pieces& pieces) {
     sentencepiece::ImmutableSentencePieceText encoded;
     const auto status = processor.Encode(segment, encoded.mutable_proto());
     if (!status.ok()) throw Error(ErrorKind::kModel, std::string("SentencePiece failed: ") + status.error_message());
@@ -253,14 +255,13 @@ class SentencePieceTokenizer : public Tokenizer {
     for (const auto& piece : encoded.pieces()) {
       const auto id = static_cast<std::int32_t>(piece.id());
       const std::size_t n_bytes = piece.end() - piece.begin();
-      tokens.ids.push_back(id);
-      tokens.n_bytes.push_back(static_cast<std::int32_t>(n_bytes));
+      pieces.put(static_cast<std::uint32_t>(id), static_cast<std::int32_t>(n_bytes));
       if (!processor.IsByte(id)) {
         n_silent = 0;
       } else if (n_bytes == 0) {
         ++n_silent;
       } else {
-        if (n_bytes == n_silent + 1) std::fill_n(tokens.n_bytes.rbegin(), n_bytes, 1);
+        if (n_bytes == n_silent + 1) std::fill_n(pieces.n_bytes().rbegin(), n_bytes, 1);
         n_silent = 0;
       }
     }

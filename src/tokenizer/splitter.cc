@@ -7,8 +7,11 @@
 //           with a contraction behind it; "/" may follow punctuation, as line ends do
 #include "src/tokenizer/splitter.h"
 
+#include <algorithm>
+#include <bit>
 #include <stdexcept>
 
+#include "src/tokenizer/byte_blocks.h"
 #include "src/tokenizer/pattern.h"
 #include "src/tokenizer/unicode.h"
 
@@ -31,7 +34,12 @@ class Scanner {
     }
     return p;
   }
-  const char* letters(const char* p) const { return run(p, is_letter); }
+  const char* letters(const char* p) const {
+    for (std::uint32_t n = 0; (p = ascii_letters_end(p, end_)) < end_; p += n) {
+      if (!is_letter(at(p, n))) break;
+    }
+    return p;
+  }
   const char* symbols(const char* p) const {
     return run(p, [](CharClass c) { return !is_letter(c) && c != CharClass::kNumber && c != CharClass::kSpace; });
   }
@@ -88,6 +96,126 @@ struct Gpt2 {
     if (is_letter(c)) return scan.letters(q + n);
     if (c == CharClass::kNumber) return scan.run(q + n, [](CharClass d) { return d == CharClass::kNumber; });
     return c == CharClass::kSpace ? scan.spaces(p) : scan.symbols(q + n);
+  }
+};
+
+std::uint64_t lowest(std::size_t n) { return n >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1; }
+
+// Gpt2 on 64 bytes at once: which bytes begin a word, as a mask made of masks, with no branch for a word. It begins at
+// a word's first byte, so it need not know what stands before; what the bytes behind the block decide is left open.
+class Gpt2Block {
+ public:
+  // At `p`, where a word begins; 64 bytes can be read, the first `n` of which are the text's.
+  Gpt2Block(const UnicodeTable& table, const char* p, std::size_t n, bool ends_text)
+      : p_(p), n_known_(n), ends_text_(ends_text), is_(ascii_classes(p)) {
+    is_.beyond_ascii &= lowest(n_known_);
+    if (is_.beyond_ascii) classify_beyond_ascii(table);
+    const std::uint64_t known = lowest(n_known_);
+    const std::uint64_t letter = is_.letter & known, digit = is_.digit & known, space = is_.space & known;
+    const std::uint64_t symbol = known & ~(letter | digit | space);
+    const std::uint64_t continues = (letter & letter << 1) | (digit & digit << 1) | (symbol & symbol << 1);
+    const std::uint64_t leads_word = known & ~space & ~continues & ~(is_.blank << 1);
+    const std::uint64_t leads_space = space & (~(space << 1) | (known & ~space) >> 1);
+    starts_ = leads_word | leads_space | 1;
+    // What the next character decides: the last byte's place in white space.
+    n_decided_ = ends_text_ ? n_known_ : n_known_ < 2 ? 0 : n_known_ - 1;
+    cut_contractions(letter);
+  }
+
+  // Appends the lengths of the words that are decided (room for 64), returns their bytes; 0: none is.
+  std::size_t put(std::uint32_t* lengths, std::size_t& n_lengths) const {
+    std::uint64_t ends = starts_ & ~std::uint64_t{1} & lowest(n_decided_);
+    std::size_t begin = 0;
+    for (; ends; ends &= ends - 1) {
+      const auto end = static_cast<std::size_t>(std::countr_zero(ends));
+      lengths[n_lengths++] = static_cast<std::uint32_t>(end - begin);
+      begin = end;
+    }
+    if (ends_text_ && n_decided_ == n_known_) {
+      lengths[n_lengths++] = static_cast<std::uint32_t>(n_known_ - begin);
+      begin = n_known_;
+    }
+    return begin;
+  }
+
+ private:
+  // All bytes of a character beyond ASCII get its class. White space among them, or a character that the block cuts, ends
+  // what is known.
+  void classify_beyond_ascii(const UnicodeTable& table) {
+    const char* const end = p_ + n_known_;
+    for (std::uint64_t left = is_.beyond_ascii; left;) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(left));
+      std::uint32_t n = 0;
+      const auto c = static_cast<CharClass>(properties_at(table, p_ + i, end, n) & 15);
+      const bool may_be_cut = !ends_text_ && n_known_ - i < 4;
+      if (c == CharClass::kSpace || may_be_cut) {
+        n_known_ = i;
+        ends_text_ = false;
+        return;
+      }
+      const std::uint64_t bytes = lowest(n) << i;
+      if (is_letter(c)) is_.letter |= bytes;
+      if (c == CharClass::kNumber) is_.digit |= bytes;
+      left &= ~bytes;
+    }
+  }
+
+  // 's 't 're 've 'm 'll 'd where a word begins with it: the letter no longer does, what follows does.
+  void cut_contractions(std::uint64_t letter) {
+    for (std::uint64_t left = starts_ & is_.apostrophe & letter >> 1 & lowest(n_decided_); left; left &= left - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(left));
+      if (i + 3 > n_decided_ && !ends_text_) {
+        n_decided_ = std::min(n_decided_, i + 1);
+        return;
+      }
+      const char a = p_[i + 1], b = i + 2 < n_known_ ? p_[i + 2] : '\0';
+      const bool of_one = a == 's' || a == 't' || a == 'm' || a == 'd';
+      if (!of_one && !((a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l'))) continue;
+      const std::size_t behind = i + (of_one ? 2 : 3);
+      starts_ &= ~(std::uint64_t{2} << i);
+      if (behind < 64) starts_ |= std::uint64_t{1} << behind;
+    }
+  }
+
+  const char* p_;
+  std::size_t n_known_, n_decided_ = 0;
+  bool ends_text_;
+  AsciiClasses is_;
+  std::uint64_t starts_ = 0;
+};
+
+class Gpt2Splitter final : public Splitter {
+ public:
+  Gpt2Splitter() { UnicodeTable::instance(); }  // made when a tokenizer is loaded, not by its first text
+
+  std::size_t split(std::string_view text, std::size_t at, std::span<std::uint32_t> lengths) const override {
+    const UnicodeTable& table = UnicodeTable::instance();
+    const Scanner scan(text);
+    const char* p = text.data() + at;
+    std::size_t n = 0;
+    while (p < scan.end() && n + kBlockBytes <= lengths.size()) {
+      const auto n_left = static_cast<std::size_t>(scan.end() - p);
+      std::size_t n_bytes = 0;
+      if (n_left >= kBlockBytes) {
+        n_bytes = Gpt2Block(table, p, kBlockBytes, n_left == kBlockBytes).put(lengths.data(), n);
+      } else {
+        char last[kBlockBytes] = {};
+        std::memcpy(last, p, n_left);
+        n_bytes = Gpt2Block(table, last, n_left, true).put(lengths.data(), n);
+      }
+      if (n_bytes == 0) lengths[n++] = static_cast<std::uint32_t>(n_bytes = word_bytes(scan, p));
+      p += n_bytes;
+    }
+    while (p < scan.end() && n < lengths.size() && lengths.size() < kBlockBytes) {
+      lengths[n] = static_cast<std::uint32_t>(word_bytes(scan, p));
+      p += lengths[n++];
+    }
+    return n;
+  }
+
+ private:
+  static std::size_t word_bytes(const Scanner& scan, const char* p) {
+    return static_cast<std::size_t>(Gpt2::next(scan, p) - p);
   }
 };
 
@@ -175,9 +303,9 @@ struct Known {
   std::unique_ptr<Splitter> (*make)();
 };
 
-template <typename Rules>
+template <typename Made>
 std::unique_ptr<Splitter> make() {
-  return std::make_unique<HandWritten<Rules>>();
+  return std::make_unique<Made>();
 }
 
 #define LMBITS_LOWER R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
@@ -186,20 +314,20 @@ std::unique_ptr<Splitter> make() {
 #define LMBITS_TAIL R"(|\s*[\r\n]+|\s+(?!\S)|\s+)"
 
 constexpr Known kKnown[] = {
-    {"gpt2", R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", make<Gpt2>},
-    {"r50k", R"('(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s)", make<Gpt2>},
-    {"p50k", R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", make<Gpt2>},
+    {"gpt2", R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", make<Gpt2Splitter>},
+    {"r50k", R"('(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s)", make<Gpt2Splitter>},
+    {"p50k", R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", make<Gpt2Splitter>},
     {"cl100k",
      R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s)",
-     make<Llama3<3, true>>},
+     make<HandWritten<Llama3<3, true>>>},
     {"llama3", LMBITS_SHORT R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)" LMBITS_TAIL,
-     make<Llama3<3, false>>},
+     make<HandWritten<Llama3<3, false>>>},
     {"qwen2", LMBITS_SHORT R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*)" LMBITS_TAIL,
-     make<Llama3<1, false>>},
-    {"qwen", nullptr, make<Llama3<1, false>>},
+     make<HandWritten<Llama3<1, false>>>},
+    {"qwen", nullptr, make<HandWritten<Llama3<1, false>>>},
     {"o200k",
      LMBITS_LOWER LMBITS_SHORT "?|" LMBITS_UPPER LMBITS_SHORT R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*)" LMBITS_TAIL,
-     make<O200k>},
+     make<HandWritten<O200k>>},
 };
 
 }  // namespace

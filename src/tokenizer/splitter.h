@@ -14,7 +14,8 @@ namespace lmbits {
 class Splitter {
  public:
   virtual ~Splitter() = default;
-  // Lengths of the words that begin at `at`, as many as `lengths` holds or the text has; returns how many.
+  // Lengths of the next words from `at` on, where one begins: at least one, at most as many as `lengths` holds (2 or
+  // more); returns how many. Room for 256 is best.
   virtual std::size_t split(std::string_view text, std::size_t at, std::span<std::uint32_t> lengths) const = 0;
 };
 

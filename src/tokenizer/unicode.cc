@@ -1,9 +1,6 @@
 #include "src/tokenizer/unicode.h"
 
-#include <algorithm>
 #include <map>
-
-#include "src/corpus/utf8.h"
 
 namespace lmbits {
 namespace {
@@ -37,24 +34,6 @@ UnicodeTable::UnicodeTable() {
 const UnicodeTable& UnicodeTable::instance() {
   static const UnicodeTable table;
   return table;
-}
-
-Decoded decode_utf8(const char* p, const char* end) {
-  const auto n_left = static_cast<std::size_t>(std::min<std::ptrdiff_t>(end - p, 4));
-  const auto n = static_cast<std::uint32_t>(utf8_character_length({p, n_left}));
-  const auto byte = [&](int i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(p[i])); };
-  switch (n) {
-    case 1:
-      return {byte(0), 1};
-    case 2:
-      return {(byte(0) & 31) << 6 | (byte(1) & 63), 2};
-    case 3:
-      return {(byte(0) & 15) << 12 | (byte(1) & 63) << 6 | (byte(2) & 63), 3};
-    case 4:
-      return {(byte(0) & 7) << 18 | (byte(1) & 63) << 12 | (byte(2) & 63) << 6 | (byte(3) & 63), 4};
-    default:
-      return {kInvalidByte, 1};
-  }
 }
 
 void append_utf8(std::string& text, std::uint32_t c) {

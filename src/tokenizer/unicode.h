@@ -49,12 +49,30 @@ struct Decoded {
 };
 inline constexpr std::uint32_t kInvalidByte = 0xFFFFFFFF;
 
-// The character at `p` < `end`.
-Decoded decode_utf8(const char* p, const char* end);
+// The character at `p` < `end`. What is valid is said in src/corpus/utf8.h; here for speed, and inline.
+[[gnu::always_inline]] inline Decoded decode_utf8(const char* p, const char* end) {
+  const auto byte = [p](int i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(p[i])); };
+  const auto follows = [&](int i) { return (byte(i) & 0xC0) == 0x80; };
+  const std::uint32_t lead = byte(0);
+  if (lead < 0x80) return {lead, 1};
+  if (lead < 0xE0) {
+    if (lead >= 0xC2 && end - p >= 2 && follows(1)) return {(lead & 31) << 6 | (byte(1) & 63), 2};
+  } else if (lead < 0xF0) {
+    if (end - p >= 3 && follows(1) && follows(2)) {
+      const std::uint32_t c = (lead & 15) << 12 | (byte(1) & 63) << 6 | (byte(2) & 63);
+      if (c >= 0x800 && (c < 0xD800 || c > 0xDFFF)) return {c, 3};
+    }
+  } else if (lead < 0xF5 && end - p >= 4 && follows(1) && follows(2) && follows(3)) {
+    const std::uint32_t c = (lead & 7) << 18 | (byte(1) & 63) << 12 | (byte(2) & 63) << 6 | (byte(3) & 63);
+    if (c >= 0x10000 && c <= 0x10FFFF) return {c, 4};
+  }
+  return {kInvalidByte, 1};
+}
 void append_utf8(std::string& text, std::uint32_t code_point);
 
 // The code point's properties at `p`; an invalid byte has none, like U+FFFD.
-inline std::uint8_t properties_at(const UnicodeTable& table, const char* p, const char* end, std::uint32_t& n_bytes) {
+[[gnu::always_inline]] inline std::uint8_t properties_at(const UnicodeTable& table, const char* p, const char* end,
+                                                         std::uint32_t& n_bytes) {
   const auto byte = static_cast<unsigned char>(*p);
   if (byte < 0x80) {
     n_bytes = 1;

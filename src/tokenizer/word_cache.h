@@ -1,106 +1,130 @@
-// The ids of words seen before: bounded, one slot a hash, the newer word replaces the older.
+// The tokens of words seen before: bounded, exact (a word's bytes are compared), of one thread.
 #pragma once
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
 namespace lmbits {
 
-// Of one thread. Words up to 16 bytes that are up to 3 ids lie in slots of 32 bytes, up to 48 bytes and 19 ids in slots
-// of 128; others are not kept.
+// Words up to 15 bytes lie in a table of cache lines: two words of up to 3 tokens each, the newer in the place of the older,
+// or one of up to 11. Others up to kLongBytes lie one behind the other in an arena, which is emptied when it is full. Pages
+// that no word falls on are never touched, so that a short text costs little memory.
 class WordCache {
  public:
-  static constexpr std::size_t kMaxIds = 19;
+  static constexpr std::size_t kShortBytes = 15, kFewTokens = 3, kShortTokens = 11, kLongBytes = 256;
 
-  // Copies the word's ids to `ids` (room for kMaxIds) and returns how many; 0: not known. `text_end` >= the word's end:
-  // up to there may be read.
-  std::size_t find(std::string_view word, const char* text_end, std::uint32_t* ids) const {
-    if (word.size() <= kShortBytes) {
-      const Key key = load(word, text_end);
-      const Short& slot = short_[hash(key, word.size())];
-      if (slot.key == key && slot.n_bytes == word.size()) {
-        std::memcpy(ids, slot.ids, sizeof slot.ids);
-        return slot.n_ids;
-      }
-    } else if (word.size() > kLongBytes) {
-      return 0;
+  // A short word's bytes, zeros, and in the last byte how many they are: so equal keys are equal words.
+  struct Key {
+    std::uint64_t low, high;
+    bool operator==(const Key&) const = default;
+  };
+  // Half a line, or the first half of one that holds one word. `facts`: 24 bits, of up to kFewTokens a byte the length of
+  // each, of more a bit for each byte that ends one; then 2 bits the number of tokens (0: more than kFewTokens); the
+  // highest bit, whether the word is lossy.
+  struct Short {
+    Key key;
+    std::uint32_t facts;
+    std::int32_t ids[kFewTokens];
+
+    std::uint32_t n_few() const { return facts >> 24 & 3; }
+    std::uint32_t ends() const { return facts & 0x7FFF; }
+  };
+  // Of one word the ids begin at kFirstId and lie over the second word's key: its last byte, which tells the number of bytes,
+  // is the highest of an id, and so 0, which no word's is.
+  union alignas(64) Line {
+    Short words[2];
+    std::int32_t numbers[16];
+  };
+  static constexpr std::size_t kFirstId = 5;
+  static constexpr std::int32_t kMaxId = (1 << 24) - 1;
+  static constexpr std::uint32_t kLossyFact = 0x80000000;
+  struct Long {
+    std::uint32_t n_tokens;
+    bool is_lossy;
+    const std::int32_t* ids;      // n_tokens
+    const std::uint8_t* n_bytes;  // n_tokens
+  };
+
+  WordCache();
+
+  // `word` has 1 to kShortBytes bytes; up to `readable_end` may be read.
+  static Key key_of(const char* word, std::size_t n, const char* readable_end) {
+    Key key{};
+    if (readable_end - word < static_cast<std::ptrdiff_t>(sizeof key)) [[unlikely]] {
+      std::memcpy(&key, word, n);
+    } else {
+      std::memcpy(&key, word, sizeof key);  // of fixed length: two moves; what is too much is cleared
+      key.low &= kKeyMasks[n].low;
+      key.high &= kKeyMasks[n].high;
     }
-    const Long& slot = long_[hash(word)];
-    if (slot.n_bytes != word.size() || std::memcmp(slot.bytes, word.data(), word.size()) != 0) return 0;
-    std::memcpy(ids, slot.ids, slot.n_ids * sizeof *ids);
-    return slot.n_ids;
+    key.high |= std::uint64_t{n} << 56;
+    return key;
   }
+  // The word, or nullptr. Where n_few() is 0 the ids go on beyond its own, kShortTokens can be read.
+  const Short* find(const Key& key) const {
+    const Line& line = lines_[place_of(key)];
+    const bool is_first = is_same(line.words[0].key, key), is_second = is_same(line.words[1].key, key);
+    return is_first || is_second ? &line.words[!is_first] : nullptr;
+  }
+  // A longer word, or a short one that no line has room for. The result is good until the next put().
+  bool find_long(std::string_view word, Long& found) const;
 
-  void put(std::string_view word, std::span<const std::uint32_t> ids) {
-    if (word.empty() || ids.empty()) return;
-    if (word.size() <= kShortBytes && ids.size() <= std::size(Short{}.ids)) {
-      const Key key = load(word, word.data() + word.size());
-      Short& slot = short_[hash(key, word.size())];
-      slot.key = key;
-      std::copy(ids.begin(), ids.end(), slot.ids);
-      slot.n_bytes = static_cast<std::uint16_t>(word.size());
-      slot.n_ids = static_cast<std::uint16_t>(ids.size());
-    } else if (word.size() <= kLongBytes && ids.size() <= kMaxIds) {
-      Long& slot = long_[hash(word)];
-      std::memcpy(slot.bytes, word.data(), word.size());
-      std::copy(ids.begin(), ids.end(), slot.ids);
-      slot.n_bytes = static_cast<std::uint16_t>(word.size());
-      slot.n_ids = static_cast<std::uint16_t>(ids.size());
-    }
+  // Words that are too long, or of tokens longer than 255 bytes, are not kept. `is_lossy`: whatever the caller wants to know
+  // again with the word.
+  void put(std::string_view word, std::span<const std::int32_t> ids, std::span<const std::int32_t> n_bytes,
+           bool is_lossy);
+
+  static constexpr std::size_t max_bytes() {
+    return kLines * sizeof(Line) + kLongSlots * sizeof(std::uint32_t) + kArenaWords * sizeof(std::uint32_t);
   }
 
  private:
-  using Key = std::array<std::uint64_t, 2>;
-  static constexpr std::size_t kShortBytes = 16, kLongBytes = 48;
-  static constexpr std::size_t kShortSlots = std::size_t{1} << 17, kLongSlots = std::size_t{1} << 14;  // 4 MiB, 2 MiB
-  struct Short {
-    Key key{};
-    std::uint32_t ids[3]{};
-    std::uint16_t n_bytes = 0, n_ids = 0;
-  };
-  struct Long {
-    char bytes[kLongBytes]{};
-    std::uint32_t ids[kMaxIds]{};
-    std::uint16_t n_bytes = 0, n_ids = 0;
-  };
-
-  static Key load(std::string_view word, const char* text_end) {
-    Key key{};
-    if (text_end - word.data() < static_cast<std::ptrdiff_t>(kShortBytes)) {
-      std::memcpy(key.data(), word.data(), word.size());
-      return key;
+  static constexpr unsigned kLogLines = 17;
+  static constexpr std::size_t kLines = std::size_t{1} << kLogLines;  // 8 MiB
+  static constexpr std::size_t kLongSlots = std::size_t{1} << 17;     // 0.5 MiB
+  static constexpr std::size_t kArenaWords = std::size_t{1} << 22;    // 16 MiB
+  static constexpr std::array<Key, kShortBytes + 1> kKeyMasks = [] {
+    std::array<Key, kShortBytes + 1> masks{};
+    for (std::size_t n = 1; n <= kShortBytes; ++n) {
+      masks[n].low = n >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << 8 * n) - 1;
+      masks[n].high = n >= 16 ? ~std::uint64_t{0} : n > 8 ? (std::uint64_t{1} << 8 * (n - 8)) - 1 : 0;
     }
-    std::memcpy(key.data(), word.data(), kShortBytes);  // of fixed length: two moves; what is too much is cleared
-    const std::size_t n = word.size();
-    key[0] &= n >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << 8 * n) - 1;
-    key[1] &= n >= 16 ? ~std::uint64_t{0} : n > 8 ? (std::uint64_t{1} << 8 * (n - 8)) - 1 : 0;
-    return key;
-  }
-  static std::size_t hash(const Key& key, std::size_t n) {
-    std::uint64_t h = (key[0] ^ n * 0xD6E8FEB86659FD93u) * 0x9E3779B97F4A7C15u;
-    h = (h ^ h >> 32 ^ key[1]) * 0xE7037ED1A0B428DBu;
-    return (h ^ h >> 32) & (kShortSlots - 1);
-  }
-  static std::size_t hash(std::string_view word) {
-    std::uint64_t h = word.size();
-    for (; word.size() >= 8; word.remove_prefix(8)) {
-      std::uint64_t bytes;
-      std::memcpy(&bytes, word.data(), 8);
-      h = (h ^ bytes) * 0x9E3779B97F4A7C15u;
-      h ^= h >> 29;
-    }
-    std::uint64_t bytes = 0;
-    std::memcpy(&bytes, word.data(), word.size());
-    h = (h ^ bytes) * 0xE7037ED1A0B428DBu;
-    return (h ^ h >> 32) & (kLongSlots - 1);
-  }
+    return masks;
+  }();
 
-  std::vector<Short> short_ = std::vector<Short>(kShortSlots);
-  std::vector<Long> long_ = std::vector<Long>(kLongSlots);
+  static bool is_same(const Key& a, const Key& b) { return ((a.low ^ b.low) | (a.high ^ b.high)) == 0; }
+  static std::size_t place_of(const Key& key) {
+    const std::uint64_t hash = key.low * 0x9E3779B97F4A7C15u + key.high * 0xE7037ED1A0B428DBu;
+    return hash >> (64 - kLogLines);
+  }
+  void put_short(const Key& key, std::span<const std::int32_t> ids, std::span<const std::int32_t> n_bytes,
+                 bool is_lossy);
+  void put_long(std::string_view word, std::span<const std::int32_t> ids, std::span<const std::int32_t> n_bytes,
+                bool is_lossy);
+  void empty_arena();
+
+  struct Unmap {
+    std::size_t n_bytes = 0;
+    void operator()(void* memory) const;
+  };
+  template <typename T>
+  using Pages = std::unique_ptr<T[], Unmap>;
+  template <typename T>
+  static Pages<T> zeroed(std::size_t n);
+
+  Pages<Line> lines_;
+  // Of a word's hash: where it lies in the arena; 0: nowhere. There: its bytes' number, its tokens' number | kLossyFact,
+  // its bytes, ids, and the tokens' bytes, each padded to 4 bytes.
+  Pages<std::uint32_t> long_places_;
+  Pages<std::uint32_t> arena_;
+  std::uint32_t arena_end_ = 1;
 };
+
+// A hash of a word of any length.
+std::uint64_t word_hash(std::string_view word);
 
 }  // namespace lmbits

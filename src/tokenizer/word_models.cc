@@ -20,20 +20,23 @@ struct Step {  // the best way to reach a place
 
 UnigramModel::UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary,
                            std::optional<std::uint32_t> unk_id, bool byte_fallback)
-    : unk_id_(unk_id) {
+    : index_(vocabulary.size()), unk_id_(unk_id) {
   byte_ids_.fill(-1);
   double worst = std::numeric_limits<double>::infinity();
   for (std::uint32_t id = 0; id < vocabulary.size(); ++id) {
     const auto& [piece, score] = vocabulary[id];
-    pieces_[piece] = {id, score};
+    pieces_.push_back(piece);
+    scores_.push_back(score);
     max_piece_bytes_ = std::max(max_piece_bytes_, piece.size());
     worst = std::min(worst, score);
     if (const auto byte = byte_of_piece(piece); byte && byte_fallback) byte_ids_[*byte] = static_cast<std::int32_t>(id);
   }
+  for (auto id = static_cast<std::uint32_t>(pieces_.size()); id-- > 0;)
+    index_.put(pieces_, id);  // the last of equals counts
   unknown_score_ = worst - kUnknownPenalty;
 }
 
-void UnigramModel::encode(std::string_view word, const char*, Workspace&, Pieces& pieces) const {
+void UnigramModel::encode_afresh(std::string_view word, const char*, Workspace&, Pieces& pieces) const {
   const char* const end = word.data() + word.size();
   std::vector<Step> steps(word.size() + 1);
   steps[0].score = 0;
@@ -45,9 +48,9 @@ void UnigramModel::encode(std::string_view word, const char*, Workspace&, Pieces
       if (steps[at].score + score > step.score) step = {steps[at].score + score, at, id};
     };
     for (std::size_t n = 1; n <= max_piece_bytes_ && at + n <= word.size(); ++n) {
-      const auto found = pieces_.find(std::string(word.substr(at, n)));
-      if (found == pieces_.end()) continue;
-      reach(n, found->second.score, found->second.id);
+      const auto id = index_.find(pieces_, word.substr(at, n));
+      if (!id) continue;
+      reach(n, scores_[*id], *id);
       covers_character = covers_character || n == n_character;
     }
     if (!covers_character) reach(n_character, unknown_score_, -1);
@@ -76,7 +79,7 @@ void UnigramModel::put_unknown(std::string_view run, Pieces& pieces) const {
   }
 }
 
-void WordLevelModel::encode(std::string_view word, const char*, Workspace&, Pieces& pieces) const {
+void WordLevelModel::encode_afresh(std::string_view word, const char*, Workspace&, Pieces& pieces) const {
   const auto found = ids_.find(std::string(word));
   const std::optional<std::uint32_t> id = found != ids_.end() ? std::optional(found->second) : unk_id_;
   if (id) pieces.put(*id, static_cast<std::int32_t>(word.size()));

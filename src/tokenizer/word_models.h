@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "src/tokenizer/piece_index.h"
 #include "src/tokenizer/word_model.h"
 
 namespace lmbits {
@@ -17,15 +18,16 @@ class UnigramModel final : public WordModel {
  public:
   UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary, std::optional<std::uint32_t> unk_id,
                bool byte_fallback);
-  void encode(std::string_view word, const char* text_end, Workspace& workspace, Pieces& pieces) const override;
+
+ protected:
+  void encode_afresh(std::string_view word, const char* readable_end, Workspace& workspace,
+                     Pieces& pieces) const override;
 
  private:
   void put_unknown(std::string_view run, Pieces& pieces) const;
-  struct Scored {
-    std::uint32_t id;
-    double score;
-  };
-  std::unordered_map<std::string, Scored> pieces_;
+  std::vector<std::string> pieces_;
+  std::vector<double> scores_;
+  PieceIndex index_;
   std::array<std::int32_t, 256> byte_ids_{};
   std::optional<std::uint32_t> unk_id_;
   std::size_t max_piece_bytes_ = 0;
@@ -37,7 +39,10 @@ class WordLevelModel final : public WordModel {
  public:
   WordLevelModel(std::unordered_map<std::string, std::uint32_t> ids, std::optional<std::uint32_t> unk_id)
       : ids_(std::move(ids)), unk_id_(unk_id) {}
-  void encode(std::string_view word, const char* text_end, Workspace& workspace, Pieces& pieces) const override;
+
+ protected:
+  void encode_afresh(std::string_view word, const char* readable_end, Workspace& workspace,
+                     Pieces& pieces) const override;
 
  private:
   std::unordered_map<std::string, std::uint32_t> ids_;

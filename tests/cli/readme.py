@@ -40,6 +40,17 @@ def make_checkout(root: pathlib.Path) -> None:
         content = text.read_bytes()
         (root / "models/heldout" / text.name).write_bytes(content[:TEXT_BYTES])
         (root / "build/deps/corpora/train" / text.name).write_bytes(content[TEXT_BYTES : 4 * TEXT_BYTES])
+    make_demo(root)
+
+
+def make_demo(root: pathlib.Path) -> None:
+    """What the demo leaves in build/demo, of few models and questions."""
+    models = [a for name in ("xs-byte-100", "xs-byte-1000", "xs-byte-3000", "s-byte-500") for a in ("--model", SOURCE / f"models/demo/{name}.pt")]
+    corpora = [a for area in ("prose", "code", "maths") for a in ("--corpus", root / f"models/heldout/{area}.txt")]
+    questions = [a for area in ("prose", "code", "maths") for a in ("--questions", SOURCE / f"models/benchmarks/cloze-{area}.jsonl")]
+    for command in (["eval", *models, *corpora, "--baselines", "none", "-o", root / "build/demo/runs"],
+                    ["choice", *models, *questions, "--limit", "5", "-o", root / "build/demo/scores"]):
+        subprocess.run([PROGRAM, *map(str, command), "--quiet"], check=True, timeout=PATIENCE_S)
 
 
 class Readme(unittest.TestCase):

@@ -259,6 +259,26 @@ class Report(harness.ProgramTest):
         self.assertEqual(outcome.code, 0, outcome.err)
         self.assertTrue((figures / "huang2024_overview.svg").exists())
 
+    def test_redundant_samples_are_a_section(self):
+        texts = ["The first of its kind, and nothing like it follows anywhere.", "Quite another sentence about other things altogether."]
+        texts = [f"{text} Number {i}." for i in range(5) for text in texts]
+        samples = self.folder / "chosen.jsonl"
+        samples.write_text("".join(json.dumps({"id": f"s{i}", "text": text}) + "\n" for i, text in enumerate([*texts, texts[0]])))
+        text = self.write_page("--samples", samples)
+        self.assertIn("How redundant are the training samples?", text)
+        self.assertEqual(len(re.findall(r"<title>s\d+ behind s\d+: \d+ % saved</title>", text)), 11 * 10)
+        self.assertIn("<title>s10 behind s0: ", text)
+        shares = {(a, b): int(p) for a, b, p in re.findall(r"<title>(s\d+) behind (s\d+): (\d+) % saved", text)}
+        self.assertGreater(shares["s10", "s0"], 90)  # a copy
+        self.assertGreater(shares["s2", "s0"], shares["s1", "s0"])  # the same sentence; another one
+        page = json.loads(run(["report", self.runs, "-o", "-", "--json", "--resamples", 200, "--samples", samples]).out)
+        self.assertIn("How redundant are the training samples?", json.dumps(page))
+        self.write_page("--samples", samples, "--samples-shown", 5, "--figures", self.folder / "figures")
+        self.assertEqual((self.folder / "figures" / "redundancy_chosen.jsonl.svg").read_text().count("% saved"), 5 * 4)
+        self.assert_one_error(run(["report", self.runs, "-o", self.page, "--samples", self.folder / "none.jsonl"]), 4, "none.jsonl")
+        seen = self.probe(text)
+        self.assertEqual((seen["overlaps"], seen["outside"]), ([], []))
+
     def test_the_committed_figure_is_what_the_program_draws(self):
         outcome = run(["reproduce", "huang2024", "--figures", self.folder])
         self.assertEqual(outcome.code, 0, outcome.err)

@@ -3,6 +3,7 @@
 usage: scaling.py PROGRAM SOURCE
 """
 
+import csv
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import tempfile
 import unittest
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
+SOURCE = pathlib.Path(sys.argv[2]).resolve()
 PATIENCE_S = 280
 
 
@@ -65,7 +67,7 @@ class Scaling(unittest.TestCase):
         here = fit["predictions"][0]
         predicted = json.loads(self.ok("scaling", "predict", "law.json", "N=70B,D=1.4T", "--json"))[0]
         self.assertAlmostEqual(predicted["loss"], here["value"])
-        self.assertAlmostEqual(predicted["interval"][0], here["percentile"][0])
+        self.assertAlmostEqual(predicted["interval"][0], here["bca"][0])
         plan = json.loads(self.ok("scaling", "plan", "law.json", "--flops", "1e21", "--json"))["budgets"][0]
         self.assertAlmostEqual(6 * plan["n"] * plan["d"] / 1e21, 1, 9)
         self.assertLess(plan["n_interval"][0], plan["n"])
@@ -75,6 +77,53 @@ class Scaling(unittest.TestCase):
         text = self.ok("scaling", "fit", "runs.csv", "--exclude", "loss>3.2", "--interval", "all", "--resamples", "100")
         for part in ("of 36, excluded loss>3.2: ", "sum of Huber(0.001)", "starts", "condition", "hold-out", "95 % percentile", "95 % bca", "95 % profile", "C = 6 N D"):
             self.assertIn(part, text)
+
+    def write_demo_runs(self) -> None:
+        """The demo family as `lmbits eval -o runs` leaves it, as far as laws read it."""
+        with open(SOURCE / "tests/data/scaling/demo_family.csv") as file:
+            for row in csv.DictReader(file):
+                path = pathlib.Path(self.cwd) / "runs" / f"{row['model']}__{row['corpus']}__default"
+                path.mkdir(parents=True)
+                metadata = {"parameters": {"total": int(row["N"]), "non_embedding": int(row["non_embedding"])},
+                            "training": {"step": int(row["S"]), "tokens": int(row["D"]), "flops": int(row["C"])}}
+                manifest = {"schema": 1, "identity": {}, "model": {"name": row["model"], "metadata": metadata}, "corpus": {"name": row["corpus"]},
+                            "tokenizer": {"kind": row["tokenizer"]}, "convention": {"name": "default"}}
+                (path / "manifest.json").write_text(json.dumps(manifest))
+                (path / "summary.json").write_text(json.dumps({"schema": 1, "bits_per_byte": float(row["bits_per_byte"])}))
+
+    def test_laws_straight_from_runs_on_disk(self):
+        self.write_demo_runs()
+        fit = json.loads(self.ok("scaling", "fit", "runs", "--law", "training", "--resamples", "100", "--json"))
+        self.assertEqual((fit["n_points"], fit["unit"]), (18, "bits/byte"))  # the mean of the three corpora
+        self.assertEqual(json.loads(self.ok("scaling", "fit", "runs", "--corpus", "code", "--exclude", "tokenizer=bytes", "--law", "training",
+                                            "--resamples", "100", "--json"))["n_points"], 10)
+        envelope = json.loads(self.ok("scaling", "envelope", "runs", "--corpus", "prose", "--json", "--figures", "figures"))
+        self.assertEqual(envelope["n_curves"], 6)
+        scores = str(SOURCE / "tests/data/scaling/demo_scores.csv")
+        groups = json.loads(self.ok("scaling", "runs", "runs", "--tokenizer", "sentencepiece", "--scores", scores, "--predict", "l-sp-3300",
+                                    "--csv", "family.csv", "--json", "--figures", "figures"))
+        mean = next(group for group in groups if group["corpus"] == "mean")["prediction"]
+        for what in ("score", "bits_per_byte"):
+            low, high = mean[what + "_interval"]
+            self.assertTrue(low < mean[what + "_seen"] < high, mean)
+        self.assertEqual(len((pathlib.Path(self.cwd) / "family.csv").read_text().splitlines()), 55)
+        self.fails(4, "no run in runs", "scaling", "fit", "runs", "--corpus", "poems")
+        self.fails(2, "--corpus chooses among runs", "scaling", "fit", "family.csv", "--corpus", "prose")
+
+    def test_coverage_is_measured_on_the_users_own_design(self):
+        arguments = ("scaling", "fit", "runs.csv", "--resamples", "100", "--coverage", "40", "--predict", "N=1B,D=20B")
+        coverage = json.loads(self.ok(*arguments, "--json"))["coverage"]
+        self.assertEqual(coverage["quantities"], ["E", "A", "B", "alpha", "beta", "N=1B,D=20B"])
+        for kind in ("percentile", "bca", "profile"):
+            self.assertTrue(all(0.75 < share <= 1 for share in coverage["shares"][kind]), coverage)
+        self.assertIn("40 made-up data sets at these points", self.ok(*arguments))
+
+    def test_numpys_draws_are_a_named_mode(self):
+        arguments = ("scaling", "fit", "runs.csv", "--resamples", "100", "--seed", "42", "--json")
+        numpy = json.loads(self.ok(*arguments, "--draws", "numpy"))
+        self.assertEqual(numpy["draws"], "numpy")
+        self.assertNotEqual(numpy["parameters"], json.loads(self.ok(*arguments))["parameters"])
+        self.fails(2, "NumPy's seeds", "scaling", "fit", "runs.csv", "--draws", "numpy", "--seed", "4294967296")
 
     def test_isoflop_and_figures(self):
         result = json.loads(self.ok("scaling", "isoflop", "runs.csv", "--json", "--figures", "figures"))
@@ -127,9 +176,8 @@ class Scaling(unittest.TestCase):
         done = run("reproduce", "chinchilla", "--data", os.environ["LMBITS_SHARED"] + "/data/scaling", "--json", cwd=self.cwd)
         result = json.loads(done.stdout)
         self.assertEqual(result["left_out"], [])
-        # Two printed ends of intervals are not reproduced: it says so, and exits with 4.
-        self.assertEqual([n["name"] for n in result["numbers"] if not n["ok"]], ["A 2.5 %", "alpha 2.5 %"])
-        self.assertEqual(done.returncode, 4)
+        self.assertEqual([n["name"] for n in result["numbers"] if not n["ok"]], [])
+        self.assertEqual(done.returncode, 0)
 
 
 if __name__ == "__main__":

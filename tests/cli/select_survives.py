@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -82,6 +83,21 @@ class SelectSurvives(harness.ProgramTest):
             self.select(pool, out, *flags, "--algorithm", algorithm)
             self.assertEqual(self.result(out), expected)
         self.assertGreater(n_interrupted, 2)
+
+    def test_a_kill_in_the_first_scoring_keeps_the_scores(self):
+        pool, out = self.write_pool(self.texts(6000)), self.folder / "out.jsonl"
+        flags = ["--budget", "20", "--k1", "40", "--k2", "10", "--k3", "5", "--threads", "1"]
+        self.select(pool, self.folder / "whole.jsonl", *flags)
+        process = harness.start(self.arguments(pool, out, *flags, "--checkpoint-seconds", "0"))
+        checkpoint = out.parent / (out.name + ".work") / "checkpoint"
+        self.wait_for(checkpoint.exists, process, "a checkpoint")  # the first is written after 64 samples
+        process.kill()
+        process.communicate()
+        outcome = harness.run(["select", pool, "-o", out, *flags])
+        scored = re.search(r"went on from ([\d,]+) samples scored and 0 choices", outcome.err)
+        self.assertTrue(scored, outcome.err)
+        self.assertGreaterEqual(int(scored[1].replace(",", "")), 64)
+        self.assertEqual(self.result(out), self.result(self.folder / "whole.jsonl"))
 
     def test_other_settings_do_not_resume_and_say_which(self):
         pool, out = self.write_pool(self.texts(1500)), self.folder / "out.jsonl"

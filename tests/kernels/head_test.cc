@@ -160,8 +160,8 @@ TEST_P(Head, ANaNOrPlusInfinityAnywhereGivesNaN) {
 }
 
 TEST_P(Head, ATargetOutOfRangeGivesNaN) {
-  for (const std::int32_t target : {-1, 70, 71, 95, 96, std::numeric_limits<std::int32_t>::max(),
-                                    std::numeric_limits<std::int32_t>::min()})
+  for (const std::int32_t target :
+       {-1, 70, 71, 95, 96, std::numeric_limits<std::int32_t>::max(), std::numeric_limits<std::int32_t>::min()})
     EXPECT_TRUE(std::isnan(bits_of(std::vector<float>(70, 1.0F), {target})[0])) << target;
 }
 

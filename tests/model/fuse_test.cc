@@ -119,6 +119,19 @@ TEST_F(Fuse, OnlyCausalAttentionWithoutAMaskIsReplaced) {
   EXPECT_EQ(toy(attention("torch.ones(e.size(1), e.size(1)).tril().log(), 0.0, False")).n_fused, 0);
 }
 
+// A sliding window: plain causal attention up to its length, a mask beyond it.
+TEST_F(Fuse, CausalAttentionInABranchIsReplaced) {
+  for (const char* window : {"20", "33", "34"}) {
+    const std::string lines = std::string("  if e.size(1) <= ") + window +
+                              ":\n    y = " + attention("None, 0.0, True") +
+                              "\n  else:\n    band = torch.ones(e.size(1), e.size(1)).tril().triu(-3).log()\n    y = " +
+                              attention("band, 0.0, False") + "\n";
+    const Comparison result = toy("e + torch.linear(y, self.weight[:16])", 2, lines);
+    EXPECT_EQ(result.n_fused, 2) << window;
+    EXPECT_LT(result.error, 3e-6) << window;
+  }
+}
+
 // The narrowed attention feeds a linear map and a residual: rows before the first one asked for are never computed.
 TEST_F(Fuse, RowsAfterAttentionAreNarrowedRightly) {
   const Comparison result = toy("e + torch.linear(" + attention("None, 0.0, True") + ", self.weight[:16])");
@@ -210,6 +223,107 @@ TEST_F(Fuse, LowerLevelsAreFusedToo) {
     EXPECT_GE(result.n_fused, 1) << level;
     EXPECT_LT(result.error, 3e-6) << level;
   }
+}
+
+// ---- branches ----
+
+std::vector<double> score(const LanguageModel& model, Batch batch) {
+  std::vector<double> bits;
+  model.score(batch, bits);
+  return bits;
+}
+
+Batch batch_of(const std::vector<std::vector<std::int64_t>>& sequences, std::int64_t n_positions) {
+  Batch batch{.n_sequences = std::ssize(sequences),
+              .n_positions = n_positions,
+              .ids = {},
+              .rows = {},
+              .targets = {},
+              .branches = {}};
+  for (const auto& ids : sequences) {
+    batch.ids.insert(batch.ids.end(), ids.begin(), ids.end());
+    batch.ids.resize(batch.ids.size() + static_cast<std::size_t>(n_positions) - ids.size(), 0);
+  }
+  return batch;
+}
+
+// Rows [begin, end) of a sequence, whose targets are made up.
+void add_rows(Batch& batch, std::int64_t sequence, std::int64_t begin, std::int64_t end, std::int64_t position) {
+  for (std::int64_t t = begin; t < end; ++t) {
+    batch.rows.push_back(sequence * batch.n_positions + t);
+    batch.targets.push_back(static_cast<std::int32_t>((position + t - begin) * 37 % 250));
+  }
+}
+
+TEST_F(Fuse, ABranchGetsTheBitsOfTheSequenceThatItStandsForToTheLast) {
+  const std::filesystem::path demo = std::filesystem::path(std::getenv("LMBITS_SOURCE_DIR")) / "models/demo";
+  for (const char* name : {"xs-byte-3000.pt", "l-sp-3300.pt"}) {
+    const auto model = open_model({{}, (demo / name).string()}, {});
+    model->load();
+    ASSERT_TRUE(model->takes_branches()) << name;
+    for (const std::int64_t trunk : {1, 2, 63, 64, 65, 130}) {
+      const auto made_up = [&](std::int64_t n, std::int64_t seed) {
+        std::vector<std::int64_t> ids;
+        for (std::int64_t i = 0; i < n; ++i) ids.push_back((i * 7919 + seed * 104729) % 257);
+        return ids;
+      };
+      const auto joined = [](std::vector<std::int64_t> a, const std::vector<std::int64_t>& b) {
+        a.insert(a.end(), b.begin(), b.end());
+        return a;
+      };
+      const auto start = made_up(trunk, 1), straight = joined(start, made_up(40, 2)), other = made_up(200, 9);
+      const std::vector<std::vector<std::int64_t>> own = {made_up(1, 3), made_up(17, 4), made_up(30, 5)};
+      // The second branch leaves before the first does: 0 is a beginning of its own.
+      const std::int64_t trunks[] = {trunk, trunk / 2, trunk};
+      std::vector<std::int64_t> packed = straight;
+      std::vector<Branch> branches;
+      for (std::size_t i = 0; i < own.size(); ++i) {
+        branches.push_back({1, std::ssize(packed), std::ssize(packed) + std::ssize(own[i]), trunks[i]});
+        packed = joined(packed, own[i]);
+      }
+      Batch together = batch_of({other, packed}, 288);
+      together.branches = branches;
+      add_rows(together, 0, 150, 200, 150);
+      add_rows(together, 1, trunk, std::ssize(straight), trunk);
+      for (const Branch& b : branches) add_rows(together, 1, b.begin, b.end, b.trunk);
+      const std::vector<double> bits = score(*model, together);
+
+      std::vector<double> expected;
+      const auto expect = [&](const std::vector<std::int64_t>& ids, std::int64_t from) {
+        Batch alone = batch_of({ids}, 288);
+        add_rows(alone, 0, from, std::ssize(ids), from);
+        const auto some = score(*model, alone);
+        expected.insert(expected.end(), some.begin(), some.end());
+      };
+      expect(other, 150);
+      expect(straight, trunk);
+      for (std::size_t i = 0; i < own.size(); ++i)
+        expect(joined({start.begin(), start.begin() + trunks[i]}, own[i]), trunks[i]);
+      ASSERT_EQ(bits.size(), expected.size());
+      for (std::size_t i = 0; i < bits.size(); ++i)
+        EXPECT_EQ(bits[i], expected[i]) << name << ", trunk " << trunk << ", row " << i << " of " << bits.size();
+    }
+  }
+}
+
+TEST_F(Fuse, BranchesAreNotOfferedWhereTheGraphKnowsPositionsOrMixesThemInAnotherWay) {
+  ToyBundle toy;
+  toy.context = 64;
+  const auto path = (folder_.path() / "toy.pt").string();
+  const auto takes_branches = [&](const std::string& mix, const std::string& lines = {}) {
+    toy.mix = mix;
+    toy.lines = lines;
+    write_toy_bundle(path, toy);
+    const auto model = open_model({{}, path}, {});
+    model->load();
+    return model->takes_branches();
+  };
+  const std::string heads = "  q = e.view(e.size(0), e.size(1), 2, 8).transpose(1, 2)\n";
+  const std::string attention =
+      "torch.scaled_dot_product_attention(q, q, q, is_causal=True).transpose(1, 2).reshape(e.shape) + e";
+  EXPECT_TRUE(takes_branches(attention, heads));
+  EXPECT_FALSE(takes_branches("torch.cumsum(e, 1) / torch.arange(1, e.size(1) + 1).view(1, -1, 1) + e"));
+  EXPECT_FALSE(takes_branches(attention, "  e = e + self.weight[:e.size(1)]\n" + heads));
 }
 
 }  // namespace

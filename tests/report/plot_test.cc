@@ -104,6 +104,9 @@ TEST(Plot, LabelsCoverNeitherEachOtherNorMarksNorTheLegend) {
       expect_disjoint(layout.labels, {*layout.legend}, "label and legend");
       expect_disjoint(layout.marks, {*layout.legend}, "mark and legend");
       for (const Box& label : layout.labels) EXPECT_TRUE(layout.frame.contains(label));
+      expect_disjoint(layout.texts, layout.texts, "texts");
+      const std::string said = std::to_string(layout.n_unlabelled) + " of " + std::to_string(n) + " names have no room";
+      EXPECT_EQ(drawing.svg(Look::kAdaptive).find(said) != std::string::npos, layout.n_unlabelled > 0) << n;
       for (std::size_t i = 0; i < layout.leaders.size(); ++i) {
         for (std::size_t k = 0; k < i; ++k) EXPECT_FALSE(cross(layout.leaders[i], layout.leaders[k]));
       }

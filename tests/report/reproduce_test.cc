@@ -42,13 +42,14 @@ TEST(Huang2024, GetsEveryOtherFitWithinTheTablesRounding) {
     EXPECT_LT(std::abs(*fit.r - fit.printed_r), 0.005) << fit.what;
     EXPECT_LT(std::abs(*fit.rmse - fit.printed_rmse), 0.0015) << fit.what;
     EXPECT_EQ(fit.explained_by_rounding(), fit.what != "math mmlu_math") << fit.what;
-    EXPECT_TRUE(fit.r_rounding->contains(*fit.r)) << fit.what;
+    EXPECT_TRUE(fit.rounding->r.contains(*fit.r)) << fit.what;
   }
   EXPECT_EQ(n_possible, 19);
-  // The one that the tables contradict is printed as if Qwen had been left in.
-  const ReproducedFit& mmlu = fit_of("math mmlu_math");
-  EXPECT_FALSE(mmlu.explained_by_rounding());
-  EXPECT_LT(std::abs(*mmlu.r_with_qwen - mmlu.printed_r), 0.001);
+  // The one that the tables contradict is printed as if Qwen had been left in; no other row of maths is.
+  for (const ReproducedFit& fit : huang().fits)
+    if (fit.rounding_with_qwen) {
+      EXPECT_EQ(fit.rounding_with_qwen->share() > 0.01, fit.what == "math mmlu_math") << fit.what;
+    }
 }
 
 TEST(Huang2024, SaysWhatTheTablesDoNotAllow) {

@@ -134,6 +134,22 @@ TEST(RunReport, CategoriesAreRankedByFolderWithTheirOwnCompressors) {
   ASSERT_NE(gzip, wiki.rows.end());
   EXPECT_EQ(gzip->name, "gzip-9/doc");
   EXPECT_NEAR(gzip->ranked.value, 2.0, 1e-9);
+
+  const auto value = [](const RankReportTable& table) { return table.rows[0].ranked.value; };
+  ASSERT_EQ(report.categories->overall.size(), 2u);
+  EXPECT_NEAR(value(report.categories->overall[0]), value(report.ranking.tables[0]), 1e-12) << "micro";
+  EXPECT_NEAR(value(report.categories->overall[1]), (value(report.categories->tables[0]) + value(wiki)) / 2, 1e-12)
+      << "macro";
+}
+
+TEST(RunReport, ACategoryThatIsNamedGoesBeforeAFolder) {
+  auto runs = runs_with_folders();
+  for (ScoredRun& run : runs)
+    for (DocumentRecord& record : run.records) record.category = record.id.starts_with("wiki/") ? "news" : "letters";
+  const RunReport report = report_runs(runs, kQuick);
+  ASSERT_EQ(report.categories->tables.size(), 2u);
+  EXPECT_EQ(report.categories->tables[0].corpus, "mixed/letters");
+  EXPECT_EQ(report.categories->tables[1].corpus, "mixed/news");
 }
 
 TEST(RunReport, ACompressorWithoutAllDocumentsIsNoRowOfACategory) {
@@ -157,6 +173,29 @@ TEST(RunReport, SaysWhereEveryNumberComesFrom) {
   EXPECT_EQ(json["runs"][0]["model_fingerprint"], "0123456789abcdefa100");
 }
 
+TEST(RunReport, ContaminationIsAskedAlsoWhereNobodyLooked) {
+  auto runs = trained_runs();
+  EXPECT_NE(html_of(runs).find("not asked"), std::string::npos);
+  runs[0].summary["contamination"] = {{"against", Json::array({{{"name", "web"}}})},
+                                      {"ngram", "50 bytes"},
+                                      {"share_bytes", 0.125},
+                                      {"share_ngrams", 0.0625},
+                                      {"n_contaminated", 3},
+                                      {"longest_found", 77},
+                                      {"bits_per_byte", 1.5},
+                                      {"bits_per_byte_clean", 1.75},
+                                      {"blocks", nullptr}};
+  const RunReport report = report_runs(runs, kQuick);
+  const Json row = to_json(report, {})["contamination"].at(0);
+  EXPECT_EQ(row["bytes_found"], 12.5);
+  EXPECT_EQ(row["n_contaminated"], 3);
+  EXPECT_EQ(row["bits_per_byte_clean"], 1.75);
+  EXPECT_TRUE(row["bits_per_byte_clean_blocks"].is_null());
+  const std::string html = to_html(report, {}, {"title", "origin"});
+  EXPECT_EQ(html.find("not asked"), std::string::npos);
+  EXPECT_NE(html.find("first question anyone asks"), std::string::npos);
+}
+
 TEST(RunReport, WarningsOfRunsAreThereOnceWithTheirRuns) {
   auto runs = trained_runs();
   for (std::size_t i = 0; i < 5; ++i) runs[i].summary["warnings"] = {"tokens were dropped"};
@@ -178,7 +217,7 @@ TEST(RunReport, UnfinishedRunsAreNamedAndListed) {
 
 TEST(RunReport, CsvHasOneHeaderWithCategoriesBelow) {
   const std::string csv = to_csv(report_runs(runs_with_folders(), kQuick));
-  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 3 + 2 * 3);
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 3 + 2 * 3 + 2 * 3);
   EXPECT_EQ(csv.rfind("corpus,convention"), 0u);
 }
 

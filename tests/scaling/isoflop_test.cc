@@ -7,6 +7,7 @@
 #include "src/core/error.h"
 #include "src/scaling/known_law.h"
 #include "src/scaling/plan.h"
+#include "tests/scaling/demo_family.h"
 #include "tests/scaling/designs.h"
 
 namespace lmbits {
@@ -153,6 +154,30 @@ TEST(Plan, OfAnUnlimitedDataConstrainedLawIsChinchillas) {
   const PlanRow row = plan(limited, request)[0];
   EXPECT_GT(row.best.loss, compute_optimal(p, 1e21).loss);
   EXPECT_GT(row.best.d, 1e9);
+}
+
+TEST(EnvelopeOfTheDemoFamily, GoesToBiggerModelsAsComputeGrows) {
+  const Points points = read_points(runs_csv(mean_over_corpora(demo_family())), "demo_family.csv", {});
+  ASSERT_EQ(points.points.size(), 18u);
+  const Envelope found = envelope(points, 300, {});
+  EXPECT_EQ(found.curves.size(), 6u);
+  EXPECT_GE(found.n_winning, 4u);
+  for (std::size_t i = 1; i < found.points.size(); ++i) {
+    EXPECT_GE(found.points[i].n, found.points[i - 1].n);
+    EXPECT_LE(found.points[i].loss, found.points[i - 1].loss);
+  }
+  for (const ScalingPoint& checkpoint : points.points) {  // none lies below it
+    for (const EnvelopePoint& at : found.points) {
+      const bool is_here = std::abs(std::log(at.flops / flops_of(checkpoint))) < 1e-3;
+      EXPECT_LE(at.loss, is_here ? checkpoint.loss * 1.002 : 1e9);
+    }
+  }
+  // 1 is steeper than any law says: checkpoints in the middle of a schedule make small computes look worse (approach 1's
+  // bias), and six runs of three sizes are few.
+  EXPECT_GT(found.n.exponent, 0.3);
+  EXPECT_LT(found.n.exponent, 1.1);
+  ASSERT_TRUE(found.n.interval);
+  EXPECT_TRUE(found.n.interval->contains(found.n.exponent));
 }
 
 }  // namespace

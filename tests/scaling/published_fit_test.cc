@@ -46,6 +46,23 @@ TEST_F(PublishedFit, HuberHasAnotherMinimum) {
   EXPECT_GT(std::abs(fit.p[1] - find_published("besiroglu2024")->p[1]), 5e-3);
 }
 
+TEST_F(PublishedFit, Besiroglus2024IntervalsAreOfHuberRefitsToNumpysDraws) {
+  const auto runs = points("chinchilla_runs.csv", {"in_published_fit=0"});
+  const Fit fit = fit_law(make_law("chinchilla"), runs, {});
+  const Refits refits = numpy_bootstrap_fits(fit, runs, 4000, 42, 2);
+  const auto interval_of = [&](std::size_t j) {
+    const auto shown = fit.law->parameters()[j];
+    return *bootstrap_interval(
+        refits, fit, [=](const Parameters& p) { return shown.shown(p[j]); }, 0.95, IntervalMethod::kPercentile);
+  };
+  EXPECT_NEAR(bootstrap_se(refits, [](const Parameters& p) { return std::exp(p[1]); }), 124.58, 0.1);
+  EXPECT_NEAR(bootstrap_se(refits, [](const Parameters& p) { return std::exp(p[2]); }), 1293.23, 1.0);
+  EXPECT_NEAR(interval_of(1).lo, 285, 1.2);  // NumPy's percentile of the same replicates: 285.2
+  EXPECT_NEAR(interval_of(1).hi, 744, 0.5);
+  EXPECT_NEAR(interval_of(3).lo, 0.317, 5e-4);
+  EXPECT_NEAR(interval_of(4).hi, 0.415, 5e-4);
+}
+
 TEST_F(PublishedFit, Muennighoffs2023ObjectiveAndR2AreAsPrinted) {
   const auto runs = points("muennighoff2023_data_constrained.csv", {});
   ASSERT_EQ(runs.size(), 182u);

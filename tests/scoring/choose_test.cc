@@ -201,6 +201,69 @@ TEST_F(Choose, ResultsComeBackThroughTheImportUnchanged) {
   EXPECT_EQ(written.size(), 7U);  // five metrics of choices, two of exact matches
 }
 
+// The first `n` committed questions of prose with choices; no line breaks in them.
+std::vector<Json> committed(std::size_t n) {
+  std::vector<Json> questions;
+  std::ifstream file(kSource / "models/benchmarks/cloze-prose.jsonl");
+  for (std::string line; questions.size() < n && std::getline(file, line);) questions.push_back(Json::parse(line));
+  return questions;
+}
+
+const std::string kDemo = (kSource / "models/demo/s-sp-4000.pt").string();
+
+// Each continuation asked for by itself shares nothing.
+TEST_F(Choose, WhatContinuationsShareChangesNoBitAndIsFedOnce) {
+  std::vector<std::string> together, alone;
+  for (const Json& q : committed(40)) {
+    together.push_back(q.dump());
+    for (std::size_t i = 0; i < q["choices"].size(); ++i)
+      alone.push_back(Json({{"id", q["id"].get<std::string>() + "/" + std::to_string(i)},
+                            {"kind", "next"},
+                            {"context", q["context"]},
+                            {"choices", Json::array()},
+                            {"answer", q["choices"][i]}})
+                          .dump());
+  }
+  const auto shared = request(kDemo, write("together.jsonl", together), "shared");
+  const auto single = request(kDemo, write("alone.jsonl", alone), "single");
+  const FedPositions some = run(shared).positions, all = run(single).positions;
+  EXPECT_EQ(all.fed, all.one_by_one);
+  EXPECT_EQ(some.one_by_one, all.one_by_one);
+  EXPECT_LT(some.fed, 0.5 * static_cast<double>(some.one_by_one));
+  const auto one_by_one = answers(single);
+  for (const auto& [id, text] : answers(shared)) {
+    const Json json = Json::parse(text);
+    for (std::size_t i = 0; i < json["bits"].size(); ++i) {
+      const Json own = Json::parse(one_by_one.at(id + "/" + std::to_string(i)));
+      EXPECT_EQ(json["bits"][i], own["bits"][0]) << id << " " << i;
+      EXPECT_EQ(json["greedy"][i], own["greedy"][0]) << id << " " << i;
+    }
+  }
+}
+
+TEST_F(Choose, ShotsAreAsIfTheyStoodInTheContext) {
+  std::vector<std::string> lines, written_out;
+  for (const Json& q : committed(30)) lines.push_back(q.dump());
+  const std::string file = write("quiz.jsonl", lines);
+  const auto questions = parse_questions(read_file(file), file);
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    Json q = Json::parse(lines[i]);
+    q["context"] = context_with_shots(questions, i, 2);
+    EXPECT_GT(q["context"].get<std::string>().size(), 2 * questions[i].context.size());
+    written_out.push_back(q.dump());
+  }
+  auto with_shots = request(kDemo, file, "with-shots");
+  with_shots.n_shots = 2;
+  const auto plain = request(kDemo, write("written-out.jsonl", written_out), "written-out");
+  run(with_shots);
+  run(plain);
+  EXPECT_EQ(answers(with_shots), answers(plain));
+  const auto none = request(kDemo, file, "no-shots");
+  run(none);
+  EXPECT_NE(answers(none), answers(plain));
+  EXPECT_EQ(Json::parse(read_file(with_shots.output / "results_s-sp-4000.json"))["n-shot"].front(), 2);
+}
+
 // Fixture: scripts/make_choice_reference.py, an implementation in plain PyTorch.
 TEST_F(Choose, PicksAndBitsAreThoseOfAnIndependentImplementation) {
   const Json reference = Json::parse(read_file(kSource / "tests/data/choice/reference.json"));

@@ -187,6 +187,138 @@ TEST_F(Evaluate, SplittingACorpusChangesNothing) {
   EXPECT_EQ(n_scored, whole.summary["n_scored"]);
 }
 
+// A bundle whose tokenizer is a tokenizer.json of bytes and one merge: one that a cache is worth.
+std::string write_merging_bundle(const std::filesystem::path& path) {
+  Json vocab = Json::object();
+  int n_others = 0;
+  for (int byte = 0; byte < 256; ++byte) {
+    // The characters that byte-level tokenizers write bytes as.
+    const bool plain = (byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173);
+    const int code = plain ? byte : 256 + n_others++;
+    std::string utf8;
+    if (code < 0x80) {
+      utf8 = std::string(1, static_cast<char>(code));
+    } else {
+      utf8 = {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
+    }
+    vocab[utf8] = byte;
+  }
+  vocab["et"] = 256;
+  const Json tokenizer = {{"added_tokens", Json::array()},
+                          {"normalizer", nullptr},
+                          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
+                          {"decoder", {{"type", "ByteLevel"}}},
+                          {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array({"e t"})}}}};
+  testing::ToyBundle toy;
+  toy.metadata_changes = {{"tokenizer", {{"kind", "tokenizer.json"}, {"file", "tokenizer.json"}}}, {"bos_id", 0}};
+  toy.with_metadata = false;
+  testing::write_toy_bundle(path, toy);
+  std::ofstream(path.parent_path() / "tokenizer.json") << tokenizer.dump();
+  std::ofstream(std::filesystem::path(path).replace_extension(".json")) << testing::toy_metadata(toy).dump();
+  return path.string();
+}
+
+TEST_F(Evaluate, TokensAreMadeOnceForAFamilyAndChangeNothing) {
+  const std::string model = write_merging_bundle(folder_ / "merging.pt");
+  std::vector<std::string> texts = some_texts();
+  texts.push_back("\xc3\xa9t\xc3\xa9 et");
+  std::string corpus = write_jsonl("c.jsonl", texts);
+  for (const char* convention : {"default", "lm-eval", "hkust", "lmic"}) {
+    EvalRequest plain = request(model, corpus);
+    plain.convention.name = convention;
+    plain.convention.window = 32;
+    const lmbits::Run without = evaluate_one(plain);
+    EvalRequest cached = request(model, corpus);
+    cached.convention = plain.convention;
+    cached.token_cache = folder_ / "tokens";
+    const lmbits::Run first = evaluate_one(cached);
+    cached.output = folder_ / "again";
+    std::filesystem::remove_all(cached.output);
+    const lmbits::Run second = evaluate_one(cached);
+    EXPECT_EQ(bits_by_id(first), bits_by_id(without)) << convention << ": to the last bit";
+    EXPECT_EQ(bits_by_id(second), bits_by_id(without)) << convention << ": to the last bit";
+    EXPECT_EQ(second.summary["profile"]["n_texts_encoded"], 0) << convention;
+    EXPECT_GT(second.summary["profile"]["n_texts_cached"], 0) << convention;
+    EXPECT_EQ(second.summary["n_tokens"], without.summary["n_tokens"]);
+  }
+}
+
+TEST_F(Evaluate, CategoriesAreSummedByThemselvesAndAveraged) {
+  write("a.txt", text(3000, 1));
+  write("b.txt", text(1000, 2) + "\xc3\xa9");
+  write("c.txt", text(500, 3));
+  const std::string corpus = write("corpus.json", Json({{"format", "lmbits-corpus-1"},
+                                                        {"sources",
+                                                         {{{"path", "[ab].txt"}, {"category", "x"}, {"split", "200"}},
+                                                          {{"path", "c.txt"}, {"category", "y"}, {"split", "200"}}}}})
+                                                      .dump());
+  const std::string model = "bigram:" + write("train.txt", text(5000, 77) + std::string("\0\xff", 2));
+  const lmbits::Run run = evaluate_one(request(model, corpus));
+  std::map<std::string, double> bits, n_bytes;
+  for (const DocumentRecord& record : run.records) {
+    bits[record.category] += record.bits;
+    n_bytes[record.category] += static_cast<double>(record.n_bytes);
+  }
+  ASSERT_EQ(bits.size(), 2u);
+  EXPECT_EQ(n_bytes["x"], 4002);
+  const Json& s = run.summary;
+  double sum = 0.0;
+  for (const char* name : {"x", "y"}) {
+    EXPECT_NEAR(s["categories"][name]["bits_per_byte"].get<double>(), bits[name] / n_bytes[name], 1e-12);
+    sum += bits[name] / n_bytes[name];
+  }
+  EXPECT_NEAR(s["macro"]["bits_per_byte"].get<double>(), sum / 2, 1e-12);
+  EXPECT_NEAR(s["bits_per_byte"].get<double>(), (bits["x"] + bits["y"]) / 4502, 1e-12) << "micro";
+  EXPECT_TRUE(evaluate_one(request(model, write("c1.txt", "x"))).summary["categories"].is_null());
+}
+
+TEST_F(Evaluate, ContaminatedDocumentsAreNamedAndTheNumberIsGivenWithoutThem) {
+  std::vector<std::string> texts;
+  for (unsigned i = 0; i < 20; ++i) texts.push_back(text(400, i));
+  const std::string train =
+      write("seen.txt", text(2000, 50) + texts[3] + "|" + texts[7].substr(100, 200) + "|" + texts[9].substr(0, 60));
+  const std::string model = "bigram:" + write("train.txt", text(5000, 77));
+  EvalRequest r = request(model, write_jsonl("c.jsonl", texts));
+  EXPECT_FALSE(evaluate_one(r).summary.contains("contamination"));
+  CorpusSpec seen;
+  seen.path = train;
+  r.contamination.train = {seen};
+  const lmbits::Run run = evaluate_one(r);  // the records stay, the summary is made again
+  const Json& c = run.summary["contamination"];
+  EXPECT_EQ(c["n_documents"], 20);
+  EXPECT_EQ(c["n_contaminated"], 2) << "60 of 400 bytes are below 20 %";
+  EXPECT_EQ(c["n_bytes_found"], 400 + 200 + 60);
+  EXPECT_EQ(c["longest_found"], 400);
+  ASSERT_EQ(c["worst"].size(), 3u);
+  EXPECT_EQ(c["worst"][0]["id"], "doc3");
+  EXPECT_EQ(c["worst"][1]["share_bytes"], 0.5);
+  double bits = 0.0;
+  for (const auto& [id, b] : bits_by_id(run)) bits += id == "doc3" || id == "doc7" ? 0.0 : b;
+  EXPECT_NEAR(c["bits_per_byte_clean"].get<double>(), bits / (18 * 400), 1e-12);
+  EXPECT_NEAR(c["bits_per_byte"].get<double>(), run.summary["bits_per_byte"].get<double>(), 1e-12);
+  EXPECT_TRUE(c["blocks"].is_null()) << "no document is longer than a block";
+
+  Silent again;
+  EXPECT_EQ(evaluate(r, again).exit_code(), 0);
+  EXPECT_EQ(again.n_resumed, 1);
+  r.contamination.share = 0.1;
+  EXPECT_EQ(evaluate_one(r).summary["contamination"]["n_contaminated"], 3);
+}
+
+TEST_F(Evaluate, BlocksOfALongTextAreCleanOrNotByThemselves) {
+  const std::string novel = text(20000, 1);
+  EvalRequest r = request("uniform:256", write("novel.txt", novel));
+  CorpusSpec seen;
+  seen.path = write("seen.txt", novel.substr(4096, 6000));  // the second block, and 1904 bytes of the third
+  r.contamination.train = {seen};
+  const Json c = evaluate_one(r).summary["contamination"];
+  EXPECT_EQ(c["n_contaminated"], 1) << "6000 of 20000 bytes";
+  EXPECT_TRUE(c["bits_per_byte_clean"].is_null()) << "nothing is left";
+  EXPECT_EQ(c["blocks"]["n"], 5);
+  EXPECT_EQ(c["blocks"]["n_contaminated"], 2);
+  EXPECT_NEAR(c["blocks"]["bits_per_byte_clean"].get<double>(), 8.0, 1e-12);
+}
+
 TEST_F(Evaluate, AFinishedRunIsNotComputedAgainAndAChangedCorpusIsRefused) {
   const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
   const std::string corpus = write_jsonl("c.jsonl", some_texts());

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Ids against the libraries that tokenizers come from: tokenizers, tiktoken, sentencepiece, id for id.
 
-usage: differential.py PROGRAM [TEXT...]
+usage: differential.py PROGRAM [TEXT | TOKENIZER.json | TOKENIZER.model]...
 
-Runs in the environment that scripts/tokenizer_environment makes; without these packages it says so and is skipped (exit
-77). PCRE2, which splits by patterns that are not written by hand, and utf8proc's lower case are behind on scripts newer
-than Unicode 14: with these alone, texts that hold such a character may differ (and are counted). The texts are the repository's held-out ones, TEXT... and random strings of all planes; vocabularies are trained
-here, and read from $LMBITS_SHARED where that is set.
+Runs in the environment that scripts/tokenizer_environment makes, on the texts in several languages that it fetches; without
+these packages or texts it says so and is skipped (exit 77). PCRE2, which splits by patterns that are not written by hand, and utf8proc's lower case are behind on scripts newer
+than Unicode 14: with these alone, texts that hold such a character may differ (and are counted). The texts are the repository's
+held-out ones and code, manual pages in ten languages, TEXT... and random strings of all planes; vocabularies are trained here, and
+read from $LMBITS_SHARED where that is set.
 """
 import base64
+import gzip
 import json
 import os
 import pathlib
@@ -21,7 +23,7 @@ import unicodedata
 try:
     import sentencepiece
     import tiktoken
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
     from tiktoken_ext import openai_public
 except ImportError as e:
     print(f"skipped: {e}; scripts/tokenizer_environment makes an environment with the packages")
@@ -38,18 +40,33 @@ DEEPSEEK = (r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}
             r"""\s*[\r\n]+|\s+(?!\S)|\s+""")
 
 
+LANGUAGES = "de fr ru uk pl el ja zh_CN zh_TW es it pt_BR ro sr vi".split()
+MIN_REAL_BYTES = 1_000_000
+
+
+def pieces(text):
+    lines, n = [], 0
+    for line in text.splitlines(keepends=True):
+        lines.append(line)
+        n += len(line)
+        if n > 30000:
+            yield "".join(lines)
+            lines, n = [], 0
+    yield "".join(lines)
+
+
 def real_texts():
-    files = sorted((ROOT / "models/heldout").glob("*.txt")) + [pathlib.Path(name) for name in sys.argv[2:]]
+    """Prose, maths and code of the repository, and up to 120 kB of manual pages a language."""
+    files = sorted((ROOT / "models/heldout").glob("*.txt")) + [pathlib.Path(name) for name in sys.argv[2:] if not name.endswith((".json", ".model"))]
     files += [ROOT / "README.md", *sorted((ROOT / "src").rglob("*.cc"))[:40]]
     for file in files:
-        lines, n = [], 0
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-            lines.append(line)
-            n += len(line)
-            if n > 30000:
-                yield "".join(lines)
-                lines, n = [], 0
-        yield "".join(lines)
+        yield from pieces(file.read_text(encoding="utf-8", errors="replace"))
+    for language in LANGUAGES:
+        text = ""
+        for file in sorted((ROOT / "build/deps/tokenizer_texts/usr/share/man" / language).rglob("*.gz")):
+            if len(text.encode()) < 120_000 and not file.is_symlink():
+                text += gzip.open(file).read().decode("utf-8", "replace")[:40_000]
+        yield from pieces(text)
 
 
 def random_strings(n, newest=0x110000):
@@ -58,7 +75,7 @@ def random_strings(n, newest=0x110000):
     pools = [
         lambda: chr(pick(newest)), lambda: chr(pick(0x250)), lambda: chr(pick(0x3100)), lambda: chr(rng.randrange(0x1F300, 0x1FAFF)),
         lambda: rng.choice(" \n\t\r\u00a0\u3000\u2028\u180e\x1c\x85\u200b'\u0301\0"), lambda: rng.choice(["\r\n", "\n\n", "\r\r", " \n "]),
-        lambda: rng.choice("'s 't 're 've 'm 'll 'd 'S 'RE '\u017f a B 1 . / <|endoftext|> <s> </s> <| \u2581 <0x41>".split(" ")),
+        lambda: rng.choice("'s 't 're 've 'm 'll 'd 'S 'RE '\u017f a B 1 . / <|endoftext|> <s> </s> <| \u2581 <0x41> <l> <r> <w> <n>\u00c9 <|end|>".split(" ")),
         lambda: " " * rng.randrange(1, 40), lambda: chr(rng.choice([0x41, 0x61, 0x300, 0x301, 0x323, 0x338, 0x344, 0x958, 0x1161, 0x11A8, 0xAC00])),
         lambda: rng.choice("the of and Ein \u00fcber \u043f\u0440\u0438\u0432\u0435\u0442 \u4f60\u597d 123 4567 x_1 DeepL iPhone \u01c5ab".split(" ")),
     ]
@@ -76,7 +93,7 @@ def ours(path, texts, *flags):
     return [[int(i) for i in line.split()] for line in done.stdout.split("\n")[:-1]]
 
 
-def bpe(normalizer, pre_tokenizer, texts, alphabet=(), vocab=3000, **model):
+def bpe(normalizer, pre_tokenizer, texts, alphabet=(), vocab=3000, added=(), **model):
     tokenizer = Tokenizer(models.BPE(**model))
     if normalizer:
         tokenizer.normalizer = normalizer
@@ -85,6 +102,7 @@ def bpe(normalizer, pre_tokenizer, texts, alphabet=(), vocab=3000, **model):
     special = ["<unk>", "<s>", "</s>", *([f"<0x{b:02X}>" for b in range(256)] if model.get("byte_fallback") else [])]
     tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=vocab, show_progress=False, initial_alphabet=list(alphabet),
                                                              special_tokens=special))
+    tokenizer.add_tokens(list(added))
     saved = json.loads(tokenizer.to_str())
     saved["added_tokens"] = [token for token in saved["added_tokens"] if not token["content"].startswith("<0x")]
     return json.dumps(saved)
@@ -108,6 +126,19 @@ def hugging_face(texts):
     yield "falcon", bpe(None, sequence([pre_tokenizers.Punctuation("contiguous"), byte_level(), digits(False), split("[0-9][0-9][0-9]")]), words, alphabet)
     yield "deepseek", bpe(None, sequence([split(r"\p{N}{1,3}"), split("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"), split(DEEPSEEK),
                                           byte_level(use_regex=False)]), words, alphabet)
+    flags = [AddedToken("<l>", lstrip=True, normalized=False), AddedToken("<r>", rstrip=True, normalized=False),
+             AddedToken("<w>", single_word=True, normalized=False), AddedToken("<n>\u00c9", normalized=True),
+             AddedToken("  ", normalized=True), AddedToken("    ", normalized=True), AddedToken("the", single_word=True, lstrip=True, normalized=True)]
+    yield "added", bpe(normalizers.NFC(), byte_level(), words, alphabet, added=flags)
+    yield "lowered", bpe(normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase(), normalizers.Strip()]), byte_level(), words, alphabet)  # with added tokens the library panics
+    yield "prefix", bpe(None, pre_tokenizers.ByteLevel(add_prefix_space=True), words, alphabet, added=flags[:3])
+    yield "smollm2", bpe(None, sequence([digits(True), byte_level()]), words, alphabet, added=[AddedToken("<|end|>", special=True, normalized=False)])
+    yield "o200k", bpe(None, sequence([split(patterns()["o200k"]), byte_level(use_regex=False)]), words, alphabet)
+    phi3 = [AddedToken(name, rstrip=True, special=True, normalized=False) for name in ("<|end|>", "<|endoftext|>")]
+    yield "phi3", bpe(llama, None, unfolded, vocab=2500, byte_fallback=True, fuse_unk=True, unk_token="<unk>", added=phi3)
+    for behaviour in ("removed", "merged_with_next", "contiguous"):
+        yield behaviour, bpe(None, sequence([pre_tokenizers.Split(Regex("[aeiou ]"), behaviour), pre_tokenizers.Split("\n", "isolated", invert=True), byte_level()]),
+                             words, alphabet)
     yield "llama2", bpe(llama, None, unfolded, vocab=2500, byte_fallback=True, fuse_unk=True, unk_token="<unk>")
     yield "gemma", bpe(normalizers.Replace(" ", "\u2581"), pre_tokenizers.Split(" ", "merged_with_previous"), unfolded, vocab=2500,
                        byte_fallback=True, fuse_unk=True, unk_token="<unk>")
@@ -123,7 +154,7 @@ def hugging_face(texts):
 
 
 failures = 0
-OLD_UNICODE = {"tokenizers deepseek", "tokenizers nfkc", "tiktoken any"}
+OLD_UNICODE = {"tokenizers deepseek", "tokenizers nfkc", "tokenizers lowered", "tiktoken any"}
 assert unicodedata.unidata_version < "15", "the characters newer than Unicode 14 are told by Python 3.11's own tables"
 
 
@@ -145,13 +176,21 @@ def compare(name, texts, expected, got):
 
 
 def main():
-    real, made = list(real_texts()), list(random_strings(N_RANDOM))
+    real, made = [text for text in real_texts() if text], list(random_strings(N_RANDOM))
     texts = real + made
+    n_real = sum(len(text.encode()) for text in real)
+    if n_real < MIN_REAL_BYTES:
+        print(f"skipped: {n_real} bytes of real text, {MIN_REAL_BYTES} are asked for; scripts/tokenizer_environment fetches them")
+        return 77
     shared = os.environ.get("LMBITS_SHARED")
     files = dict(hugging_face(real))
     if shared:
         files["20B"] = pathlib.Path(shared, "data/tokenizers/20B_tokenizer.json").read_text()
+    for name in sys.argv[2:]:
+        if name.endswith(".json"):
+            files[name] = pathlib.Path(name).read_text()
     for name, content in files.items():
+        name = pathlib.Path(name).name.removesuffix(".json")
         path = WORK / f"{name}.json"
         path.write_text(content)
         reference = Tokenizer.from_str(content)
@@ -177,10 +216,19 @@ def main():
                                                  **{"model_type": "bpe", "add_dummy_prefix": True, **settings})
         reference = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
         compare(f"sentencepiece {kind}", texts, [reference.encode(t) for t in texts], ours(f"{prefix}.model", texts))
-    if shared:
-        path = pathlib.Path(shared, "data/tokenizers/mistral-v1.model")
+    for path in [*[pathlib.Path(shared, "data/tokenizers/mistral-v1.model")] * bool(shared),
+                 *[pathlib.Path(name) for name in sys.argv[2:] if name.endswith(".model")]]:
         reference = sentencepiece.SentencePieceProcessor(model_file=str(path))
-        compare("sentencepiece mistral", texts, [reference.encode(t) for t in texts], ours(path, texts))
+        compare(f"sentencepiece {path.stem}", texts, [reference.encode(t) for t in texts], ours(path, texts))
+    if shared:
+        folder = pathlib.Path(shared, "data/tokenizers")
+        ranks = {base64.b64decode(piece): int(rank) for piece, rank in (line.split() for line in open(folder / "gpt2.tiktoken", "rb") if line.strip())}
+        encoding = tiktoken.Encoding("gpt2", pat_str=openai_public.r50k_pat_str, mergeable_ranks=ranks, special_tokens={})
+        expected = [encoding.encode_ordinary(t) for t in texts]
+        compare("tiktoken gpt2's ranks", texts, expected, ours(folder / "gpt2.tiktoken", texts, "--pattern", "gpt2"))
+        compare("tiktoken gpt2, .gguf", texts, expected, ours(folder / "ggml-vocab-gpt-2.gguf", texts))
+    else:
+        print("LMBITS_SHARED is not set: published vocabularies are not compared")
     return 1 if failures else 0
 
 

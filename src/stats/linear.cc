@@ -1,4 +1,4 @@
-#include "src/scaling/linear.h"
+#include "src/stats/linear.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,119 @@
+"""What the parity scripts share: the same model as a bundle and as a Hugging Face folder, lmbits' bits, and the table.
+
+Each bench/parity_NAME.py sets `lmbits eval --convention ...` beside a published program, or beside a plain PyTorch run of
+its protocol, on the same weights, texts and windows, in float32.
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+try:
+    import torch
+    import transformers
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+except ImportError as e:
+    sys.exit(f"skipped: {e}; scripts/hf_environment --peers makes the environment, run this with build/deps/hf/bin/python")
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TOTAL, DOCUMENT = 5e-6, 1e-5  # relative
+
+
+def arguments(description, **defaults):
+    ap = argparse.ArgumentParser(description=description)
+    ap.add_argument("--lmbits", default=str(ROOT / "build/cpu/lmbits"))
+    ap.add_argument("--model", action="append", required=True, metavar="BUNDLE.pt=HF_DIR")
+    ap.add_argument("--text", action="append", required=True, type=pathlib.Path)
+    ap.add_argument("--bytes", type=int, default=0, help="of each text, from its beginning; 0: all")
+    ap.add_argument("--document-bytes", type=int, default=6000, help="texts are cut into documents at line ends")
+    for key, value in defaults.items():
+        ap.add_argument("--" + key.replace("_", "-"), type=type(value), default=value)
+    args = ap.parse_args()
+    args.models = [tuple(map(pathlib.Path, pair.split("=", 1))) for pair in args.model]
+    return args
+
+
+def read_text(path, n_bytes):
+    data = path.read_bytes()
+    return (data[:n_bytes] if n_bytes else data).decode("utf-8", "ignore")
+
+
+def documents_of(text, n_bytes):
+    """Whole lines, at least n_bytes together, but the last."""
+    documents, current, size = [], [], 0
+    for line in text.splitlines(keepends=True):
+        current.append(line)
+        size += len(line.encode())
+        if size >= n_bytes:
+            documents.append("".join(current))
+            current, size = [], 0
+    return documents + (["".join(current)] if current else [])
+
+
+class Peer:
+    """The model as transformers has it."""
+
+    def __init__(self, folder):
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+
+    def encode(self, text):
+        return self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+
+    @torch.inference_mode()
+    def logits(self, ids):  # list of ids -> [T,V]
+        return self.model(torch.tensor([ids]), use_cache=False).logits[0]
+
+
+def nats(logits, targets, dtype=torch.float32):
+    """Cross entropy of each target, as the protocols' scripts compute it."""
+    return torch.nn.functional.cross_entropy(logits.to(dtype), torch.tensor(targets), reduction="none")
+
+
+def evaluate(args, bundle, documents, *flags):
+    """lmbits on the documents: (summary, bits by document id)"""
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = pathlib.Path(folder) / "corpus.jsonl"
+        corpus.write_text("".join(json.dumps({"id": str(i), "text": d}) + "\n" for i, d in enumerate(documents)))
+        subprocess.run([args.lmbits, "eval", "--model", str(bundle), "--corpus", f"c={corpus}", "--baselines", "none",
+                        "--threads", "1", "--quiet", "-o", folder + "/runs", *flags], check=True, stdout=subprocess.DEVNULL)
+        run = next(path for path in pathlib.Path(folder, "runs").iterdir() if "__" in path.name)
+        records = [json.loads(line) for line in (run / "documents.jsonl").read_text().splitlines()]
+        return json.loads((run / "summary.json").read_text()), {r["id"]: r["bits"] for r in records}
+
+
+class Table:
+    def __init__(self, peer):
+        print(f"{peer}; torch {torch.__version__}, transformers {transformers.__version__}; bits, float32", flush=True)
+        print(f"{'model':<24}{'text':<14}{'bytes':>9}{'scored':>9}{'peer':>16}{'lmbits':>16}{'difference':>12}{'bound':>9}"
+              f"{'worst document':>16}{'bound':>9}")
+        self.failed = False
+
+    def row(self, model, text, n_bytes, n_scored, peer, ours, bound=TOTAL, worst=None, worst_bound=DOCUMENT):
+        difference = ours / peer - 1
+        ok = abs(difference) <= bound and (worst is None or worst <= worst_bound)
+        self.failed |= not ok
+        print(f"{model:<24}{text:<14}{n_bytes:>9}{n_scored:>9}{peer:>16.4f}{ours:>16.4f}{difference:>12.1e}{bound:>9.0e}"
+              f"{'—' if worst is None else format(worst, '.1e'):>16}{'' if worst is None else format(worst_bound, '.0e'):>9}"
+              f"{'' if ok else '  NOT EQUAL'}", flush=True)
+
+    def note(self, text):
+        print("  " + text, flush=True)
+
+    def finish(self):
+        sys.exit(1 if self.failed else 0)
+
+
+def worst_document(peer, ours):
+    """Largest relative difference; of a document of few bits, relative to 10."""
+    return max(abs(ours[i] - peer[i]) / max(abs(peer[i]), 10.0) for i in peer)
+
+
+LN2 = math.log(2.0)

@@ -1,0 +1,14 @@
+// --level, --resamples and --seed: the same for every command that resamples runs.
+#pragma once
+#include <cstdint>
+
+namespace CLI {
+class App;
+}
+
+namespace lmbits::cli {
+
+// `n_resamples` 0: as many as the command thinks right.
+void add_bootstrap_flags(CLI::App& command, double& level, std::int64_t& n_resamples, std::uint64_t& seed);
+
+}  // namespace lmbits::cli

@@ -1,0 +1,89 @@
+#include "src/tokenizer/word_model.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "src/tokenizer/byte_blocks.h"
+
+namespace lmbits {
+
+// Written for the eye of the branch predictor: what is known and of few tokens takes no branch that depends on the word. It
+// writes kFewTokens whatever it has; the next one overwrites what was too much.
+const char* WordModel::encode(const char* text, std::span<const std::uint32_t> lengths, const char* readable_end,
+                              Workspace& workspace, Pieces& pieces) const {
+  const WordCache& cache = workspace.cache;
+  std::uint32_t facts = 0;  // of all words
+  pieces.make_room((lengths.size() + 1) * WordCache::kShortTokens);
+  std::int32_t *ids = pieces.ids_end(), *n_bytes = pieces.n_bytes_end();
+  for (std::size_t i = 0; i < lengths.size(); text += lengths[i++]) {
+    const std::size_t n = lengths[i];
+    const WordCache::Short* const known =
+        n <= WordCache::kShortBytes ? cache.find(WordCache::key_of(text, n, readable_end)) : nullptr;
+    if (!known) [[unlikely]] {
+      pieces.set_size(pieces.size() + static_cast<std::size_t>(ids - pieces.ids_end()));
+      if (n > cut_beyond_) {
+        encode_long({text, n}, readable_end, workspace, pieces);
+      } else {
+        encode_unknown({text, n}, readable_end, workspace, pieces);
+      }
+      pieces.make_room((lengths.size() - i) * WordCache::kShortTokens);
+      ids = pieces.ids_end();
+      n_bytes = pieces.n_bytes_end();
+      continue;
+    }
+    facts |= known->facts;
+    if (known->n_few() != 0) [[likely]] {
+      std::memcpy(ids, known->ids, sizeof known->ids);
+      put_bytes_as_numbers(known->facts, n_bytes);
+      ids += known->n_few();
+      n_bytes += known->n_few();
+    } else {
+      std::memcpy(ids, known->ids, WordCache::kShortTokens * sizeof *ids);
+      for (std::uint32_t ends = known->ends(), begin = 0; ends; ends &= ends - 1, ++ids) {
+        const auto end = static_cast<std::uint32_t>(std::countr_zero(ends)) + 1;
+        *n_bytes++ = static_cast<std::int32_t>(end - begin);
+        begin = end;
+      }
+    }
+  }
+  pieces.set_size(pieces.size() + static_cast<std::size_t>(ids - pieces.ids_end()));
+  pieces.lossy = pieces.lossy || (facts & WordCache::kLossyFact) != 0;
+  return text;
+}
+
+void WordModel::encode_unknown(std::string_view word, const char* readable_end, Workspace& workspace,
+                               Pieces& pieces) const {
+  WordCache::Long known;
+  if (word.size() <= WordCache::kLongBytes && workspace.cache.find_long(word, known)) {
+    pieces.make_room(known.n_tokens);
+    std::copy_n(known.ids, known.n_tokens, pieces.ids_end());
+    std::copy_n(known.n_bytes, known.n_tokens, pieces.n_bytes_end());
+    pieces.set_size(pieces.size() + known.n_tokens);
+    pieces.lossy = pieces.lossy || known.is_lossy;
+    return;
+  }
+  const std::size_t first = pieces.size();
+  const bool lossy_before = std::exchange(pieces.lossy, false);
+  encode_afresh(word, readable_end, workspace, pieces);
+  const bool lossy = pieces.lossy || !comes_back(word, pieces, first);
+  workspace.cache.put(word, std::as_const(pieces).ids().subspan(first), std::as_const(pieces).n_bytes().subspan(first),
+                      lossy);
+  pieces.lossy = lossy_before || lossy;
+}
+
+bool WordModel::comes_back(std::string_view word, const Pieces& pieces, std::size_t first,
+                           std::string_view unseen) const {
+  if (!surfaces_) return false;
+  for (std::size_t i = first; i < pieces.size(); ++i) {
+    std::string_view surface = (*surfaces_)[static_cast<std::size_t>(pieces.ids()[i])];
+    if (!unseen.empty() && !surface.starts_with(unseen)) return false;
+    surface.remove_prefix(unseen.size());
+    unseen = "";
+    if (!word.starts_with(surface) || static_cast<std::int32_t>(surface.size()) != pieces.n_bytes()[i]) return false;
+    word.remove_prefix(surface.size());
+  }
+  return word.empty() && unseen.empty();
+}
+
+}  // namespace lmbits
