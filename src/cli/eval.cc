@@ -272,7 +272,10 @@ void add_eval(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--dtype", request.dtype, "of the arithmetic: auto, float32, bfloat16, float16")
       ->capture_default_str();
-  command->add_option("--device", request.device, "cpu or auto")->capture_default_str();
+  command
+      ->add_option("--device", request.device,
+                   "cpu, auto (a GPU where there is one), cuda, cuda:N, cuda:0,cuda:1 or cuda:all")
+      ->capture_default_str();
   command->add_option("--baselines", request.baselines, "compressors set beside the models; none, all, or names")
       ->delimiter(',')
       ->capture_default_str();

@@ -26,7 +26,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kHelp =
-    "Example, night.json:\n"
+    "Example:\n"
+    "  lmbits nightly night.json\n"
+    "\n"
+    "with, in night.json:\n"
     "  {\n"
     "    \"watch\": [\"checkpoints/*/model.pt\"],   which files are checkpoints\n"
     "    \"ready\": \"READY\",                      a file beside one that says it is whole; \"{}.done\" has its "
@@ -40,7 +43,6 @@ constexpr const char* kHelp =
     "    \"output\": \"nightly\"                    runs, history.sqlite, index.html, latest.json, junit.xml, "
     "metrics.prom\n"
     "  }\n"
-    "  lmbits nightly night.json\n"
     "\n"
     "Also: name (bundle, stem, folder: what a model is called), convention, dtype, device, threads. Paths are relative "
     "to\n"

@@ -75,7 +75,7 @@ class CudaDevice final : public Device {
 
   // An asynchronous failure sticks: every later call returns it.
   std::optional<std::string> problem() const override {
-    const c10::cuda::OptionalCUDAGuard guard;
+    cudaSetDevice(index_);  // the guard's own checks would throw on a lost device
     const cudaError_t status = cudaDeviceSynchronize();
     if (status == cudaSuccess || status == cudaErrorMemoryAllocation) return std::nullopt;
     return cudaGetErrorString(status);
@@ -125,8 +125,8 @@ std::vector<std::unique_ptr<Device>> open_cuda_devices(const std::string& wanted
   }
   // Sums in a narrower type would make bits depend on how cuBLAS splits a product; TF32 keeps 10 bits of a float.
   at::globalContext().setAllowTF32CuBLAS(false);
-  at::globalContext().setAllowFP16ReductionCuBLAS(at::CuBLASReductionOption::DisallowReducedPrecisionAllowSplitK);
-  at::globalContext().setAllowBF16ReductionCuBLAS(at::CuBLASReductionOption::DisallowReducedPrecisionAllowSplitK);
+  at::globalContext().setAllowFP16ReductionCuBLAS(false);
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
   std::vector<std::unique_ptr<Device>> devices;
   for (const std::string& name : names) {
     const int index = index_of(name);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/nll_rows.h"
 #include "src/core/json.h"
 #include "src/model/batch.h"
 #include "src/model/predictor.h"
@@ -20,6 +21,8 @@ struct ModelInfo {
   std::int64_t vocab_size = 0;  // ids that can be predicted
   std::optional<std::int32_t> bos_id, eos_id;
   std::string dtype;                    // of the arithmetic: "float32", "bfloat16", ...
+  std::string device = "cpu";           // "cuda:0", "cuda:0,cuda:1"
+  std::int64_t n_workers = 1;           // threads that it takes to keep the devices busy
   std::int64_t n_parameters = 0;        // 0: unknown
   std::int64_t bytes_per_position = 0;  // rough size of the activations, for bounding a batch; 0: negligible
   Json metadata;                        // as the bundle states it: parameters, training, licence ...
@@ -50,6 +53,17 @@ class LanguageModel {
 
   // Whole distributions, for coding; for the calling thread. After load().
   virtual std::unique_ptr<Predictor> predictor() const = 0;
+
+  // Does the model add bits up where it computes them? Then sum() is the way to them.
+  virtual bool adds_up() const { return false; }
+
+  // sums[G] of the bits of rows [begins[s], begins[s + 1]), begins [G+1], each segment within one sequence; fp64, in an order
+  // that depends on the segment alone.
+  virtual void sum(const Batch& batch, const std::vector<std::int64_t>& begins,
+                   std::vector<kernels::NllSum>& sums) const;
+
+  // What the devices are and went through: [{device, description, peak_bytes, back_offs, lost}]. Empty on a CPU.
+  virtual Json devices() const { return Json::array(); }
 
  protected:
   ModelInfo info_;

@@ -26,6 +26,7 @@
 #include "src/core/hash.h"
 #include "src/model/archive.h"
 #include "src/model/bundle.h"
+#include "src/model/device_scorer.h"
 #include "src/model/head_nll.h"
 #include "src/model/probe.h"
 #include "src/model/torch_module.h"
@@ -52,6 +53,18 @@ WeightDtype parse_dtype(const std::string& text) {
   if (text == "bfloat16" || text == "bf16") return WeightDtype::kBFloat16;
   if (text == "float16" || text == "fp16") return WeightDtype::kFloat16;
   throw Error(ErrorKind::kConfig, "--dtype " + text + " is not known", "use auto, float32, bfloat16 or float16");
+}
+
+// What `auto` stands for on a GPU: the bundle's own.
+WeightDtype stated_dtype(const BundleMetadata& metadata) {
+  const auto stated = metadata.json.find("dtype");
+  if (stated == metadata.json.end() || !stated->is_string()) return WeightDtype::kFloat32;
+  const auto text = stated->get<std::string>();
+  return text == "bfloat16" || text == "float16" ? parse_dtype(text) : WeightDtype::kFloat32;
+}
+
+std::vector<std::unique_ptr<Device>> open_devices(const LoadOptions& options, const std::string& name) {
+  return options.open_devices ? options.open_devices(name) : open_cuda_devices(name);
 }
 
 const char* dtype_name(WeightDtype dtype) {
@@ -127,16 +140,23 @@ struct Bundle {
 };
 
 // Makes the module anew: it is wanted a second time where our kernels turn out not to fit its graph.
-using ModuleMaker = std::function<std::unique_ptr<TorchModule>()>;
+using ModuleMaker = std::function<std::unique_ptr<TorchModule>(at::Device)>;
 
 class TorchModel final : public LanguageModel {
  public:
-  TorchModel(const Bundle& bundle, std::unique_ptr<Tokenizer> tokenizer, ModuleMaker make_module)
+  TorchModel(const Bundle& bundle, std::unique_ptr<Tokenizer> tokenizer, ModuleMaker make_module,
+             std::vector<std::unique_ptr<Device>> devices = {})
       : path_(bundle.spec.path),
         metadata_(bundle.metadata),
         make_module_(std::move(make_module)),
-        fuse_(bundle.options.fuse && dtype_name(bundle.dtype) == std::string("float32")) {
+        fuse_(bundle.options.fuse && dtype_name(bundle.dtype) == std::string("float32")),
+        devices_(std::move(devices)) {
     tokenizer_ = std::move(tokenizer);
+    if (!devices_.empty()) {
+      info_.device.clear();
+      for (const auto& each : devices_) info_.device += (info_.device.empty() ? "" : ",") + each->name();
+      info_.n_workers = static_cast<std::int64_t>(devices_.size() * kDeviceStreams);
+    }
     head_ = {
         .vocab_size = metadata_.vocab_size, .logit_scale = metadata_.logit_scale, .softcap = metadata_.logit_softcap};
     info_.name = !bundle.spec.name.empty() ? bundle.spec.name
@@ -166,18 +186,15 @@ class TorchModel final : public LanguageModel {
   void warn(const std::string& text) { info_.warnings.push_back(text); }
 
   void load() override {
-    if (module_) return;
+    if (module_ || pool_) return;
     prepare_torch();
-    std::unique_ptr<TorchModule> module = make_module_();
+    if (!devices_.empty()) return load_on_devices();
+    std::unique_ptr<TorchModule> module = make_module_(at::kCPU);
     const ProbeResult probed = probe(*module, metadata_, path_);
     if (fuse_) module = fuse_kernels(std::move(module));
     module_ = std::move(module);
     if (module_->level() == 2) weight_head_.emplace(module_->head_weight(), module_->head_bias(), head_);
-    info_.metadata["level"] = module_->level();
-    info_.bytes_per_position = module_->level() == 0 ? 8 * probed.n_columns : probed.hidden_size * kActivationBytes;
-    if (module_->level() == 0) info_.warnings.push_back("the bundle is of level 0: every position pays for the head");
-    if (!metadata_.content_hash)
-      info_.warnings.push_back("the bundle states no content hash: corruption goes unnoticed");
+    describe(*module_, probed);
   }
 
   std::unique_ptr<Predictor> predictor() const override {
@@ -189,11 +206,13 @@ class TorchModel final : public LanguageModel {
   }
 
   bool takes_branches() const override {
+    if (pool_) return false;
     if (!takes_branches_) takes_branches_ = branches_change_nothing();
     return *takes_branches_;
   }
 
   void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const override {
+    if (pool_) return pool_->score(batch, {.bits = &bits, .most_probable = most_probable});
     const c10::InferenceMode inference;
     const at::Tensor ids =
         at::from_blob(const_cast<std::int64_t*>(batch.ids.data()), {batch.n_sequences, batch.n_positions}, at::kLong);
@@ -213,7 +232,40 @@ class TorchModel final : public LanguageModel {
         batch.targets, head_, bits, most_probable);
   }
 
+  bool adds_up() const override { return pool_ != nullptr; }
+
+  void sum(const Batch& batch, const std::vector<std::int64_t>& begins,
+           std::vector<kernels::NllSum>& sums) const override {
+    if (!pool_) return LanguageModel::sum(batch, begins, sums);
+    pool_->score(batch, {.begins = &begins, .sums = &sums});
+  }
+
+  Json devices() const override { return pool_ ? pool_->describe() : Json::array(); }
+
  private:
+  void describe(const TorchModule& module, const ProbeResult& probed) {
+    info_.metadata["level"] = module.level();
+    info_.bytes_per_position = module.level() == 0 ? 8 * probed.n_columns : probed.hidden_size * kActivationBytes;
+    if (module.level() == 0) info_.warnings.push_back("the bundle is of level 0: every position pays for the head");
+    if (!metadata_.content_hash)
+      info_.warnings.push_back("the bundle states no content hash: corruption goes unnoticed");
+  }
+
+  // A copy of the weights on each device; the first is probed.
+  void load_on_devices() {
+    std::vector<std::unique_ptr<DeviceScorer>> scorers;
+    for (auto& device : devices_) {
+      std::unique_ptr<TorchModule> module = make_module_(device->place());
+      if (scorers.empty()) describe(*module, probe(*module, metadata_, path_));
+      if (const auto problem = device->problem()) {  // also waits for the weights, which came on another stream
+        throw Error(ErrorKind::kDevice, device->name() + ": " + *problem);
+      }
+      scorers.push_back(std::make_unique<DeviceScorer>(std::move(device), std::move(module), head_));
+    }
+    devices_.clear();
+    pool_ = std::make_unique<DevicePool>(std::move(scorers));
+  }
+
   static at::Tensor tensor_of(const std::vector<Branch>& branches) {  // [K,4]
     const at::Tensor tensor = at::empty({std::ssize(branches), 4}, at::kLong);
     std::int64_t* at = tensor.data_ptr<std::int64_t>();
@@ -267,7 +319,7 @@ class TorchModel final : public LanguageModel {
     info_.warnings.push_back("libtorch's operators are used: our kernels do not compute what this graph does (" +
                              problem + ")");
     module.reset();
-    return make_module_();
+    return make_module_(at::kCPU);
   }
 
   // The number that a label ends in: its step; null where there is none.
@@ -281,8 +333,10 @@ class TorchModel final : public LanguageModel {
   BundleMetadata metadata_;
   ModuleMaker make_module_;
   bool fuse_;
-  mutable std::optional<bool> takes_branches_;  // known once asked for
-  std::unique_ptr<TorchModule> module_;
+  mutable std::optional<bool> takes_branches_;    // known once asked for
+  std::vector<std::unique_ptr<Device>> devices_;  // until load()
+  std::unique_ptr<DevicePool> pool_;              // of a model on devices
+  std::unique_ptr<TorchModule> module_;           // of one on the CPU
   HeadOptions head_{};
   std::optional<WeightHead> weight_head_;
   mutable std::optional<TorchPredictors> predictors_;
@@ -331,7 +385,7 @@ class TorchFamily final : public ModelFamily {
     const auto checkpoint = std::make_shared<const Checkpoint>(files);
     check_fit(*checkpoint);
     auto model = std::make_unique<TorchModel>(bundle_, share_tokenizer(tokenizer_),
-                                              [this, checkpoint] { return with_weights_of(*checkpoint); });
+                                              [this, checkpoint](at::Device) { return with_weights_of(*checkpoint); });
     model->rename(files.label, *checkpoint);
     warn_of_zeros(*checkpoint, *model);
     checkpoint->release();
@@ -416,12 +470,6 @@ class TorchFamily final : public ModelFamily {
   std::map<std::string, std::vector<std::int64_t>> shapes_;  // of the parameters
 };
 
-void check_device(const LoadOptions& options) {
-  if (options.device == "cpu" || options.device == "auto") return;
-  throw Error(ErrorKind::kDevice, "--device " + options.device + " is not to be had in this build",
-              "use --device cpu or auto");
-}
-
 }  // namespace
 
 ModelSpec parse_model_spec(const std::string& text) {
@@ -430,8 +478,34 @@ ModelSpec parse_model_spec(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
+std::string resolve_device(const LoadOptions& options) {
+  const std::string& name = options.device;
+  if (name == "cpu") return name;
+  if (name == "auto") return options.open_devices || !why_no_cuda_device() ? "cuda" : "cpu";
+  if (name != "cuda" && !name.starts_with("cuda:")) {
+    throw Error(ErrorKind::kConfig, "--device " + name + " is not known",
+                "use cpu, auto, cuda, cuda:N, cuda:0,cuda:1 or cuda:all");
+  }
+  if (!options.open_devices) {
+    if (const auto why = why_no_cuda_device()) {
+      throw Error(ErrorKind::kDevice, "--device " + name + ": there is no CUDA device: " + *why,
+                  "use --device cpu or auto; lmbits doctor shows what this machine offers");
+    }
+  }
+  return name;
+}
+
+void LanguageModel::sum(const Batch& batch, const std::vector<std::int64_t>& begins,
+                        std::vector<kernels::NllSum>& sums) const {
+  std::vector<double> bits;
+  score(batch, bits);
+  const std::vector<float> narrow(bits.begin(), bits.end());
+  sums.resize(begins.size() - 1);
+  kernels::segment_sums_reference(narrow.data(), begins.data(), static_cast<std::int64_t>(sums.size()), sums.data());
+}
+
 std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptions& options) {
-  check_device(options);
+  const std::string device = resolve_device(options);
   if (spec.path.starts_with("uniform:")) {
     std::int64_t vocab = 0;
     const char* first = spec.path.data() + 8;
@@ -445,13 +519,22 @@ std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptio
                              read_file(file));
   }
   Bundle bundle(spec, options);
-  return std::make_unique<TorchModel>(bundle, std::move(bundle.tokenizer), [path = spec.path, dtype = bundle.dtype] {
-    return std::make_unique<TorchModule>(path, dtype);
-  });
+  std::vector<std::unique_ptr<Device>> devices;
+  if (device != "cpu") {
+    devices = open_devices(options, device);
+    if (bundle.dtype == WeightDtype::kAuto) bundle.dtype = stated_dtype(bundle.metadata);
+  }
+  const ModuleMaker make = [path = spec.path, dtype = bundle.dtype](at::Device place) {
+    return std::make_unique<TorchModule>(path, dtype, place);
+  };
+  return std::make_unique<TorchModel>(bundle, std::move(bundle.tokenizer), make, std::move(devices));
 }
 
 std::unique_ptr<ModelFamily> open_family(const ModelSpec& spec, const LoadOptions& options) {
-  check_device(options);
+  if (options.device != "auto" && resolve_device(options) != "cpu") {
+    throw Error(ErrorKind::kUnsupported, "--weights runs on the CPU, not on --device " + options.device,
+                "leave --device out, or export each checkpoint as a bundle");
+  }
   if (spec.path.starts_with("uniform:") || spec.path.starts_with("bigram:")) {
     throw Error(ErrorKind::kConfig, "--weights needs a bundle, not " + spec.path);
   }
@@ -498,12 +581,24 @@ void prepare_torch() {
 
 void prepare_torch_thread() { at::init_num_threads(); }
 
+namespace {
+
+Json describe_cuda() {
+  if (const auto why = why_no_cuda_device()) return "none: " + *why;
+  Json devices = Json::object();
+  for (const auto& device : open_cuda_devices("cuda:all")) devices[device->name()] = device->description();
+  return devices;
+}
+
+}  // namespace
+
 Json describe_torch() {
   return {{"libtorch", TORCH_VERSION},
           {"cpu_capability", at::get_cpu_capability()},
           {"mkl", at::globalContext().hasMKL()},
           {"onednn", at::globalContext().hasMKLDNN()},
-          {"cuda_build", at::globalContext().hasCUDA()}};
+          {"cuda_kernels", kernels::has_cuda_kernels()},
+          {"cuda_devices", describe_cuda()}};
 }
 
 }  // namespace lmbits

@@ -1,7 +1,10 @@
 // Opens a model by what the user typed.
 #pragma once
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "src/model/language_model.h"
 #include "src/weights/checkpoint.h"
@@ -16,11 +19,21 @@ struct ModelSpec {
 // "NAME=PATH" or "PATH".
 ModelSpec parse_model_spec(const std::string& text);
 
+class Device;
+
+// The devices of a name, as open_cuda_devices (device.h): tests put others in its place.
+using DeviceOpener = std::function<std::vector<std::unique_ptr<Device>>(const std::string& wanted)>;
+
 struct LoadOptions {
-  std::string dtype = "auto";  // of weights and arithmetic: auto (float32 on a CPU) | float32 | bfloat16 | float16
-  std::string device = "cpu";
-  bool fuse = true;  // our own kernels in the place of libtorch's operators, where the graph allows it
+  // Of weights and arithmetic: auto | float32 | bfloat16 | float16. auto: float32 on a CPU, on a GPU what lmbits.json states.
+  std::string dtype = "auto";
+  std::string device = "cpu";  // cpu | auto (cuda where there is a device) | cuda | cuda:N | cuda:0,cuda:1 | cuda:all
+  bool fuse = true;            // our own kernels in the place of libtorch's operators, where the graph allows it
+  DeviceOpener open_devices = nullptr;  // null: open_cuda_devices
 };
+
+// "cpu", or a name for `open_devices`. Throws Error(kDevice) where there is no such device, Error(kConfig) for no name of one.
+std::string resolve_device(const LoadOptions& options);
 
 // Reads the metadata and the tokenizer and verifies the content hash; the weights wait for LanguageModel::load. Throws
 // Error(kModel) with one line that says what is wrong.

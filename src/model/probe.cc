@@ -17,7 +17,8 @@ class Prober {
   Prober(const TorchModule& module, const BundleMetadata& metadata, const std::string& where)
       : module_(module), metadata_(metadata), where_(where) {
     length_ = std::min<std::int64_t>(24, metadata.context_length);
-    at::Tensor i = at::arange(2 * length_, at::kLong).reshape({2, length_});
+    at::Tensor i =
+        at::arange(2 * length_, at::TensorOptions().dtype(at::kLong).device(module.device())).reshape({2, length_});
     ids_ = (i * 7919 + 17).remainder(metadata.vocab_size);  // spread over the vocabulary
     ids_[1][0] = metadata.vocab_size - 1;                   // its last id included
   }
@@ -120,7 +121,7 @@ class Prober {
     if (weight.dim() != 2 || weight.size(1) != hidden.size(2) || weight.size(0) < metadata_.vocab_size) {
       refuse("head_weight() is " + c10::str(weight.sizes()) + ", hidden() " + c10::str(hidden.sizes()));
     }
-    at::Tensor logits = at::mm(rows.to(at::kFloat), weight.t());
+    at::Tensor logits = at::mm(rows.to(weight.scalar_type()), weight.t()).to(at::kFloat);
     if (module_.head_bias()) logits = logits + *module_.head_bias();
     if (metadata_.logit_scale) logits = logits * *metadata_.logit_scale;
     if (metadata_.logit_softcap) logits = (logits / *metadata_.logit_softcap).tanh() * *metadata_.logit_softcap;

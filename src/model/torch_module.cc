@@ -101,23 +101,24 @@ void drop_weights(const torch::jit::Module& module) {
 
 }  // namespace
 
-torch::jit::Module load_archive(const std::string& path) {
+torch::jit::Module load_archive(const std::string& path, at::Device device) {
   return guarded(path, "cannot load it", [&] {
-    torch::jit::Module archive = torch::jit::load(path, at::kCPU);
+    torch::jit::Module archive = torch::jit::load(path, device);
     for (const torch::jit::Module& part : archive.modules()) {
       for (const torch::jit::Method& method : part.get_methods()) {
-        retarget_devices(torch::jit::toGraphFunction(method.function()).graph()->block(), "cpu");
+        retarget_devices(torch::jit::toGraphFunction(method.function()).graph()->block(), device.str());
       }
     }
     return archive;
   });
 }
 
-TorchModule::TorchModule(const std::string& path, WeightDtype dtype) : TorchModule(path, load_archive(path), dtype) {}
+TorchModule::TorchModule(const std::string& path, WeightDtype dtype, at::Device device)
+    : TorchModule(path, load_archive(path, device), dtype, {}, device) {}
 
 TorchModule::TorchModule(const std::string& path, torch::jit::Module archive, WeightDtype dtype,
-                         const WeightSource& weights)
-    : path_(path), module_(std::move(archive)) {
+                         const WeightSource& weights, at::Device device)
+    : path_(path), device_(device), module_(std::move(archive)) {
   guarded(path, "cannot load it", [&] {
     const torch::jit::Module unfrozen = module_;
     set_weights(module_, scalar_type(dtype), weights);
@@ -127,7 +128,8 @@ TorchModule::TorchModule(const std::string& path, torch::jit::Module archive, We
     if (has("hidden") && has("head")) level_ = 1;
     if (has("hidden") && has("head_weight")) {
       level_ = 2;
-      head_weight_ = call("head_weight", {}).to(at::kFloat).contiguous();
+      head_weight_ = call("head_weight", {}).contiguous();
+      if (device.is_cpu()) head_weight_ = head_weight_.to(at::kFloat);
       if (has("head_bias")) head_bias_ = call("head_bias", {}).to(at::kFloat).contiguous();
     }
     std::vector<std::string> keep;

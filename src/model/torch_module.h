@@ -22,18 +22,22 @@ using WeightSource = std::function<at::Tensor(const std::string& parameter)>;
 
 // The archive, loaded, with every device constant that tracing left in its graphs pointed at the CPU. Throws
 // Error(kModel) when it does not load.
-torch::jit::Module load_archive(const std::string& path);
+torch::jit::Module load_archive(const std::string& path, at::Device device = at::kCPU);
 
 enum class WeightDtype { kAuto, kFloat32, kBFloat16, kFloat16 };  // kAuto: float32 on a CPU
 
 class TorchModule {
  public:
-  // Loads, converts the weights, and freezes. Throws Error(kModel) when the file does not load or offers no forward(ids).
-  TorchModule(const std::string& path, WeightDtype dtype);
+  // Loads, converts the weights and brings them to `device`, points every device constant that tracing left in the graph
+  // there, and freezes. Throws Error(kModel) when the file does not load or offers no forward(ids).
+  TorchModule(const std::string& path, WeightDtype dtype, at::Device device = at::kCPU);
+
+  at::Device device() const { return device_; }
 
   // The same of an archive that is loaded already. With `weights`, those are put in, and `archive` is left without any:
   // it can be given again, with others. Buffers in float32 stay so whatever the dtype: tables of positions would lose.
-  TorchModule(const std::string& path, torch::jit::Module archive, WeightDtype dtype, const WeightSource& weights = {});
+  TorchModule(const std::string& path, torch::jit::Module archive, WeightDtype dtype, const WeightSource& weights = {},
+              at::Device device = at::kCPU);
 
   // Puts our own kernels in the place of ATen's operators (src/model/fuse.h) in the methods that scoring calls, and drops
   // everything else that the archive holds: forward too, where there is hidden. Returns the number of operators put in.
@@ -58,13 +62,14 @@ class TorchModule {
   // Batch) are heeded, by those operators that are known to need it.
   at::Tensor rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches = {}) const;
 
-  const at::Tensor& head_weight() const { return head_weight_; }             // [V,D]
+  const at::Tensor& head_weight() const { return head_weight_; }             // [V,D]; float32 on a CPU
   const std::optional<at::Tensor>& head_bias() const { return head_bias_; }  // [V]
 
  private:
   at::Tensor call(const char* method, std::vector<c10::IValue> inputs) const;
 
   std::string path_;
+  at::Device device_;
   mutable torch::jit::Module module_;  // calling a method of a const Module is not const in torch's API
   // By method; once there are any, module_ is empty. hidden and forward take (ids, rows, branches) here.
   mutable std::map<std::string, torch::jit::GraphExecutor> fused_;

@@ -148,7 +148,7 @@ std::string plot_row(const RankReportRow& row, double lo, double hi, std::size_t
   return text;
 }
 
-constexpr std::size_t kNarrowestPlot = 14, kWidestPlot = 40;
+constexpr std::size_t kNarrowestPlot = 12, kWidestPlot = 40;
 
 // Leaves out columns, the first of `keys` first, until the text is no wider than `width`.
 void narrow(Table& table, const std::vector<std::string>& keys, std::size_t width) {
@@ -235,7 +235,8 @@ std::string to_text(const RankReport& report, const TextStyle& style) {
     Table table = table_of(*from, report.request);
     narrow_for_plot(table, report.request, style.width);
     append_plot(table, *from, style.width, decimals_of(report.request.metric));
-    text += (style.color ? "\x1b[1m" + heading(*from) + "\x1b[0m" : heading(*from)) + "\n";
+    const std::string title = wrapped(heading(*from), style.width, 2);
+    text += style.color ? "\x1b[1m" + title + "\x1b[0m" : title;
     if (!from->rows.empty()) text += to_text(table, style);
     for (const std::string& warning : from->warnings) text += wrapped("  ! " + printable(warning), style.width, 4);
     text += "\n";

@@ -8,8 +8,8 @@
 #include "src/coding/baselines.h"
 #include "src/core/file.h"
 #include "src/core/stop.h"
-#include "src/model/load.h"
 #include "src/scoring/summary.h"
+#include "src/store/manifest.h"
 
 namespace lmbits {
 namespace {
@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kPiece = 64 << 10;  // bytes of text compressed between two looks at whether to stop
 constexpr const char* kDictionaryCodec = "zstd-22-dict";
+constexpr std::int64_t kDeviceBatchPositions = 16384;                   // B * T to aim at on a GPU
+constexpr std::int64_t kDeviceActivationBytes = std::int64_t{4} << 30;  // and what it may take; too much backs off
 
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
@@ -110,6 +112,7 @@ class Corpus {
 class Evaluation {
  public:
   Evaluation(const EvalRequest& request, EvalObserver& observer) : request_(request), observer_(observer) {
+    resolve_device(load_options());
     std::error_code failed;
     fs::create_directories(request.output, failed);
     if (failed) {
@@ -129,7 +132,7 @@ class Evaluation {
   }
 
   EvalOutcome run() {
-    const LoadOptions options{.dtype = request_.dtype, .device = request_.device};
+    const LoadOptions options = load_options();
     if (!request_.weights.empty()) {
       evaluate_family(options);
       return outcome_;
@@ -145,6 +148,10 @@ class Evaluation {
   }
 
  private:
+  LoadOptions load_options() const {
+    return {.dtype = request_.dtype, .device = request_.device, .open_devices = request_.open_devices};
+  }
+
   // Runs `evaluate` for the model of this name; a model that fails is recorded.
   template <typename Evaluate>
   void attempt(const std::string& name, Evaluate evaluate) {
@@ -224,9 +231,8 @@ class Evaluation {
     std::optional<TokenCache> tokens;
     if (!request_.token_cache.empty() && model.tokenizer().kind() != "bytes")  // bytes are their ids: nothing to spare
       tokens.emplace(request_.token_cache, model.tokenizer(), corpus.fingerprint);
-    const ScoreOutcome scored = score_corpus(
-        model, corpus.spec, convention, request_.score, path, writer,
-        [&](const ScoreProgress& progress) { observer_.run_progress(progress); }, tokens ? &*tokens : nullptr);
+    const ScoreOutcome scored =
+        score(model, corpus, convention, path, writer, request_.score, tokens ? &*tokens : nullptr);
     if (scored.interrupted) {
       outcome_.interrupted = true;
       return;
@@ -236,16 +242,32 @@ class Evaluation {
     complete(writer, model, convention, corpus, name, profile, false);
   }
 
+  // What became of the devices is noted in the manifest, however the scoring ends.
+  ScoreOutcome score(const LanguageModel& model, const Corpus& corpus, const Convention& convention,
+                     const fs::path& path, RunWriter& writer, ScoreOptions options, TokenCache* tokens) {
+    if (model.adds_up()) {
+      options.n_threads = std::max(options.n_threads, model.info().n_workers);
+      options.batch_positions = std::max(options.batch_positions, kDeviceBatchPositions);
+      options.activation_bytes = std::max(options.activation_bytes, kDeviceActivationBytes);
+    }
+    const auto progress = [&](const ScoreProgress& now) { observer_.run_progress(now); };
+    try {
+      ScoreOutcome outcome = score_corpus(model, corpus.spec, convention, options, path, writer, progress, tokens);
+      if (model.adds_up()) amend_manifest(path, "devices", model.devices());
+      return outcome;
+    } catch (...) {
+      if (model.adds_up()) amend_manifest(path, "devices", model.devices());
+      throw;
+    }
+  }
+
   void score_wanted(LanguageModel& model, const Corpus& corpus, const Convention& convention, const fs::path& path,
                     const Json& identity) {
     model.load();
     RunWriter writer(path, manifest(model, corpus, identity));
     ScoreOptions options = request_.score;
     options.wants = [&](const std::string& id) { return request_.wants(corpus.spec.name, id); };
-    outcome_.interrupted =
-        score_corpus(model, corpus.spec, convention, options, path, writer, [&](const ScoreProgress& now) {
-          observer_.run_progress(now);
-        }).interrupted;
+    outcome_.interrupted = score(model, corpus, convention, path, writer, options, nullptr).interrupted;
   }
 
   // Writes the summary, unless an interrupt cut the baselines short: then the run stays unfinished.
@@ -327,7 +349,7 @@ class Evaluation {
               {"description", corpus.notes.description},
               {"categories", corpus.notes.categories}}},
             {"convention", identity["convention"]},
-            {"device", "cpu"},
+            {"device", info.device},
             {"n_threads", request_.score.n_threads},
             {"batch_positions", request_.score.batch_positions},
             {"max_sequences", request_.score.max_sequences},

@@ -12,6 +12,7 @@
 #include "src/core/error.h"
 #include "src/core/json.h"
 #include "src/corpus/reader.h"
+#include "src/model/load.h"
 #include "src/scoring/contamination.h"
 #include "src/scoring/score_corpus.h"
 
@@ -23,7 +24,8 @@ struct EvalRequest {
   std::vector<CorpusSpec> corpora;
   ConventionOptions convention;
   std::string dtype = "auto";
-  std::string device = "cpu";
+  std::string device = "cpu";           // see LoadOptions
+  DeviceOpener open_devices = nullptr;  // see LoadOptions
   ScoreOptions score;
   std::filesystem::path output;                     // one folder below it for each pair
   std::vector<std::string> baselines;               // codec names for the whole corpora; empty: none

@@ -13,7 +13,7 @@ RecordBuilder::RecordBuilder(DocumentRecord record, std::int64_t n_windows)
 
 bool RecordBuilder::fold(std::int64_t index, const std::vector<double>& bits, const std::vector<std::int32_t>& blocks,
                          std::int64_t n_forward) {
-  LMBITS_CHECK(index >= next_ && index < n_windows_ && bits.size() == blocks.size());
+  LMBITS_CHECK(bits.size() == blocks.size());
   Sums sums;
   for (std::size_t i = 0; i < bits.size(); ++i) {
     if (!std::isfinite(bits[i]) && sums.first_bad < 0) sums.first_bad = static_cast<std::int64_t>(i);
@@ -24,6 +24,24 @@ bool RecordBuilder::fold(std::int64_t index, const std::vector<double>& bits, co
   }
   sums.n_scored = static_cast<std::int64_t>(bits.size());
   sums.n_forward = n_forward;
+  return take(index, std::move(sums));
+}
+
+bool RecordBuilder::fold(std::int64_t index, const std::vector<BlockSum>& block_sums, std::int64_t n_forward) {
+  Sums sums;
+  for (const BlockSum& s : block_sums) {
+    if (s.first_bad >= 0 && sums.first_bad < 0) sums.first_bad = sums.n_scored + s.first_bad;
+    sums.bits += s.bits;
+    sums.bits_squared += s.bits_squared;
+    sums.blocks.emplace_back(s.block, s.bits);
+    sums.n_scored += s.n_scored;
+  }
+  sums.n_forward = n_forward;
+  return take(index, std::move(sums));
+}
+
+bool RecordBuilder::take(std::int64_t index, Sums sums) {
+  LMBITS_CHECK(index >= next_ && index < n_windows_);
   waiting_.emplace(index, std::move(sums));
   for (auto first = waiting_.begin(); first != waiting_.end() && first->first == next_; first = waiting_.begin()) {
     fold(first->second);

@@ -25,6 +25,14 @@ class RecordBuilder {
   bool fold(std::int64_t index, const std::vector<double>& bits, const std::vector<std::int32_t>& blocks,
             std::int64_t n_forward);
 
+  // The same from sums over runs of tokens of one block each, in their order.
+  struct BlockSum {
+    std::int32_t block;
+    double bits, bits_squared;
+    std::int64_t n_scored, first_bad;  // the first token of it without finite bits, -1: none
+  };
+  bool fold(std::int64_t index, const std::vector<BlockSum>& sums, std::int64_t n_forward);
+
   const DocumentRecord& record() const { return record_; }
 
  private:
@@ -34,6 +42,7 @@ class RecordBuilder {
     std::vector<std::pair<std::int32_t, double>> blocks;
     std::int64_t n_scored = 0, n_forward = 0, first_bad = -1;
   };
+  bool take(std::int64_t index, Sums sums);
   void fold(const Sums& sums);
 
   DocumentRecord record_;

@@ -137,6 +137,7 @@ class Scorer {
     try {
       prepare_torch_thread();
       std::vector<double> bits;
+      std::vector<kernels::NllSum> sums;
       while (std::optional<std::vector<WindowTask>> tasks = queue_.pop()) {
         if (stop_requested()) continue;
         double seconds = 0.0;
@@ -145,29 +146,67 @@ class Scorer {
           const Stopwatch time(seconds);
           const Batch batch = batcher_.pack(*tasks);
           positions = batch.n_sequences * batch.n_positions;
-          model_.score(batch, bits);
+          if (model_.adds_up()) {
+            model_.sum(batch, segments_of(*tasks), sums);
+          } else {
+            model_.score(batch, bits);
+          }
         }
         const std::lock_guard lock(mutex_);
         profile_.model_s += seconds;
         profile_.n_positions += positions;
-        fold(*tasks, bits);
+        if (model_.adds_up()) {
+          auto next = sums.cbegin();
+          fold(*tasks, [&next](const WindowTask& task) { return fold_sums(task, next); });
+        } else {
+          auto next = bits.cbegin();
+          fold(*tasks, [&next](const WindowTask& task) { return fold_bits(task, next); });
+        }
       }
     } catch (...) {
       fail(std::current_exception());
     }
   }
 
-  void fold(const std::vector<WindowTask>& tasks, const std::vector<double>& bits) {
+  // Where runs of targets of one block begin, of all tasks, and the end.
+  static std::vector<std::int64_t> segments_of(const std::vector<WindowTask>& tasks) {
+    std::vector<std::int64_t> begins;
+    std::int64_t row = 0;
+    for (const WindowTask& task : tasks) {
+      for (std::size_t i = 0; i < task.blocks.size(); ++i, ++row) {
+        if (i == 0 || task.blocks[i] != task.blocks[i - 1]) begins.push_back(row);
+      }
+    }
+    begins.push_back(row);
+    return begins;
+  }
+
+  static bool fold_bits(const WindowTask& task, std::vector<double>::const_iterator& next) {
+    const std::vector<double> own(next, next + static_cast<std::int64_t>(task.targets.size()));
+    next += static_cast<std::int64_t>(task.targets.size());
+    return task.record->fold(task.index, own, task.blocks, static_cast<std::int64_t>(task.input.size()));
+  }
+
+  static bool fold_sums(const WindowTask& task, std::vector<kernels::NllSum>::const_iterator& next) {
+    std::vector<RecordBuilder::BlockSum> own;
+    for (std::size_t i = 0; i < task.blocks.size(); ++i) {
+      if (i > 0 && task.blocks[i] == task.blocks[i - 1]) continue;
+      own.push_back({task.blocks[i], next->bits, next->bits_squared, next->n_rows, next->first_bad});
+      ++next;
+    }
+    return task.record->fold(task.index, own, static_cast<std::int64_t>(task.input.size()));
+  }
+
+  // fold_window(task) adds what the model gave for a task to its record: is that whole now?
+  template <typename FoldWindow>
+  void fold(const std::vector<WindowTask>& tasks, FoldWindow fold_window) {
     {
       const Stopwatch time(profile_.records_s);
-      auto at = bits.begin();
       for (const WindowTask& task : tasks) {
         const auto n = static_cast<std::int64_t>(task.targets.size());
-        const std::vector<double> own(at, at + n);
-        at += n;
         const auto n_forward = static_cast<std::int64_t>(task.input.size());
         const std::int64_t before = task.record->next_window();
-        const bool whole = task.record->fold(task.index, own, task.blocks, n_forward);
+        const bool whole = fold_window(task);
         profile_.n_scored += n;
         profile_.n_forward += n_forward;
         progress_.n_scored += n;

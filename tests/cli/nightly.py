@@ -98,7 +98,7 @@ class Nights(unittest.TestCase):
         last = subprocess.run(self.command(), capture_output=True, text=True)
         self.assertIn(last.returncode, (0,), last.stdout + last.stderr)
         judged = [json.loads(line)["model"] for line in (self.folder / "out/judgements.jsonl").read_text().splitlines()[1:]]
-        self.assertEqual(sorted(judged), ["xs-byte-1000", "xs-byte-100"])
+        self.assertEqual(sorted(judged), ["xs-byte-100", "xs-byte-1000"])
         listed = subprocess.run([LMBITS, "history", "--db", str(self.folder / "out/history.sqlite"), "check"],
                                 capture_output=True, text=True)
         self.assertEqual(listed.returncode, 0, listed.stdout)

@@ -191,7 +191,7 @@ class Report(harness.ProgramTest):
         self.assertEqual(set(seen["withoutCompressors"]), set(self.names))
         self.assertEqual(set(seen["all"]), set(self.names) | compressors)
         self.assertTrue(seen["controls"])
-        self.assertEqual(seen["sections"], ["Leaderboard", "Overall", "code", "novel", "By category", "Warnings", "Models", "Runs"])
+        self.assertEqual(seen["sections"], ["Leaderboard", "Overall", "code", "novel", "By category", "Contamination", "Warnings", "Models", "Runs"])
 
     def test_no_texts_overlap_in_any_figure(self):
         scores = self.folder / "scores.csv"

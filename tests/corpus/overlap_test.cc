@@ -80,7 +80,9 @@ TEST(MeasureOverlap, EqualsTheDefinitionOnRandomTexts) {
       const OverlapOptions options{{NgramRule::Unit::kBytes, n}, 1 + static_cast<int>(seed % 2), memory};
       const Overlap overlap = measure(corpus, {other}, options);
       ASSERT_EQ(overlap.documents.size(), texts.size());
-      if (seed > 0) EXPECT_EQ(overlap.n_passes > 5, memory == 1);
+      if (seed > 0) {
+        EXPECT_EQ(overlap.n_passes > 5, memory == 1);
+      }
       for (std::size_t i = 0; i < texts.size(); ++i) {
         const DocumentOverlap expected = slow_overlap(texts[i], train, static_cast<std::size_t>(n));
         EXPECT_EQ(overlap.documents[i].n_ngrams, expected.n_ngrams) << seed << " " << i;

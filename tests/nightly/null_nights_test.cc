@@ -19,7 +19,7 @@ TEST(NullNights, RaiseNoMoreAlarmsThanStated) {
     Random random(20260101, static_cast<std::uint64_t>(night));
     const std::vector<testing::Texts> texts = {testing::make_texts("prose", 60, random),
                                                testing::make_texts("code", 150, random)};
-    std::vector<std::vector<Run>> models;
+    std::vector<std::vector<lmbits::Run>> models;
     for (int step = 1; step <= 4; ++step) {
       models.emplace_back();
       for (const testing::Texts& of_corpus : texts) {
@@ -43,8 +43,8 @@ TEST(NullNights, ARegressionOfHalfAPercentIsCaught) {
   for (int night = 0; night < 50; ++night) {
     Random random(7, static_cast<std::uint64_t>(night));
     const testing::Texts texts = testing::make_texts("prose", 150, random);
-    const Run base = testing::make_night_run("run-1", 1, texts, 0.0, random);
-    const Run next = testing::make_night_run("run-2", 2, texts, 0.005, random);
+    const lmbits::Run base = testing::make_night_run("run-1", 1, texts, 0.0, random);
+    const lmbits::Run next = testing::make_night_run("run-2", 2, texts, 0.005, random);
     n_caught += judge_pair({base}, {next}, 0.05 / 3.0, 0.0).regression;
   }
   EXPECT_GE(n_caught, 48);

@@ -20,9 +20,9 @@ class WatchTest : public ::testing::Test {
     fs::last_write_time(folder / name, fs::file_time_type::clock::now() - std::chrono::seconds(age_s));
   }
   std::vector<Checkpoint> find() const {
-    NightlyConfig config = this->config;
-    for (std::string& pattern : config.watch) pattern = folder / pattern;
-    return find_checkpoints(config);
+    NightlyConfig absolute = config;
+    for (std::string& pattern : absolute.watch) pattern = folder / pattern;
+    return find_checkpoints(absolute);
   }
   testing::TemporaryFolder folder;
   NightlyConfig config;

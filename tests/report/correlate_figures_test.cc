@@ -84,7 +84,7 @@ TEST(CorrelateFigures, AreTheOverviewAndEachAreaWithItsResiduals) {
 TEST(CorrelateFigures, TheSectionSaysEveryPanelAndItsWarnings) {
   const CorrelateReport report = some_report();
   const ReportSection section = correlate_section(report);
-  EXPECT_EQ(section.paragraphs.size(), 3u);  // overall and two areas
+  EXPECT_EQ(section.paragraphs.size(), 4u);  // overall, two areas, gzip
   EXPECT_EQ(section.paragraphs[0].rfind("overall: ", 0), 0u);
   ASSERT_TRUE(section.table);
   EXPECT_EQ(section.table->rows.size(), report.panels.size());

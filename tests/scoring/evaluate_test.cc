@@ -8,6 +8,7 @@
 
 #include "src/core/file.h"
 #include "src/store/run_directory.h"
+#include "tests/support/fake_device.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/toy_bundle.h"
 
@@ -389,6 +390,81 @@ TEST_F(Evaluate, ALongDocumentContinuesFromItsCheckpoint) {
   for (const auto& file : std::filesystem::directory_iterator(whole.path)) {
     EXPECT_EQ(file.path().filename().string().find("checkpoint"), std::string::npos) << "left behind: " << file.path();
   }
+}
+
+// ---- on devices (fake ones: tests/support/fake_device.h)
+
+class EvaluateOnDevices : public Evaluate {
+ protected:
+  EvalRequest on_devices(const std::string& name) {
+    testing::ToyBundle toy;
+    toy.context = 64;
+    EvalRequest r = request(testing::write_toy_bundle(folder_ / "toy.pt", toy), write_jsonl("c.jsonl", some_texts()));
+    r.device = name;
+    if (name != "cpu") {
+      r.open_devices = [this](const std::string& wanted) {
+        std::vector<std::unique_ptr<Device>> devices;
+        for (int i = 0; i < (wanted == "cuda:all" ? 2 : 1); ++i) {
+          devices.push_back(std::make_unique<testing::FakeDevice>(machine_, i));
+        }
+        return devices;
+      };
+    }
+    return r;
+  }
+
+  testing::FakeMachine machine_;
+};
+
+TEST_F(EvaluateOnDevices, OneOrTwoGiveTheSameTotalsAndThoseOfTheCpu) {
+  const lmbits::Run cpu = evaluate_one(on_devices("cpu")), one = evaluate_one(on_devices("cuda")),
+                    two = evaluate_one(on_devices("cuda:all"));
+  EXPECT_EQ(bits_by_id(one), bits_by_id(two));
+  EXPECT_EQ(one.summary["bits"], two.summary["bits"]);
+  for (const DocumentRecord& record : cpu.records) {
+    const double got = bits_by_id(one).at(record.id);
+    EXPECT_NEAR(got, record.bits, 1e-5 * (1 + record.bits)) << record.id;
+  }
+  for (std::size_t i = 0; i < one.records.size(); ++i) {
+    const DocumentRecord& record = one.records[i];
+    EXPECT_EQ(record.n_scored, record.n_bytes) << record.id;
+    double sum = 0.0;
+    for (const double block : record.block_bits) sum += block;
+    if (!record.block_bits.empty()) EXPECT_NEAR(sum, record.bits, 1e-9 * record.bits) << record.id;
+  }
+  EXPECT_EQ(two.manifest["device"], "cuda:0,cuda:1");
+  EXPECT_EQ(two.manifest["devices"].size(), 2u);
+  EXPECT_GT(two.manifest["devices"][0]["peak_bytes"], 0);
+  EXPECT_FALSE(cpu.manifest.contains("devices"));
+}
+
+TEST_F(EvaluateOnDevices, BackOffsAreInTheManifestAndLoseNothing) {
+  const std::map<std::string, double> expected = bits_by_id(evaluate_one(on_devices("cuda")));
+  machine_.most_logits = 100 * 257;
+  const lmbits::Run run = evaluate_one(on_devices("cuda"));
+  EXPECT_GT(machine_.n_out_of_memory, 0);
+  const Json back_offs = run.manifest["devices"][0]["back_offs"];
+  ASSERT_FALSE(back_offs.empty());
+  EXPECT_EQ(back_offs[0]["what"], "head rows");
+  ASSERT_EQ(run.records.size(), expected.size());
+  for (const auto& [id, bits] : bits_by_id(run)) EXPECT_NEAR(bits, expected.at(id), 1e-5 * (1 + bits)) << id;
+}
+
+TEST_F(EvaluateOnDevices, ALostDeviceEndsTheRunWhichThenResumes) {
+  const std::map<std::string, double> expected = bits_by_id(evaluate_one(on_devices("cuda")));
+  EvalRequest r = on_devices("cuda");
+  machine_.n_kernels = 0;
+  machine_.lost_after = 12;
+  Silent observer;
+  const EvalOutcome outcome = evaluate(r, observer);
+  EXPECT_EQ(outcome.exit_code(), 6);
+  ASSERT_EQ(observer.failures.size(), 1u);
+  EXPECT_NE(observer.failures[0].find("cuda:0 is lost: fell off the bus"), std::string::npos) << observer.failures[0];
+  const lmbits::Run cut = read_runs(r.output).at(0);
+  EXPECT_TRUE(cut.summary.is_null());
+  EXPECT_TRUE(cut.manifest["devices"][0].contains("lost"));
+  machine_.lost_after = std::numeric_limits<int>::max();
+  EXPECT_EQ(bits_by_id(evaluate_one(r)), expected);
 }
 
 }  // namespace
