@@ -52,7 +52,20 @@ void causal_attention(Isa isa, const AttentionShape& shape, HeadsView<const floa
                       HeadsView<const float> v, HeadsView<float> out, float* workspace,
                       const std::int64_t* first_query = nullptr, Rotation rotation = {});
 
-// The same in double arithmetic, from the equation: what the tests compare with. out [B, H, T, S], dense.
+// Keys and values of one sequence that are kept from call to call, as causal_attention packs them for itself. Of the
+// shape, n_sequences is not looked at, and n_positions is the room. Floats it takes:
+std::int64_t attention_cache_size(Isa isa, const AttentionShape& shape);
+
+// Keeps k and v [H_kv, S] (`k_stride` and `v_stride` elements from one head to the next) of a position; those after it are forgotten.
+void keep_position(Isa isa, const AttentionShape& shape, float* cache, std::int64_t position, const float* k,
+                   std::int64_t k_stride, const float* v, std::int64_t v_stride);
+
+// out [H, S] of the query q [H, S] at a position whose keys and values, and those of all before it, are kept: equal, to the
+// last bit, to causal_attention's row. workspace: attention_workspace(isa, shape) floats.
+void attend_kept(Isa isa, const AttentionShape& shape, const float* cache, std::int64_t position, const float* q,
+                 std::int64_t q_stride, float* out, std::int64_t out_stride, float* workspace);
+
+// causal_attention in double arithmetic, from the equation: what the tests compare with. out [B, H, T, S], dense.
 void causal_attention_reference(const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k,
                                 HeadsView<const float> v, double* out);
 

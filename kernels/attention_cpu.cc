@@ -16,6 +16,18 @@ void causal_attention(Isa isa, const AttentionShape& shape, HeadsView<const floa
   bodies(isa).attend(shape, q, k, v, out, workspace, first_query, rotation);
 }
 
+std::int64_t attention_cache_size(Isa isa, const AttentionShape& shape) { return bodies(isa).attention_cache(shape); }
+
+void keep_position(Isa isa, const AttentionShape& shape, float* cache, std::int64_t position, const float* k,
+                   std::int64_t k_stride, const float* v, std::int64_t v_stride) {
+  bodies(isa).keep(shape, cache, position, k, k_stride, v, v_stride);
+}
+
+void attend_kept(Isa isa, const AttentionShape& shape, const float* cache, std::int64_t position, const float* q,
+                 std::int64_t q_stride, float* out, std::int64_t out_stride, float* workspace) {
+  bodies(isa).attend_one(shape, cache, position, q, q_stride, out, out_stride, workspace);
+}
+
 void causal_attention_reference(const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k,
                                 HeadsView<const float> v, double* out) {
   std::vector<double> p(static_cast<std::size_t>(shape.n_positions));

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "src/cli/commands.h"
+#include "src/cli/external_codecs.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
 #include "src/coding/baselines.h"
@@ -21,13 +22,15 @@ struct BaselineOptions {
   std::vector<std::string> corpora, codecs;
   std::string field = "text", split = "none", dictionary, format = "table";
   int n_threads = 0;
-  bool json = false, quiet = false;
+  std::int64_t chunk_bytes = 0;
+  bool external = false, json = false, quiet = false;
 };
 
 struct MeasuredCorpus {
   std::string name;
   std::int64_t n_documents = 0, n_failed = 0, n_bytes = 0, n_chars = 0;
   std::map<std::string, std::int64_t> bytes;  // "gzip-9": the corpus as one stream; "gzip-9/doc": summed over documents
+  std::vector<std::string> names;             // of `bytes`, in the order of the rows
   std::map<std::string, double> cpu_seconds;
 };
 
@@ -39,7 +42,12 @@ constexpr const char* kBaselineHelp =
     "Each codec compresses the whole corpus as one stream (its documents, one after the other), and each document by\n"
     "itself: `gzip-9/doc` is the sum. Sizes are of the files that the tools would write, headers included.\n"
     "--dictionary FILE adds zstd-22-dict: zstd at level 22, which has seen FILE. Give it the text a model was trained\n"
-    "on to compare with what has seen the same. Codecs: gzip-1 gzip-6 gzip-9 bzip2-9 zstd-3 zstd-19 xz-6 xz-9e\n"
+    "on to compare with what has seen the same. --chunk 2048 adds two rows a codec: every 2048 bytes by themselves, "
+    "each\n"
+    "with its header, and with all headers but one left out (a header: what the codec makes of nothing). Codecs by "
+    "name\n"
+    "alone, as they take long: zstd-22-long, cm (context mixing). --external adds zpaq, 7z, bzip3 and lrzip, where\n"
+    "installed. Codecs: gzip-1 gzip-6 gzip-9 bzip2-9 zstd-3 zstd-19 xz-6 xz-9e\n"
     "brotli-11, or gzip, bzip2, zstd, xz, brotli for all of one kind.";
 
 std::vector<BaselineCodec> codecs_of(const BaselineOptions& options) {
@@ -53,13 +61,68 @@ std::vector<BaselineCodec> codecs_of(const BaselineOptions& options) {
   return codecs;
 }
 
+// A corpus cut every so many bytes, whatever its documents, as Deletang et al. 2023 do.
+class ByChunk {
+ public:
+  ByChunk(const std::vector<BaselineCodec>& codecs, std::int64_t chunk_bytes, int n_threads)
+      : chunk_bytes_(static_cast<std::size_t>(chunk_bytes)),
+        sums_(chunk_bytes > 0 ? codecs : std::vector<BaselineCodec>{}, n_threads) {}
+
+  void add(std::string_view bytes) {
+    if (chunk_bytes_ == 0) return;
+    pending_ += bytes;
+    std::size_t begin = 0;
+    for (; pending_.size() - begin >= chunk_bytes_; begin += chunk_bytes_) put(pending_.substr(begin, chunk_bytes_));
+    pending_.erase(0, begin);
+  }
+
+  void finish(const std::vector<BaselineCodec>& codecs, MeasuredCorpus& corpus) {
+    if (!pending_.empty()) put(std::exchange(pending_, {}));
+    const auto sizes = sums_.finish();
+    const auto seconds = sums_.cpu_seconds();
+    const std::string each = "/" + std::to_string(chunk_bytes_), once = each + "-one-header";
+    for (const std::string& kind : {each, once}) {
+      for (const BaselineCodec& codec : codecs) {
+        const std::int64_t headers = std::max<std::int64_t>(0, n_chunks_ - 1) * compressed_size(codec, "");
+        corpus.names.push_back(codec.name + kind);
+        corpus.bytes[codec.name + kind] = sizes.at(codec.name) - (kind == once ? headers : 0);
+        corpus.cpu_seconds[codec.name + kind] = seconds.at(codec.name);
+      }
+    }
+  }
+
+ private:
+  void put(std::string chunk) {
+    ++n_chunks_;
+    sums_.add(std::move(chunk));
+  }
+  std::size_t chunk_bytes_;
+  PerDocumentBaselines sums_;
+  std::string pending_;
+  std::int64_t n_chunks_ = 0;
+};
+
+void measure_externals(const SpoolFile& everything, MeasuredCorpus& corpus) {
+  for (const ExternalCodec& codec : external_codecs()) {
+    const auto path = find_program(codec.program);
+    if (!path) continue;
+    const ExternalSize size = external_size(codec, *path, everything.path());
+    corpus.names.push_back(codec.name);
+    corpus.bytes[codec.name] = size.bytes;
+    corpus.cpu_seconds[codec.name] = size.cpu_seconds;
+  }
+}
+
 // nullopt where the user asked to stop.
-std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<BaselineCodec>& codecs, int n_threads,
-                                      Progress& progress) {
+std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<BaselineCodec>& codecs,
+                                      const BaselineOptions& options, Progress& progress) {
+  const int n_threads = options.n_threads;
   MeasuredCorpus corpus;
   corpus.name = corpus_name(spec);
   WholeCorpusBaselines whole(codecs, n_threads);
   PerDocumentBaselines by_document(codecs, n_threads);
+  ByChunk by_chunk(codecs, options.chunk_bytes, n_threads);
+  const auto everything = options.external ? std::make_optional<SpoolFile>() : std::nullopt;
   const auto reader = open_corpus(spec);
   progress.begin({.label = corpus.name, .unit = "B", .total = corpus_size_bytes(spec)});
   while (auto document = reader->next()) {
@@ -75,6 +138,8 @@ std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<
     corpus.n_bytes += n_bytes;
     corpus.n_chars += count_code_points(document->bytes);
     whole.add(document->bytes);
+    by_chunk.add(document->bytes);
+    if (everything) everything->append(document->bytes);
     by_document.add(std::move(document->bytes));
     progress.advance(n_bytes);
   }
@@ -82,6 +147,11 @@ std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<
   corpus.cpu_seconds = whole.cpu_seconds();
   for (const auto& [name, bytes] : by_document.finish()) corpus.bytes[name + "/doc"] = bytes;
   for (const auto& [name, seconds] : by_document.cpu_seconds()) corpus.cpu_seconds[name + "/doc"] = seconds;
+  for (const char* kind : {"", "/doc"}) {
+    for (const BaselineCodec& codec : codecs) corpus.names.push_back(codec.name + kind);
+  }
+  if (options.chunk_bytes > 0) by_chunk.finish(codecs, corpus);
+  if (everything) measure_externals(*everything, corpus);
   progress.end();
   return corpus;
 }
@@ -89,14 +159,6 @@ std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<
 std::optional<double> ratio_of(double numerator, std::int64_t denominator) {
   if (denominator == 0) return std::nullopt;
   return numerator / static_cast<double>(denominator);
-}
-
-// The names of a corpus' rows: of streams, then of sums over documents.
-std::vector<std::string> row_names(const std::vector<BaselineCodec>& codecs) {
-  std::vector<std::string> names;
-  for (const BaselineCodec& codec : codecs) names.push_back(codec.name);
-  for (const BaselineCodec& codec : codecs) names.push_back(codec.name + "/doc");
-  return names;
 }
 
 Table empty_table(bool of_one_corpus) {
@@ -123,11 +185,11 @@ std::vector<Cell> row_cells(const MeasuredCorpus& corpus, const std::string& nam
 }
 
 // For people: the sums over documents only where they say something new.
-Table table_of(const MeasuredCorpus& corpus, const std::vector<BaselineCodec>& codecs) {
+Table table_of(const MeasuredCorpus& corpus) {
   Table table = empty_table(/*of_one_corpus=*/true);
   std::int64_t least = corpus.bytes.begin()->second;
   for (const auto& [name, bytes] : corpus.bytes) least = std::min(least, bytes);
-  for (const std::string& name : row_names(codecs)) {
+  for (const std::string& name : corpus.names) {
     if (corpus.n_documents == 1 && name.ends_with("/doc")) continue;
     const bool is_best = corpus.bytes.at(name) == least;
     table.rows.push_back({row_cells(corpus, name), is_best ? Emphasis::kStrong : Emphasis::kNone});
@@ -146,10 +208,10 @@ std::string heading(const MeasuredCorpus& corpus) {
   return text;
 }
 
-std::string csv_of(const std::vector<MeasuredCorpus>& corpora, const std::vector<BaselineCodec>& codecs) {
+std::string csv_of(const std::vector<MeasuredCorpus>& corpora) {
   Table table = empty_table(/*of_one_corpus=*/false);
   for (const MeasuredCorpus& corpus : corpora) {
-    for (const std::string& name : row_names(codecs)) {
+    for (const std::string& name : corpus.names) {
       std::vector<Cell> cells = row_cells(corpus, name);
       cells.insert(cells.begin(), corpus.name);
       table.rows.push_back({std::move(cells)});
@@ -158,11 +220,11 @@ std::string csv_of(const std::vector<MeasuredCorpus>& corpora, const std::vector
   return to_csv(table);
 }
 
-Json json_of(const std::vector<MeasuredCorpus>& corpora, const std::vector<BaselineCodec>& codecs) {
+Json json_of(const std::vector<MeasuredCorpus>& corpora, bool external) {
   Json list = Json::array();
   for (const MeasuredCorpus& corpus : corpora) {
     Json baselines = Json::object();
-    for (const std::string& name : row_names(codecs)) {
+    for (const std::string& name : corpus.names) {
       const std::int64_t bytes = corpus.bytes.at(name);
       const double bits = 8.0 * static_cast<double>(bytes);
       baselines[name] = {{"bytes", bytes},
@@ -178,17 +240,24 @@ Json json_of(const std::vector<MeasuredCorpus>& corpora, const std::vector<Basel
                     {"n_chars", corpus.n_chars},
                     {"baselines", std::move(baselines)}});
   }
-  return {{"codec_versions", codec_versions()}, {"corpora", std::move(list)}};
+  Json versions = codec_versions();
+  if (external) {
+    for (const ExternalCodec& codec : external_codecs()) {
+      const auto path = find_program(codec.program);
+      versions[codec.program] = path ? Json(version_of(codec, *path)) : Json(nullptr);
+    }
+  }
+  return {{"codec_versions", std::move(versions)}, {"corpora", std::move(list)}};
 }
 
-std::string report_text(const std::vector<MeasuredCorpus>& corpora, const std::vector<BaselineCodec>& codecs,
+std::string report_text(const std::vector<MeasuredCorpus>& corpora, const BaselineOptions& options,
                         const std::string& format) {
-  if (format == "json") return json_of(corpora, codecs).dump(2) + "\n";
-  if (format == "csv") return csv_of(corpora, codecs);
+  if (format == "json") return json_of(corpora, options.external).dump(2) + "\n";
+  if (format == "csv") return csv_of(corpora);
   std::string text;
   for (const MeasuredCorpus& corpus : corpora) {
     if (!text.empty()) text += "\n";
-    const Table table = table_of(corpus, codecs);
+    const Table table = table_of(corpus);
     text += heading(corpus) + "\n\n" + (format == "markdown" ? to_markdown(table) : to_text(table, stdout_style()));
   }
   return text;
@@ -203,7 +272,7 @@ int run_baseline(const BaselineOptions& options) {
     CorpusSpec spec = parse_corpus_spec(text);
     spec.field = options.field;
     spec.split = options.split;
-    auto corpus = measure(spec, codecs, options.n_threads, *progress);
+    auto corpus = measure(spec, codecs, options, *progress);
     if (!corpus) {
       progress->end();
       std::fputs("lmbits: interrupted\n", stderr);
@@ -212,7 +281,7 @@ int run_baseline(const BaselineOptions& options) {
     n_failed += corpus->n_failed;
     corpora.push_back(std::move(*corpus));
   }
-  print(report_text(corpora, codecs, options.json ? "json" : options.format));
+  print(report_text(corpora, options, options.json ? "json" : options.format));
   return n_failed > 0 ? kExitSomeFailed : 0;
 }
 
@@ -231,6 +300,11 @@ void add_baseline(CLI::App& app, int& exit_code) {
   command->add_option("--codec", options->codecs, "Only this codec; may be given several times (default all)")
       ->allow_extra_args(false);  // or it would take the corpora that follow
   command->add_option("--dictionary", options->dictionary, "Adds zstd-22-dict, which has seen this file");
+  command
+      ->add_option("--chunk", options->chunk_bytes,
+                   "Also every so many bytes by themselves (2048 as in the literature)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
+  command->add_flag("--external", options->external, "Also zpaq, 7z PPMd, bzip3 and lrzip, those that are installed");
   command->add_option("--threads", options->n_threads, "Threads (default all); sizes do not depend on it")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--format", options->format, "table (default), markdown, csv or json")

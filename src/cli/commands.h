@@ -11,8 +11,10 @@ namespace lmbits::cli {
 void add_baseline(CLI::App& app, int& exit_code);
 void add_choice(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
+void add_compress(CLI::App& app, int& exit_code);
 void add_corpus(CLI::App& app, int& exit_code);
 void add_correlate(CLI::App& app, int& exit_code);
+void add_decompress(CLI::App& app, int& exit_code);
 void add_doctor(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);
 void add_gzip_complexity(CLI::App& app, int& exit_code);

@@ -7,6 +7,7 @@
 #include "src/cli/eval_library.h"
 #include "src/cli/stdout_style.h"
 #include "src/cli/tokenizer_flags.h"
+#include "src/coding/container.h"
 #include "src/core/file.h"
 #include "src/store/run_directory.h"
 
@@ -159,7 +160,23 @@ int inspect_tokenizer(TokenizerFlags flags, const std::string& path, bool as_jso
   return 0;
 }
 
+int inspect_compressed(const InspectFlags& flags) {
+  const std::string bytes = read_file(flags.what);
+  const Container container = read_container(bytes, flags.what);
+  print(Json{{"path", flags.what},
+             {"n_bytes", container.n_bytes},
+             {"n_compressed", std::ssize(bytes)},
+             {"block_bytes", container.block_bytes},
+             {"n_blocks", std::ssize(container.blocks)},
+             {"fingerprint", container.fingerprint},
+             {"info", container.info}}
+            .dump(2, ' ', false, Json::error_handler_t::replace) +
+        "\n");
+  return 0;
+}
+
 int run(const InspectFlags& flags) {
+  if (flags.what.ends_with(".lmb")) return inspect_compressed(flags);
   if (flags.what.empty()) throw Error(ErrorKind::kUsage, "inspect what? a model, a run's folder or a tokenizer's file");
   if (!flags.tokenizer.kind.empty() || is_tokenizer_file(flags.what))
     return inspect_tokenizer(flags.tokenizer, flags.what, flags.json);
@@ -177,7 +194,8 @@ void add_inspect(CLI::App& app, int& exit_code) {
   command->footer(
       "Example:\n  lmbits inspect model.pt\n  lmbits inspect runs/model__novel__default\n"
       "  lmbits inspect model.pt --text \"It was the best of times\"\n  lmbits inspect tokenizer tokenizer.json");
-  command->add_option("what", flags->what, "a model (as for eval), a run's folder or a tokenizer's file");
+  command->add_option("what", flags->what,
+                      "a model (as for eval), a run's folder, a tokenizer's file or a compressed file (.lmb)");
   add_tokenizer_flags(*command, flags->tokenizer);
   auto* text = command->add_option("--text", flags->text, "show the bits of each token of this text");
   command->add_option("--text-file", flags->text_file, "the same for a file")->excludes(text);

@@ -24,6 +24,7 @@ struct CommandGroup {
 const std::vector<CommandGroup>& command_groups() {
   static const std::vector<CommandGroup> groups = {
       {"Measure", {add_eval, add_choice, add_baseline}},
+      {"Store", {add_compress, add_decompress}},
       {"Judge", {add_rank, add_compare, add_report}},
       {"Relate", {add_scores, add_correlate, add_reproduce}},
       {"Scaling laws", {add_scaling, add_pcfg, add_gzip_complexity}},

@@ -15,6 +15,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/coding/context_mixing.h"
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 #include "src/core/thread_pool.h"
@@ -290,6 +291,41 @@ class BrotliCompressor final : public BufferedCompressor {
   std::unique_ptr<BrotliEncoderState, Destroy> state_;
 };
 
+// For codecs that see all of a text before they begin.
+class WholeTextCompressor final : public Compressor {
+ public:
+  using Function = std::string (*)(std::string_view text);
+  WholeTextCompressor(Function compress, Sink sink) : compress_(compress), sink_(std::move(sink)) {}
+  void add(std::string_view bytes) override { text_ += bytes; }
+  void finish() override {
+    sink_(compress_(text_));
+    text_.clear();
+  }
+
+ private:
+  Function compress_;
+  Sink sink_;
+  std::string text_;
+};
+
+// What `zstd --ultra -22 --long=31` writes for a file, less its checksum: the window is as long as the text.
+std::string zstd_long(std::string_view text) {
+  const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(), ZSTD_freeCCtx);
+  if (!context) throw std::bad_alloc();
+  const auto set = [&](ZSTD_cParameter parameter, int value) {
+    LMBITS_CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), parameter, value)));
+  };
+  set(ZSTD_c_compressionLevel, 22);
+  set(ZSTD_c_enableLongDistanceMatching, 1);
+  set(ZSTD_c_windowLog, ZSTD_cParam_getBounds(ZSTD_c_windowLog).upperBound);
+  std::string bytes(ZSTD_compressBound(text.size()), '\0');
+  const std::size_t n = ZSTD_compress2(context.get(), bytes.data(), bytes.size(), text.data(), text.size());
+  if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation) throw std::bad_alloc();
+  LMBITS_CHECK(!ZSTD_isError(n));
+  bytes.resize(n);
+  return bytes;
+}
+
 double thread_cpu_seconds() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -313,6 +349,13 @@ const std::vector<BaselineCodec>& baseline_codecs() {
   return codecs;
 }
 
+const std::vector<BaselineCodec>& strong_codecs() {
+  using enum BaselineCodec::Family;
+  static const std::vector<BaselineCodec> codecs = {{"zstd-22-long", kZstdLong, 22, nullptr},
+                                                    {"cm", kContextMixing, 0, nullptr}};
+  return codecs;
+}
+
 BaselineCodec zstd_dictionary_codec(std::string_view dictionary) {
   constexpr int kLevel = 22;
   if (dictionary.empty())
@@ -323,9 +366,15 @@ BaselineCodec zstd_dictionary_codec(std::string_view dictionary) {
 
 std::vector<BaselineCodec> select_codecs(const std::vector<std::string>& names) {
   if (names.empty()) return baseline_codecs();
+  std::vector<BaselineCodec> all = baseline_codecs();
+  all.insert(all.end(), strong_codecs().begin(), strong_codecs().end());
+  const auto named = [](const BaselineCodec& codec, const std::string& name) {
+    const bool strong = codec.family == BaselineCodec::Family::kZstdLong;  // "zstd" does not mean it
+    return name == codec.name || (!strong && name == family_name(codec));
+  };
   for (const std::string& name : names) {
     std::vector<std::string> known;
-    for (const BaselineCodec& codec : baseline_codecs()) {
+    for (const BaselineCodec& codec : all) {
       known.push_back(codec.name);
       if (std::find(known.begin(), known.end(), family_name(codec)) == known.end()) known.push_back(family_name(codec));
     }
@@ -333,11 +382,9 @@ std::vector<BaselineCodec> select_codecs(const std::vector<std::string>& names) 
       throw Error(ErrorKind::kUsage, "unknown codec " + name, suggestion(name, known));
   }
   std::vector<BaselineCodec> selected;
-  std::copy_if(baseline_codecs().begin(), baseline_codecs().end(), std::back_inserter(selected),
-               [&](const auto& codec) {
-                 return std::any_of(names.begin(), names.end(),
-                                    [&](const auto& name) { return name == codec.name || name == family_name(codec); });
-               });
+  std::copy_if(all.begin(), all.end(), std::back_inserter(selected), [&](const auto& codec) {
+    return std::any_of(names.begin(), names.end(), [&](const auto& name) { return named(codec, name); });
+  });
   return selected;
 }
 
@@ -353,6 +400,10 @@ std::unique_ptr<Compressor> make_compressor(const BaselineCodec& codec, Compress
       return std::make_unique<XzCompressor>(static_cast<std::uint32_t>(codec.level), std::move(sink));
     case BaselineCodec::Family::kBrotli:
       return std::make_unique<BrotliCompressor>(codec.level, std::move(sink));
+    case BaselineCodec::Family::kZstdLong:
+      return std::make_unique<WholeTextCompressor>(zstd_long, std::move(sink));
+    case BaselineCodec::Family::kContextMixing:
+      return std::make_unique<WholeTextCompressor>(mix_compress, std::move(sink));
   }
   throw std::logic_error("a codec of no known family");
 }

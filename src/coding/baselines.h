@@ -19,7 +19,7 @@ class ZstdDictionary;
 // included: gzip's 18 bytes (without a file name, time 0), .xz with CRC-64, .bz2, zstd frames of unknown content size
 // without a checksum (the library's default), brotli streams of a 16 MiB window (RFC 7932).
 struct BaselineCodec {
-  enum class Family { kGzip, kBzip2, kZstd, kXz, kBrotli };
+  enum class Family { kGzip, kBzip2, kZstd, kXz, kBrotli, kZstdLong, kContextMixing };
   std::string name;  // "gzip-9": the key in records and summaries
   Family family;
   int level;
@@ -29,13 +29,18 @@ struct BaselineCodec {
 // gzip-1 gzip-6 gzip-9 bzip2-9 zstd-3 zstd-19 xz-6 xz-9e brotli-11: from fast to slow.
 const std::vector<BaselineCodec>& baseline_codecs();
 
+// zstd-22-long (zstd --ultra -22 --long=31) and cm (context_mixing.h): the strongest, for those who name them. They hold a
+// text until its end, and take about a gigabyte (zstd) or 0.15 (cm) beside it.
+const std::vector<BaselineCodec>& strong_codecs();
+
 // "zstd-22-dict": level 22 with `dictionary` as text that it has seen before (any bytes; their number is not counted in
 // sizes). Its window holds the dictionary and the last 128 MiB of text or more, 2 GiB at most. Indexing the dictionary
 // takes about half a second a megabyte, once; the index and each compressor that uses it take about 27 bytes of memory
 // a byte of it. Throws Error(kData) for an empty one.
 BaselineCodec zstd_dictionary_codec(std::string_view dictionary);
 
-// The codecs of these names; a family's name ("xz") stands for all of its settings, no names for all codecs. Throws
+// The codecs of these names; a family's name ("xz") stands for all of its settings, no names for all of
+// baseline_codecs(). Throws
 // Error(kUsage) for an unknown one, with the nearest known.
 std::vector<BaselineCodec> select_codecs(const std::vector<std::string>& names);
 

@@ -95,6 +95,52 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   return out;
 }
 
+// Keys and values of all rows are kept first, so that rows of one stream in the same call see each other.
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::optional<double> scale,
+                            const at::Tensor& positions, const at::Tensor& slots, const at::Tensor& limits,
+                            at::Tensor cache, const std::optional<at::Tensor>& cos,
+                            const std::optional<at::Tensor>& sin) {
+  if (cos && sin) {
+    const auto rotate = [&](const at::Tensor& x) {
+      return rotate_heads(x.transpose(1, 2), *cos, *sin, {}).transpose(1, 2);
+    };
+    return cached_attention(rotate(q), rotate(k), v, scale, positions, slots, limits, cache, {}, {});
+  }
+  const auto fits = [&](const at::Tensor& x) {
+    return x.dim() == 4 && dense_float(x) && x.size(0) == 1 && x.size(2) == positions.numel() && x.size(3) == q.size(3);
+  };
+  TORCH_CHECK(fits(q) && fits(k) && fits(v) && k.size(1) == v.size(1) && k.size(1) > 0 && q.size(1) % k.size(1) == 0,
+              "cached_attention: q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes());
+  const std::int64_t* limit = limits.const_data_ptr<std::int64_t>();
+  const double default_scale = 1.0 / std::sqrt(static_cast<double>(q.size(3)));
+  const kernels::AttentionShape shape{1,        q.size(1), k.size(1),
+                                      limit[1], q.size(3), static_cast<float>(scale.value_or(default_scale))};
+  const kernels::Isa isa = kernels::best_isa();
+  const std::int64_t size = kernels::attention_cache_size(isa, shape);
+  if (cache.numel() != limit[0] * size) {
+    cache.resize_({limit[0] * size});
+    cache.zero_();
+  }
+  const std::int64_t* position = positions.const_data_ptr<std::int64_t>();
+  const std::int64_t* slot = slots.const_data_ptr<std::int64_t>();
+  const std::int64_t n_rows = q.size(2);
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    TORCH_CHECK(slot[r] >= 0 && slot[r] < limit[0] && position[r] >= 0 && position[r] < limit[1],
+                "cached_attention: no room for position ", position[r], " of stream ", slot[r]);
+    kernels::keep_position(isa, shape, cache.data_ptr<float>() + slot[r] * size, position[r],
+                           k.const_data_ptr<float>() + r * k.stride(2), k.stride(1),
+                           v.const_data_ptr<float>() + r * v.stride(2), v.stride(1));
+  }
+  const at::Tensor out = at::empty({1, n_rows, q.size(1), q.size(3)}, q.options()).transpose(1, 2);
+  const at::Tensor workspace = at::empty({kernels::attention_workspace(isa, shape)}, q.options());
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    kernels::attend_kept(isa, shape, cache.const_data_ptr<float>() + slot[r] * size, position[r],
+                         q.const_data_ptr<float>() + r * q.stride(2), q.stride(1),
+                         out.data_ptr<float>() + r * out.stride(2), out.stride(1), workspace.data_ptr<float>());
+  }
+  return out;
+}
+
 std::vector<Branch> branches_of(const std::optional<at::Tensor>& tensor) {
   std::vector<Branch> branches;
   if (!tensor) return branches;
@@ -130,7 +176,8 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
   std::vector<std::int64_t> table = cos.sizes().vec();
   while (table.size() > 2 && table[0] == 1) table.erase(table.begin());
   const std::int64_t n = x.dim() == 4 ? x.size(3) / 2 : -1;
-  const bool time_first = n >= 0 && table == std::vector<std::int64_t>{x.size(1), 1, n};
+  // Not by `table`: with T = 1 its ones are gone.
+  const bool time_first = n >= 0 && is_table(cos, sin, x.size(1), n);
   const bool heads_first = n >= 0 && table == std::vector<std::int64_t>{x.size(2), n};
   if ((!time_first && !heads_first) || x.size(3) % 2 != 0 || !dense_float(x) || cos.sizes() != sin.sizes() ||
       cos.scalar_type() != at::kFloat || sin.scalar_type() != at::kFloat) {
@@ -196,6 +243,15 @@ void run_causal_attention(Stack& stack) {
   stack.emplace_back(out);
 }
 
+void run_cached_attention(Stack& stack) {
+  const auto sin = pop(stack).toOptional<at::Tensor>(), cos = pop(stack).toOptional<at::Tensor>();
+  const at::Tensor cache = pop(stack).toTensor(), limits = pop(stack).toTensor(), slots = pop(stack).toTensor();
+  const at::Tensor positions = pop(stack).toTensor();
+  const auto scale = pop(stack).toOptional<double>();
+  const at::Tensor v = pop(stack).toTensor(), k = pop(stack).toTensor(), q = pop(stack).toTensor();
+  stack.emplace_back(cached_attention(q, k, v, scale, positions, slots, limits, cache, cos, sin));
+}
+
 void run_rotate_heads(Stack& stack) {
   const auto branches = branches_of(pop(stack).toOptional<at::Tensor>());
   const at::Tensor sin = pop(stack).toTensor(), cos = pop(stack).toTensor(), x = pop(stack).toTensor();
@@ -225,6 +281,9 @@ void register_cpu_ops() {
           "lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows, Tensor? cos, Tensor? "
           "sin, Tensor? branches) -> Tensor",
           run_causal_attention, pure),
+      Operator("lmbits::cached_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor positions, Tensor slots, "
+               "Tensor limits, Tensor cache, Tensor? cos, Tensor? sin) -> Tensor",
+               run_cached_attention, c10::AliasAnalysisKind::CONSERVATIVE),
       Operator("lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin, Tensor? branches) -> Tensor", run_rotate_heads,
                pure),
       Operator("lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor", run_rms_norm, pure),

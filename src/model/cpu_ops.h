@@ -6,8 +6,11 @@
 //       Tensor? branches) -> Tensor: where rows [R] of the flattened [B * T] are given, the positions of a sequence before
 //       the first of them are left undefined; with cos and sin, of q and k rotated as rotate_heads rotates their transposes
 //       [B,T,H,S]
+//   lmbits::cached_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor positions, Tensor slots, Tensor limits,
+//       Tensor cache, Tensor? cos, Tensor? sin) -> Tensor: row r of q, k, v [1,H,R,S] is at positions[r] of the stream in
+//       slots[r], cos[r] and sin[r] are its angles; cache as in src/model/step_graph.h
 //   lmbits::rotate_heads(Tensor x, Tensor cos, Tensor sin, Tensor? branches) -> Tensor
-//       In both, branches [K,4] are those of Batch: (sequence, begin, end, trunk) each.
+//       In this and causal_attention, branches [K,4] are those of Batch: (sequence, begin, end, trunk) each.
 //   lmbits::rms_norm(Tensor x, Tensor gain, float eps) -> Tensor
 //   lmbits::select_rows(Tensor x, Tensor rows, Tensor ids) -> Tensor: rows [R] of x, which is [B,T,D] as ids is [B,T], or
 //       broadcasts to it, flattened to [B * T, D]

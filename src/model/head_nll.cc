@@ -39,6 +39,31 @@ WeightHead::WeightHead(at::Tensor weight, std::optional<at::Tensor> bias, const 
     packed_ = pack_weight({.n_in = weight_.size(1), .n_out = options_.vocab_size}, weight_, {});
 }
 
+void WeightHead::adjust(at::Tensor& logits, std::int64_t first_column) const {
+  if (bias_) logits.add_(bias_->slice(0, first_column, first_column + logits.size(1)));
+  if (options_.logit_scale) logits.mul_(*options_.logit_scale);
+  if (options_.softcap) logits.div_(*options_.softcap).tanh_().mul_(*options_.softcap);
+}
+
+void WeightHead::rows(const at::Tensor& h, const std::function<void(std::int64_t i, const float* logits)>& use) const {
+  const kernels::Linear map{.n_in = weight_.size(1), .n_out = options_.vocab_size};
+  std::call_once(packed_once_, [&] { packed_for_rows_ = packed_.defined() ? packed_ : pack_weight(map, weight_, {}); });
+  const at::Tensor dense = h.to(at::kFloat).contiguous();
+  const std::int64_t n = dense.size(0), n_rows = std::min(n, kRowStep);
+  const at::Tensor tile = at::empty({n_rows, map.n_out}, dense.options());
+  for (std::int64_t row = 0; row < n; row += n_rows) {
+    const std::int64_t here = std::min(n_rows, n - row);
+    at::Tensor logits = tile.slice(0, 0, here);
+    kernels::linear(kernels::best_isa(), map, packed_for_rows_.const_data_ptr<float>(),
+                    dense.const_data_ptr<float>() + row * map.n_in, here, nullptr, logits.data_ptr<float>());
+    for (std::int64_t i = 0; i < here; ++i) {
+      at::Tensor one = logits.slice(0, i, i + 1);  // tanh splits what it is given into vectors and a rest
+      adjust(one, 0);
+      use(row + i, one.const_data_ptr<float>());
+    }
+  }
+}
+
 void WeightHead::score(const at::Tensor& h, const std::vector<std::int32_t>& targets, std::vector<double>& bits,
                        std::vector<std::uint8_t>* most_probable) const {
   const std::int64_t n = h.size(0), n_in = weight_.size(1), vocab = options_.vocab_size;
@@ -65,9 +90,7 @@ void WeightHead::score(const at::Tensor& h, const std::vector<std::int32_t>& tar
       const std::int64_t width = std::min(n_cols, vocab - col);
       at::Tensor logits = tile.flatten().slice(0, 0, padded * width).view({padded, width});
       at::mm_out(logits, rows, weight_.slice(0, col, col + width).t());
-      if (bias_) logits.add_(bias_->slice(0, col, col + width));
-      if (options_.logit_scale) logits.mul_(*options_.logit_scale);
-      if (options_.softcap) logits.div_(*options_.softcap).tanh_().mul_(*options_.softcap);
+      adjust(logits, col);
       kernels::nll_update(logits.data_ptr<float>(), targets.data() + row, state.data(),
                           {.n_rows = here, .n_cols = width, .stride = width, .first_col = col});
     }

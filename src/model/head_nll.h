@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -24,10 +25,18 @@ class WeightHead {
   void score(const at::Tensor& h, const std::vector<std::int32_t>& targets, std::vector<double>& bits,
              std::vector<std::uint8_t>* most_probable = nullptr) const;
 
+  // use(i, the logits [vocab_size] of row i of h [N,D]) for every row, in tiles. Bit-equal in any company: the weight is
+  // packed on the first call where it was not yet.
+  void rows(const at::Tensor& h, const std::function<void(std::int64_t i, const float* logits)>& use) const;
+
  private:
+  void adjust(at::Tensor& logits, std::int64_t first_column) const;  // bias, scale, softcap
+
   at::Tensor weight_;
   at::Tensor
       packed_;  // for kernels::head_nll; undefined where that is of no use, or the weight too large to be held twice
+  mutable at::Tensor packed_for_rows_;  // for kernels::linear
+  mutable std::once_flag packed_once_;
   std::optional<at::Tensor> bias_;
   HeadOptions options_;
 };

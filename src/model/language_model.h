@@ -9,6 +9,7 @@
 #include "kernels/nll_rows.h"
 #include "src/core/json.h"
 #include "src/model/batch.h"
+#include "src/model/predictor.h"
 #include "src/tokenizer/tokenizer.h"
 
 namespace lmbits {
@@ -49,6 +50,9 @@ class LanguageModel {
   // The same, and where it is asked for most_probable[i] [N]: 1 where no id is more probable than targets[i], else 0 (also
   // where the model gave NaN).
   virtual void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const = 0;
+
+  // Whole distributions, for coding; for the calling thread. After load().
+  virtual std::unique_ptr<Predictor> predictor() const = 0;
 
   // Does the model add bits up where it computes them? Then sum() is the way to them.
   virtual bool adds_up() const { return false; }

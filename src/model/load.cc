@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include "src/core/error.h"
@@ -29,6 +30,7 @@
 #include "src/model/head_nll.h"
 #include "src/model/probe.h"
 #include "src/model/torch_module.h"
+#include "src/model/torch_predictor.h"
 #include "src/model/weightless.h"
 #include "src/tokenizer/make_tokenizer.h"
 #include "src/tokenizer/remembering_tokenizer.h"
@@ -195,6 +197,14 @@ class TorchModel final : public LanguageModel {
     describe(*module_, probed);
   }
 
+  std::unique_ptr<Predictor> predictor() const override {
+    std::call_once(predictors_once_, [this] {
+      predictors_.emplace(*module_, weight_head_ ? &*weight_head_ : nullptr, metadata_.vocab_size,
+                          metadata_.context_length);
+    });
+    return predictors_->make();
+  }
+
   bool takes_branches() const override {
     if (pool_) return false;
     if (!takes_branches_) takes_branches_ = branches_change_nothing();
@@ -329,6 +339,8 @@ class TorchModel final : public LanguageModel {
   std::unique_ptr<TorchModule> module_;           // of one on the CPU
   HeadOptions head_{};
   std::optional<WeightHead> weight_head_;
+  mutable std::optional<TorchPredictors> predictors_;
+  mutable std::once_flag predictors_once_;
 };
 
 c10::ScalarType scalar_type_of(const std::string& dtype, const std::string& where) {

@@ -162,7 +162,12 @@ int TorchModule::fuse_kernels() {
     int n_fused = 0;
     for (const auto& [method, graph] : graphs) {
       n_fused += fuse_cpu_kernels(graph);
-      if (method != "head") add_inputs(graph);
+      if (method == "head") {
+        head_is_row_wise_ = is_row_wise(*graph);
+      } else {
+        whole_windows_ = graph->copy();
+        add_inputs(graph);
+      }
       fused_[method] = torch::jit::GraphExecutor(graph, method);
     }
     return n_fused;
@@ -182,6 +187,11 @@ at::Tensor TorchModule::call(const char* method, std::vector<c10::IValue> argume
     if (!result.isTensor()) throw Error(ErrorKind::kModel, path_ + ": " + method + " returned no tensor");
     return result.toTensor();
   });
+}
+
+std::optional<StepGraph> TorchModule::step_graph(std::int64_t n_positions) const {
+  if (!whole_windows_) return std::nullopt;
+  return guarded(path_, "cannot go a token at a time", [&] { return make_step_graph(*whole_windows_, n_positions); });
 }
 
 at::Tensor TorchModule::forward(const at::Tensor& ids) const { return call("forward", {ids}); }

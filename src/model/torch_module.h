@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "src/model/bundle.h"
+#include "src/model/step_graph.h"
 
 namespace lmbits {
 
@@ -42,6 +43,13 @@ class TorchModule {
   // everything else that the archive holds: forward too, where there is hidden. Returns the number of operators put in.
   int fuse_kernels();
 
+  // Of hidden (forward where level() is 0) after fuse_kernels, for windows of up to n_positions; nullopt where the graph
+  // does not go a token at a time.
+  std::optional<StepGraph> step_graph(std::int64_t n_positions) const;
+
+  // Does `head` compute a row of logits from that row alone, the same in any company? True without such a method.
+  bool head_is_row_wise() const { return head_is_row_wise_; }
+
   // What the archive offers: 0 forward, 1 also hidden and head, 2 also head_weight.
   int level() const { return level_; }
 
@@ -65,6 +73,8 @@ class TorchModule {
   mutable torch::jit::Module module_;  // calling a method of a const Module is not const in torch's API
   // By method; once there are any, module_ is empty. hidden and forward take (ids, rows, branches) here.
   mutable std::map<std::string, torch::jit::GraphExecutor> fused_;
+  std::shared_ptr<torch::jit::Graph> whole_windows_;  // of hidden or forward, fused, before it was narrowed to rows
+  bool head_is_row_wise_ = true;
   int level_ = 0;
   at::Tensor head_weight_;
   std::optional<at::Tensor> head_bias_;

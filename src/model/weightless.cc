@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <mutex>
 
+#include "kernels/cdf.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
 
@@ -25,6 +27,33 @@ class ByteModel : public LanguageModel {
   }
 };
 
+// Logits that depend on the last id alone: row id of a table [n_ids, vocab_size], or its only one.
+class TablePredictor final : public Predictor {
+ public:
+  TablePredictor(const std::vector<float>& table, std::int64_t vocab_size)
+      : table_(table), vocab_size_(static_cast<std::size_t>(vocab_size)) {}
+  bool steps() const override { return true; }
+  void predict(const Batch& batch, const Use& use) override {
+    for (std::size_t i = 0; i < batch.rows.size(); ++i)
+      use(i, after(batch.ids[static_cast<std::size_t>(batch.rows[i])]));
+  }
+  void start(std::int64_t, std::int64_t) override {}
+  void step(std::span<const Step> steps, const Use& use) override {
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      if (steps[i].wanted) use(i, after(steps[i].id));
+    }
+  }
+  std::int64_t slot_bytes(std::int64_t) const override { return 0; }
+
+ private:
+  std::span<const float> after(std::int64_t id) const {
+    const std::size_t row = table_.size() == vocab_size_ ? 0 : static_cast<std::size_t>(id);
+    return std::span(table_).subspan(row * vocab_size_, vocab_size_);
+  }
+  const std::vector<float>& table_;
+  std::size_t vocab_size_;
+};
+
 class UniformModel final : public ByteModel {
  public:
   UniformModel(const std::string& name, std::int64_t vocab_size)
@@ -37,8 +66,21 @@ class UniformModel final : public ByteModel {
     if (most_probable != nullptr) most_probable->assign(batch.rows.size(), 1);
   }
 
+  std::unique_ptr<Predictor> predictor() const override {
+    if (info_.vocab_size > kernels::kMaxCdfVocab) {
+      throw Error(ErrorKind::kConfig,
+                  info_.name + " has " + std::to_string(info_.vocab_size) + " ids, coding takes up to " +
+                      std::to_string(kernels::kMaxCdfVocab),
+                  "give a smaller one");
+    }
+    std::call_once(logits_once_, [this] { logits_.assign(static_cast<std::size_t>(info_.vocab_size), 0.0F); });
+    return std::make_unique<TablePredictor>(logits_, info_.vocab_size);
+  }
+
  private:
   double bits_;
+  mutable std::vector<float> logits_;
+  mutable std::once_flag logits_once_;
 };
 
 class BigramModel final : public ByteModel {
@@ -56,7 +98,9 @@ class BigramModel final : public ByteModel {
       std::int64_t n = 0;
       for (const std::int64_t count : counts[a]) n += count;
       for (std::size_t b = 0; b < 256; ++b) {
-        bits_[a][b] = std::log2(static_cast<double>(n + 256) / static_cast<double>(counts[a][b] + 1));
+        const double inverse = static_cast<double>(n + 256) / static_cast<double>(counts[a][b] + 1);
+        bits_[a][b] = std::log2(inverse);
+        logits_.push_back(static_cast<float>(-std::log(inverse)));
       }
     }
   }
@@ -71,7 +115,12 @@ class BigramModel final : public ByteModel {
     }
   }
 
+  std::unique_ptr<Predictor> predictor() const override {
+    return std::make_unique<TablePredictor>(logits_, info_.vocab_size);
+  }
+
  private:
+  std::vector<float> logits_;                  // [257][256] ln p(column | row)
   std::vector<std::array<double, 256>> bits_;  // [257][256] -log2 p(column | row)
 };
 

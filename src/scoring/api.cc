@@ -49,7 +49,8 @@ Json describe() {
   return json;
 }
 
-constexpr EvalApi kApi{evaluate, inspect_model, inspect_text, describe, choose, race_models, open_conditional_bits};
+constexpr EvalApi kApi{evaluate,        inspect_model, inspect_text,         describe, choose, compress_file,
+                       decompress_file, race_models,   open_conditional_bits};
 
 }  // namespace
 

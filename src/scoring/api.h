@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "src/scoring/choose.h"
+#include "src/scoring/compress.h"
 #include "src/scoring/evaluate.h"
 #include "src/scoring/race_models.h"
 #include "src/selection/conditional_bits.h"
@@ -27,6 +28,8 @@ struct EvalApi {
                                          const ConventionOptions& convention);
   Json (*describe)();  // versions and devices
   ChooseOutcome (*choose)(const ChooseRequest& request, Progress& progress);
+  CompressOutcome (*compress)(const CompressRequest& request, Progress& progress);
+  CompressOutcome (*decompress)(const DecompressRequest& request, Progress& progress);
   RaceOutcome (*race_models)(const RaceRequest& request, const std::function<void(const RaceStatus&)>& status);
   // For a selection by a model's own bits.
   std::unique_ptr<ConditionalBits> (*open_conditional_bits)(const std::string& model, int n_threads);

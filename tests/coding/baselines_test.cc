@@ -11,6 +11,7 @@
 #include <random>
 #include <stdexcept>
 
+#include "src/coding/context_mixing.h"
 #include "src/core/error.h"
 
 namespace lmbits {
@@ -52,6 +53,7 @@ const std::string& training_text() {
 
 std::vector<BaselineCodec> all_codecs() {
   std::vector<BaselineCodec> codecs = baseline_codecs();
+  codecs.insert(codecs.end(), strong_codecs().begin(), strong_codecs().end());
   codecs.push_back(zstd_dictionary_codec(training_text()));
   return codecs;
 }
@@ -132,6 +134,10 @@ std::string decompress(const BaselineCodec& codec, const std::string& bytes, std
       return bunzip2(bytes, capacity);
     case BaselineCodec::Family::kZstd:
       return unzstd(bytes, capacity, codec.dictionary ? training_text() : "");
+    case BaselineCodec::Family::kZstdLong:
+      return unzstd(bytes, capacity, "");
+    case BaselineCodec::Family::kContextMixing:
+      return mix_decompress(bytes);
     case BaselineCodec::Family::kXz:
       return unxz(bytes, capacity);
     case BaselineCodec::Family::kBrotli:

@@ -76,6 +76,34 @@ TEST_P(Attention, AgreesWithTheDoubleReferenceAtEveryLengthAndHeadSize) {
   }
 }
 
+// Keys and values kept one position at a time: the same bits as a whole window, also where a window begins anew in what an
+// older one left.
+TEST_P(Attention, KeptKeysAndValuesGiveTheSameBits) {
+  for (const std::int64_t head_size : {1, 8, 16, 20, 32, 64, 80}) {
+    const std::int64_t n_positions = 70;
+    const Problem problem({1, 4, 2, n_positions, head_size, 0.7F / std::sqrt(float(head_size))});
+    const std::vector<float> expected = problem.run(GetParam());
+    AttentionShape room = problem.shape;
+    room.n_positions = 96;  // more than is used
+    std::vector<float> cache(static_cast<std::size_t>(attention_cache_size(GetParam(), room)), kNaN);
+    std::vector<float> workspace(static_cast<std::size_t>(attention_workspace(GetParam(), room)), kNaN);
+    for (const std::int64_t length : {n_positions, std::int64_t{40}}) {
+      for (std::int64_t t = 0; t < length; ++t) {
+        keep_position(GetParam(), room, cache.data(), t, problem.k().data + t * problem.width, head_size,
+                      problem.v().data + t * problem.width, head_size);
+        std::vector<float> out(static_cast<std::size_t>(4 * head_size), kNaN);
+        attend_kept(GetParam(), room, cache.data(), t, problem.q().data + t * problem.width, head_size, out.data(),
+                    head_size, workspace.data());
+        for (std::int64_t h = 0; h < 4; ++h) {
+          const float* row = expected.data() + (h * n_positions + t) * head_size;
+          ASSERT_EQ(0, std::memcmp(row, out.data() + h * head_size, static_cast<std::size_t>(head_size) * 4))
+              << "S " << head_size << ", t " << t << ", head " << h;
+        }
+      }
+    }
+  }
+}
+
 // Scores of hundreds: the softmax is nearly one-hot, and its exponentials underflow.
 TEST_P(Attention, AgreesWithTheDoubleReferenceAtLargeScores) {
   const Problem problem({1, 2, 1, 80, 16, 1.0F}, 6.0F);

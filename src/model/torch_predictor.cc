@@ -1,0 +1,174 @@
+#include "src/model/torch_predictor.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "src/core/error.h"
+
+namespace lmbits {
+namespace {
+
+constexpr std::int64_t kBlockRows = 48;  // of logits made at a time
+
+at::Tensor as_tensor(const std::vector<std::int64_t>& values, at::IntArrayRef shape) {
+  return at::from_blob(const_cast<std::int64_t*>(values.data()), shape, at::kLong);
+}
+
+}  // namespace
+
+class TorchPredictor final : public Predictor {
+ public:
+  explicit TorchPredictor(const TorchPredictors& shared) : shared_(shared) {}
+
+  bool steps() const override { return shared_.step_.has_value(); }
+
+  void predict(const Batch& batch, const Use& use) override {
+    const c10::InferenceMode inference;
+    const auto n = static_cast<std::int64_t>(batch.rows.size());
+    if (n == 0) return;
+    const at::Tensor ids = as_tensor(batch.ids, {batch.n_sequences, batch.n_positions});
+    if (steps()) {
+      const at::Tensor rows = shared_.module_.rows(ids, as_tensor(batch.rows, {n}));
+      logits(rows, [&](std::int64_t i, const float* row) { give(use, i, row); });
+      return;
+    }
+    // All rows, and their logits in blocks counted from the window's start: the same shapes and places in every call.
+    LMBITS_CHECK(batch.n_sequences == 1);
+    const at::Tensor rows = shared_.module_.rows(ids, at::arange(batch.n_positions, at::kLong));
+    for (std::int64_t i = 0; i < n;) {
+      const std::int64_t begin = batch.rows[static_cast<std::size_t>(i)] / kBlockRows * kBlockRows;
+      const std::int64_t end = std::min(begin + kBlockRows, batch.n_positions);
+      logits(rows.slice(0, begin, end), [&](std::int64_t row, const float* values) {
+        if (i < n && batch.rows[static_cast<std::size_t>(i)] == begin + row) give(use, i++, values);
+      });
+    }
+  }
+
+  void start(std::int64_t n_slots, std::int64_t n_positions) override {
+    const c10::InferenceMode inference;
+    limits_ = {n_slots, n_positions};
+    caches_.clear();
+    for (std::int64_t i = 0; i < shared_.n_caches_; ++i) caches_.push_back(at::empty({0}, at::kFloat));
+  }
+
+  void step(std::span<const Step> steps, const Use& use) override {
+    const c10::InferenceMode inference;
+    std::vector<std::int64_t> wanted;
+    const at::Tensor rows = hidden(steps);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      if (steps[i].wanted) wanted.push_back(static_cast<std::int64_t>(i));
+    }
+    const auto n = static_cast<std::int64_t>(wanted.size());
+    logits(rows.index_select(0, as_tensor(wanted, {n})),
+           [&](std::int64_t i, const float* row) { give(use, wanted[static_cast<std::size_t>(i)], row); });
+  }
+
+  std::int64_t slot_bytes(std::int64_t n_positions) const override {
+    return shared_.cache_bytes_per_position_ * n_positions;
+  }
+
+  // [R,D] of the steps.
+  at::Tensor hidden(std::span<const Step> steps) {
+    std::vector<std::int64_t> ids, positions, slots;
+    for (const Step& step : steps) {
+      ids.push_back(step.id);
+      positions.push_back(step.position);
+      slots.push_back(step.slot);
+    }
+    const auto n = static_cast<std::int64_t>(steps.size());
+    torch::jit::Stack stack = {as_tensor(ids, {1, n}), as_tensor(positions, {n}), as_tensor(slots, {n}),
+                               as_tensor(limits_, {2})};
+    for (const at::Tensor& cache : caches_) stack.emplace_back(cache);
+    shared_.step_->run(stack);
+    return stack.back().toTensor().flatten(0, 1);
+  }
+
+  std::int64_t cache_bytes() const {
+    std::int64_t n = 0;
+    for (const at::Tensor& cache : caches_) n += cache.numel() * 4;
+    return n;
+  }
+
+  // use(i, logits) of hidden rows [R,D].
+  void logits(const at::Tensor& rows, const std::function<void(std::int64_t, const float*)>& use) const {
+    if (shared_.head_ != nullptr) return shared_.head_->rows(rows, use);
+    for (std::int64_t begin = 0; begin < rows.size(0); begin += kBlockRows) {
+      const at::Tensor part = rows.slice(0, begin, std::min(begin + kBlockRows, rows.size(0)));
+      const at::Tensor values =
+          (shared_.module_.level() == 1 ? shared_.module_.head(part) : part).to(at::kFloat).contiguous();
+      if (values.dim() != 2 || values.size(0) != part.size(0) || values.size(1) < shared_.vocab_size_) {
+        throw Error(ErrorKind::kModel, "the head returned " + c10::str(values.sizes()) + " for " +
+                                           std::to_string(part.size(0)) + " rows and a vocabulary of " +
+                                           std::to_string(shared_.vocab_size_));
+      }
+      for (std::int64_t i = 0; i < values.size(0); ++i)
+        use(begin + i, values.const_data_ptr<float>() + i * values.size(1));
+    }
+  }
+
+ private:
+  void give(const Use& use, std::int64_t i, const float* row) const {
+    use(static_cast<std::size_t>(i), std::span(row, static_cast<std::size_t>(shared_.vocab_size_)));
+  }
+
+  const TorchPredictors& shared_;
+  std::vector<std::int64_t> limits_ = {0, 0};
+  std::vector<at::Tensor> caches_;
+};
+
+TorchPredictors::TorchPredictors(const TorchModule& module, const WeightHead* head, std::int64_t vocab_size,
+                                 std::int64_t context_length)
+    : module_(module), head_(head), vocab_size_(vocab_size) {
+  if (head == nullptr && !module.head_is_row_wise()) return;
+  const auto graph = module.step_graph(context_length);
+  if (!graph) return;
+  n_caches_ = graph->n_caches;
+  step_.emplace(graph->graph, "step");
+  if (!proves_itself(context_length)) step_.reset();
+}
+
+std::unique_ptr<Predictor> TorchPredictors::make() const { return std::make_unique<TorchPredictor>(*this); }
+
+// Two made-up sequences: whole in one batch, padded, against piece by piece, the pieces in turn. Every bit counts.
+bool TorchPredictors::proves_itself(std::int64_t context_length) {
+  const c10::InferenceMode inference;
+  const std::int64_t length = std::min<std::int64_t>(80, context_length);
+  const std::int64_t padded = std::min<std::int64_t>(96, context_length);
+  const at::Tensor ids = (at::arange(2 * padded, at::kLong).reshape({2, padded}) * 7919 + 17).remainder(vocab_size_);
+  const at::Tensor whole = module_.rows(ids, at::arange(2 * padded, at::kLong));
+  std::vector<float> expected;
+  TorchPredictor predictor(*this);
+  predictor.logits(whole,
+                   [&](std::int64_t, const float* row) { expected.insert(expected.end(), row, row + vocab_size_); });
+  try {
+    predictor.start(2, context_length);
+    std::int64_t at[2] = {0, 0}, piece = 1;
+    for (; at[0] < length || at[1] < length; ++piece) {
+      std::vector<Step> steps;
+      for (std::int64_t s = 0; s < 2; ++s) {
+        // Also single rows, where shapes have ones that an operator may take for others.
+        const std::int64_t here = piece % 3 == 0 ? 1 - s : (piece * (s + 3)) % 11 + 1;
+        const std::int64_t n = std::min(here, length - at[s]);
+        for (std::int64_t i = 0; i < n; ++i, ++at[s])
+          steps.push_back({s, at[s], ids[s][at[s]].item<std::int64_t>(), true});
+      }
+      if (steps.empty()) continue;
+      bool equal = true;
+      predictor.step(steps, [&](std::size_t i, std::span<const float> row) {
+        const auto place = static_cast<std::ptrdiff_t>((steps[i].slot * padded + steps[i].position) * vocab_size_);
+        equal = equal && std::equal(row.begin(), row.end(), expected.begin() + place);
+      });
+      if (!equal) return false;
+    }
+  } catch (const c10::Error&) {
+    return false;
+  }
+  cache_bytes_per_position_ = predictor.cache_bytes() / (2 * context_length);
+  return true;
+}
+
+}  // namespace lmbits

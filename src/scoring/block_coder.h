@@ -1,0 +1,70 @@
+// Blocks of bytes to coded bytes and back, with a model's predictions.
+//
+// A block's payload is its pieces (docs/formats.md) and one stream of the range coder: the ids, each with the model's
+// distribution behind those before it (windows of the convention `default`), then the escaped bytes by context mixing.
+// Blocks know nothing of each other.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/conventions/convention.h"
+#include "src/model/language_model.h"
+#include "src/scoring/online_mixer.h"
+
+namespace lmbits {
+
+struct BlockCoderOptions {
+  Convention convention;                // "default"
+  bool mix = false;                     // adapt the model's predictions on the fly (online_mixer.h)
+  std::int64_t batch_positions = 4096;  // B * T to aim at, where batches are free to choose
+};
+
+// What coding cost; sums add.
+struct CodingCost {
+  std::int64_t n_ids = 0;
+  std::int64_t n_escaped = 0;
+  double model_bits = 0.0;  // sum of -log2 p of the ids, as the model has them: what eval reports
+  double ideal_bits = 0.0;  // the same after mixing; equal to model_bits without
+  double coded_bits = 0.0;  // sum of -log2 q of the ids: of the integers that were coded
+  double escaped_bits = 0.0;
+  double piece_bits = 0.0;   // of the lists of pieces
+  double stream_bits = 0.0;  // of the coder's streams: coded_bits + escaped_bits and what ends them
+
+  CodingCost& operator+=(const CodingCost& other);
+};
+
+// One thread's; model and convention must outlive it.
+class BlockCoder {
+ public:
+  BlockCoder(const LanguageModel& model, const BlockCoderOptions& options);
+
+  // The payload of each block; of no use where a stop was requested meanwhile.
+  std::vector<std::string> encode(const std::vector<std::string_view>& blocks, CodingCost& cost);
+
+  // The blocks again, all of them in lock-step; n_bytes[i] is block i's size. Throws Error(kData) where a payload makes no
+  // sense; whether the bytes are right is for the caller's checksum to say. Empty where a stop was requested.
+  std::vector<std::string> decode(const std::vector<std::string_view>& payloads,
+                                  const std::vector<std::int64_t>& n_bytes, const std::string& where);
+
+  // How many blocks to decode at a time.
+  std::int64_t n_streams() const;
+  // Does decoding go a token at a time, or run the window again for each?
+  bool steps() const { return predictor_->steps(); }
+
+  std::function<void(std::int64_t n_ids)> on_ids = [](std::int64_t) {};  // told as work proceeds
+
+ private:
+  struct Encoding;
+  struct Decoding;
+  void encode_ids(std::vector<Encoding>& blocks);
+  void decode_ids(std::vector<Decoding>& blocks);
+
+  const LanguageModel& model_;
+  BlockCoderOptions options_;
+  std::unique_ptr<Predictor> predictor_;
+};
+
+}  // namespace lmbits

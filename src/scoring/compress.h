@@ -1,0 +1,55 @@
+// Files to NAME.lmb and back: the container, what of model and machine it names, threads, and the checks.
+//
+// A file is held in memory, once as it is and once compressed. Output appears under its name when it is whole and, where
+// decompressed, equal to the original by its fingerprint; before that nothing is written under it.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "src/conventions/convention.h"
+#include "src/core/json.h"
+#include "src/core/progress.h"
+#include "src/scoring/block_coder.h"
+
+namespace lmbits {
+
+struct CompressRequest {
+  std::string model, dtype = "auto";
+  std::string input, output;
+  std::int64_t block_bytes = 32768;  // of independent blocks; 0: the file is one stream
+  std::optional<std::int64_t> window, stride;
+  bool mix = false;
+  bool self_check = false;  // decode every block as soon as it is coded
+  bool verify = false;      // read the finished file, decode all of it, compare, and only then give it its name
+  int n_threads = 1;
+};
+
+struct CompressOutcome {
+  bool interrupted = false;  // by the user; nothing was written
+  std::string model;
+  std::int64_t n_bytes = 0, n_compressed = 0, n_blocks = 0;
+  std::int64_t n_model_bytes = 0;      // of the model's file; 0 where it has none
+  std::int64_t n_container_bytes = 0;  // header and table of blocks
+  CodingCost cost;
+  std::string fingerprint;  // of the original
+  bool steps = false;       // decoding goes a token at a time (else it runs the window again for each)
+  double seconds = 0.0;     // of coding, without loading the model
+  double verify_seconds = 0.0;
+};
+
+// Throws Error: what is wrong with the model, the file or the output; a failed check (kModel).
+CompressOutcome compress_file(const CompressRequest& request, Progress& progress);
+
+struct DecompressRequest {
+  std::string model, dtype = "auto";
+  std::string input, output;
+  int n_threads = 1;
+};
+
+// Refuses, naming both sides, a file made with another model, tokenizer, dtype or kind of decoding; blocks that decode to
+// other bytes than were encoded, naming what differs between this machine and the one that encoded. `output` is written
+// when all of it is proved.
+CompressOutcome decompress_file(const DecompressRequest& request, Progress& progress);
+
+}  // namespace lmbits
