@@ -137,7 +137,7 @@ class Night {
     for (const Json& record : log.done()) {
       dealt_with.insert(record.value("path", "") + "\n" + record.value("stamp", "") + "\n" + record.value("work", ""));
     }
-    for (const Checkpoint& checkpoint : find_checkpoints(config_)) {
+    for (const WatchedCheckpoint& checkpoint : find_checkpoints(config_)) {
       if (dealt_with.contains(checkpoint.path + "\n" + checkpoint.stamp + "\n" + work())) continue;
       if (!checkpoint.waiting.empty()) {
         report_.waiting.push_back(checkpoint);
@@ -151,7 +151,7 @@ class Night {
   }
 
   // False where it failed, or was interrupted: then the next night tries again.
-  bool score(const Checkpoint& checkpoint) {
+  bool score(const WatchedCheckpoint& checkpoint) {
     const int n_threads = config_.threads > 0 ? config_.threads : available_threads();
     EvalRequest request;
     request.models = {checkpoint.model};

@@ -119,7 +119,7 @@ std::string to_text(const NightReport& report) {
                      std::to_string(report.waiting.size()) + " waiting, " + std::to_string(report.failures.size()) +
                      " failed\n";
   for (const std::string& note : report.notes) text += "  ! " + note + "\n";
-  for (const Checkpoint& checkpoint : report.waiting)
+  for (const WatchedCheckpoint& checkpoint : report.waiting)
     text += "  waiting   " + checkpoint.path + ": " + checkpoint.waiting + "\n";
   for (const std::string& failure : report.failures) text += "  failed    " + failure + "\n";
   for (const Judgement& judgement : report.judgements) {
@@ -150,7 +150,7 @@ Json to_json(const NightReport& report) {
                {"failures", report.failures},
                {"notes", report.notes},
                {"judgements", Json::array()}};
-  for (const Checkpoint& checkpoint : report.waiting)
+  for (const WatchedCheckpoint& checkpoint : report.waiting)
     json["waiting"].push_back({{"path", checkpoint.path}, {"why", checkpoint.waiting}});
   for (const Judgement& judgement : report.judgements) json["judgements"].push_back(to_json(judgement));
   return json;
@@ -228,7 +228,7 @@ std::vector<ReportSection> to_sections(const NightReport& report) {
   tonight.title = "Night of " + report.night;
   tonight.warnings = report.notes;
   tonight.warnings.insert(tonight.warnings.end(), report.failures.begin(), report.failures.end());
-  for (const Checkpoint& checkpoint : report.waiting)
+  for (const WatchedCheckpoint& checkpoint : report.waiting)
     tonight.paragraphs.push_back(checkpoint.path + " waits: " + checkpoint.waiting);
   if (report.judgements.empty()) tonight.paragraphs.push_back("No new checkpoint was judged.");
   Table table;

@@ -11,13 +11,13 @@
 namespace lmbits {
 
 struct NightReport {
-  std::string night;                  // UTC, when it began
-  std::vector<Checkpoint> waiting;    // not ready yet
-  std::vector<std::string> scored;    // models, new tonight
-  std::vector<Judgement> judgements;  // of tonight
-  std::vector<std::string> failures;  // models, runs or tasks that failed, and why
-  std::vector<std::string> notes;     // a history made again, a lease taken over
-  std::vector<JudgedModel> models;    // all in the history, as trend lines show them
+  std::string night;                       // UTC, when it began
+  std::vector<WatchedCheckpoint> waiting;  // not ready yet
+  std::vector<std::string> scored;         // models, new tonight
+  std::vector<Judgement> judgements;       // of tonight
+  std::vector<std::string> failures;       // models, runs or tasks that failed, and why
+  std::vector<std::string> notes;          // a history made again, a lease taken over
+  std::vector<JudgedModel> models;         // all in the history, as trend lines show them
   int exit_code = 0;
   double wall_s = 0.0;
 };

@@ -64,8 +64,8 @@ std::string model_of(const fs::path& path, const std::string& rule) {
 
 }  // namespace
 
-std::vector<Checkpoint> find_checkpoints(const NightlyConfig& config) {
-  std::vector<Checkpoint> checkpoints;
+std::vector<WatchedCheckpoint> find_checkpoints(const NightlyConfig& config) {
+  std::vector<WatchedCheckpoint> checkpoints;
   for (const std::string& path : matches(config.watch)) {
     struct stat info {};
     if (is_temporary(path) || ::stat(path.c_str(), &info) != 0 || S_ISDIR(info.st_mode)) continue;

@@ -7,7 +7,7 @@
 
 namespace lmbits {
 
-struct Checkpoint {
+struct WatchedCheckpoint {
   std::string path;
   std::string model;    // "NAME=PATH" or "PATH", as `lmbits eval --model` takes it
   std::string stamp;    // inode, size and time: while it is the same, so is the file
@@ -16,6 +16,6 @@ struct Checkpoint {
 
 // In the order of their paths. Hidden files, and those whose names end in .tmp, .part or .partial, are none.
 // A pattern that matches nothing is no error: the first checkpoint may be yet to come.
-std::vector<Checkpoint> find_checkpoints(const NightlyConfig& config);
+std::vector<WatchedCheckpoint> find_checkpoints(const NightlyConfig& config);
 
 }  // namespace lmbits

@@ -295,7 +295,7 @@ void BlockCoder::decode_ids(std::vector<Decoding>& blocks) {
       while (!block.done() && !stop_requested()) {
         block.go_on(options_.convention);
         const auto at = std::ssize(block.x);
-        Batch batch{1, block.window.n_fed(), {}, {block.window.row_of(at)}, {}};
+        Batch batch{1, block.window.n_fed(), {}, {block.window.row_of(at)}, {}, {}};
         batch.ids.assign(block.x.begin() + block.window.begin, block.x.begin() + std::min(block.window.end, at));
         batch.ids.resize(static_cast<std::size_t>(batch.n_positions), 0);
         predictor_->predict(batch, [&](std::size_t, std::span<const float> row) { block.take(row, weights); });

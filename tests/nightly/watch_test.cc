@@ -19,7 +19,7 @@ class WatchTest : public ::testing::Test {
     std::ofstream(folder / name) << "weights";
     fs::last_write_time(folder / name, fs::file_time_type::clock::now() - std::chrono::seconds(age_s));
   }
-  std::vector<Checkpoint> find() const {
+  std::vector<WatchedCheckpoint> find() const {
     NightlyConfig absolute = config;
     for (std::string& pattern : absolute.watch) pattern = folder / pattern;
     return find_checkpoints(absolute);

@@ -51,7 +51,8 @@ std::vector<std::string> awkward() {
           "\xff",
           random_bytes(100, 1),
           "caf\xc3\xa9 \xe2\x82",
-          "a\xe2\x96\x81b  \xe2\x96\x81\xe2\x96\x81",
+          "a\xe2\x96\x81"
+          "b  \xe2\x96\x81\xe2\x96\x81",
           std::string(300, ' '),
           std::string("\r\n\t\0\x7f", 5),
           prose().substr(1000, 400),
@@ -209,7 +210,7 @@ TEST(BlockCoder, TenThousandMutatedPayloadsDoNoHarm) {
     std::string mutant = payloads[random() % 3];
     for (unsigned k = 0; k <= random() % 3; ++k) {
       if (mutant.empty() || random() % 4 == 0) {
-        mutant.insert(random() % (mutant.size() + 1), random_bytes(random() % 5, random()));
+        mutant.insert(random() % (mutant.size() + 1), random_bytes(random() % 5, static_cast<unsigned>(random())));
       } else if (random() % 4 == 0) {
         mutant.erase(random() % mutant.size(), random() % 5);
       } else {
@@ -263,8 +264,8 @@ TEST(BlockText, WhatTheTokenizerCannotCarryIsEscaped) {
   for (const std::int32_t id : too_large.ids) EXPECT_LT(id, 0x80);
   std::mt19937 random(9);
   for (int i = 0; i < 300; ++i) {
-    const std::string bytes =
-        i % 2 == 0 ? random_bytes(random() % 200, random()) : text.substr(random() % 2000, random() % 500);
+    const std::string bytes = i % 2 == 0 ? random_bytes(random() % 200, static_cast<unsigned>(random()))
+                                         : text.substr(random() % 2000, random() % 500);
     EXPECT_EQ(write_block(poor, read_block(poor, bytes, 256)), bytes);
   }
 }

@@ -431,7 +431,9 @@ TEST_F(EvaluateOnDevices, OneOrTwoGiveTheSameTotalsAndThoseOfTheCpu) {
     EXPECT_EQ(record.n_scored, record.n_bytes) << record.id;
     double sum = 0.0;
     for (const double block : record.block_bits) sum += block;
-    if (!record.block_bits.empty()) EXPECT_NEAR(sum, record.bits, 1e-9 * record.bits) << record.id;
+    if (!record.block_bits.empty()) {
+      EXPECT_NEAR(sum, record.bits, 1e-9 * record.bits) << record.id;
+    }
   }
   EXPECT_EQ(two.manifest["device"], "cuda:0,cuda:1");
   EXPECT_EQ(two.manifest["devices"].size(), 2u);
