@@ -29,7 +29,9 @@ TEST(RankReport, KeepsToTheTerminalsWidthAndDrawsWhereThereIsRoom) {
       EXPECT_LE(display_width(text.substr(begin, end - begin)), width) << text.substr(begin, end - begin);
       begin = end + 1;
     }
-    EXPECT_EQ(text.find("●") != std::string::npos, width >= 80) << width << "\n" << text;
+    if (width >= 80) {
+      EXPECT_NE(text.find("●"), std::string::npos) << width << "\n" << text;
+    }
   }
 }
 
