@@ -57,28 +57,28 @@ Family late_checkpoints(std::size_t n_models, std::int64_t n_pieces, double gap,
 Family of_runs(const std::string& folder) {
   std::map<std::string, std::map<std::string, std::map<std::string, const DocumentRecord*>>> records;
   const std::vector<Run> runs = read_runs(folder);
-  std::set<std::string> models, corpora;
+  std::set<std::string> models;
   for (const Run& run : runs) {
     const std::string model = run.manifest["model"]["name"], corpus = run.manifest["corpus"]["name"];
     models.insert(model);
-    corpora.insert(corpus);
     for (const DocumentRecord& record : run.records) records[corpus][record.id][model] = &record;
   }
   Family family;
   family.bits.resize(models.size());
-  family.controls.resize(corpora.size());  // all categories but one, and the size
+  std::vector<std::int64_t> n_bytes;
+  std::vector<std::size_t> category;
+  std::size_t c = 0;
   for (const auto& [corpus, documents] : records) {
     for (const auto& [id, of_model] : documents) {
       if (of_model.size() != models.size()) continue;
       std::size_t m = 0;
       for (const auto& [model, record] : of_model) family.bits[m++].push_back(record->bits);
-      family.controls[0].push_back(static_cast<double>(of_model.begin()->second->n_bytes));
-      std::size_t c = 0;
-      for (const std::string& other : corpora) {
-        if (++c < corpora.size()) family.controls[c].push_back(other == corpus);
-      }
+      n_bytes.push_back(of_model.begin()->second->n_bytes);
+      category.push_back(c);
     }
+    ++c;
   }
+  family.controls = race_controls(n_bytes, category);
   return family;
 }
 

@@ -39,14 +39,14 @@ void shuffle(std::vector<Piece>& pieces, std::uint64_t seed) {
   }
 }
 
-// What is known of a piece before it is scored: its size, and which corpus it is from.
-std::vector<std::vector<double>> controls_of(const std::vector<Piece>& pieces, std::size_t n_corpora) {
-  std::vector<std::vector<double>> controls(n_corpora, std::vector<double>(pieces.size()));
-  for (std::size_t k = 0; k < pieces.size(); ++k) {
-    controls[0][k] = static_cast<double>(pieces[k].n_bytes);
-    if (pieces[k].corpus > 0) controls[pieces[k].corpus][k] = 1.0;
+std::vector<std::vector<double>> controls_of(const std::vector<Piece>& pieces) {
+  std::vector<std::int64_t> n_bytes;
+  std::vector<std::size_t> corpus;
+  for (const Piece& piece : pieces) {
+    n_bytes.push_back(piece.n_bytes);
+    corpus.push_back(piece.corpus);
   }
-  return controls;
+  return race_controls(n_bytes, corpus);
 }
 
 // Listens to an evaluation: failures are the race's, times are summed.
@@ -83,8 +83,7 @@ class ModelRace {
   }
 
   RaceOutcome run() {
-    Race race(outcome_.models.size(), static_cast<std::int64_t>(pieces_.size()),
-              controls_of(pieces_, request_.eval.corpora.size()), options());
+    Race race(outcome_.models.size(), static_cast<std::int64_t>(pieces_.size()), controls_of(pieces_), options());
     outcome_.n_pieces = static_cast<std::int64_t>(pieces_.size());
     tell(race);
     while (!race.finished()) {

@@ -65,6 +65,24 @@ double expected_race_share(std::int64_t n_pieces, double gap, double sd, double 
   return static_cast<double>(lo) / static_cast<double>(n_pieces);
 }
 
+std::vector<std::vector<double>> race_controls(const std::vector<std::int64_t>& n_bytes,
+                                               const std::vector<std::size_t>& category) {
+  constexpr double kVaries = 0.1;  // sd over mean
+  const std::size_t n = n_bytes.size();
+  std::vector<double> size(n_bytes.begin(), n_bytes.end());
+  const double mean = std::accumulate(size.begin(), size.end(), 0.0) / static_cast<double>(n);
+  const double variance =
+      dot(size.data(), size.data(), static_cast<std::int64_t>(n)) / static_cast<double>(n) - mean * mean;
+  std::vector<std::vector<double>> controls;
+  if (variance > kVaries * kVaries * mean * mean) controls.push_back(std::move(size));
+  const std::size_t n_categories = n == 0 ? 0 : *std::max_element(category.begin(), category.end()) + 1;
+  for (std::size_t c = 1; c < n_categories; ++c) {
+    std::vector<double>& indicator = controls.emplace_back(n);
+    for (std::size_t p = 0; p < n; ++p) indicator[p] = category[p] == c;
+  }
+  return controls;
+}
+
 Race::Race(std::size_t n_models, std::int64_t n_pieces, std::vector<std::vector<double>> controls,
            const RaceOptions& options)
     : n_models_(n_models), n_pieces_(n_pieces), options_(options) {

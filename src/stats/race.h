@@ -51,6 +51,12 @@ struct RaceOptions {
 // c(n, a) above; 0 where n == n_pieces. 2 <= n <= n_pieces, 0 < a < 0.5.
 double race_boundary(std::int64_t n, std::int64_t n_pieces, double a, double tuned_share);
 
+// What is known of pieces before any is scored, as `controls` of Race: an indicator of each category but the first, and the
+// sizes where these vary by more than a tenth. A slope on nearly equal sizes is fitted to a few short pieces at the end of
+// texts, and costs more than it explains.
+std::vector<std::vector<double>> race_controls(const std::vector<std::int64_t>& n_bytes,
+                                               const std::vector<std::size_t>& category);
+
 class Race {
  public:
   // `controls` holds [control][piece] numbers that are known of all N pieces before any is scored (size, category as 0 and

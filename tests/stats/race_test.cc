@@ -172,6 +172,13 @@ TEST(Race, ControlsTakeOutWhatTheDrawDid) {
   }
 }
 
+TEST(RaceControls, AreCategoriesAndSizesThatVary) {
+  const std::vector<std::vector<double>> equal = race_controls({1024, 1023, 1024, 1000}, {0, 1, 2, 1});
+  EXPECT_EQ(equal, (std::vector<std::vector<double>>{{0, 1, 0, 1}, {0, 0, 1, 0}}));
+  const std::vector<std::vector<double>> unequal = race_controls({1024, 100, 500, 3000}, {0, 0, 0, 0});
+  EXPECT_EQ(unequal, (std::vector<std::vector<double>>{{1024, 100, 500, 3000}}));
+}
+
 // Two models without a difference, heavy-tailed: "first before second" is wrong, and may be claimed in 5 % of the races,
 // however often one looks. 33 of 400 is the binomial 99.9 % bound; a t test at every look is wrong in about 30 %.
 TEST(Race, IsWrongAsSeldomAsItSays) {
