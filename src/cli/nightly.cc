@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <set>
 
@@ -16,6 +15,7 @@
 #include "src/core/hash.h"
 #include "src/core/stop.h"
 #include "src/core/thread_pool.h"
+#include "src/core/utc.h"
 #include "src/nightly/lease.h"
 #include "src/nightly/night_report.h"
 #include "src/store/record_log.h"
@@ -55,15 +55,6 @@ struct NightlyFlags {
   std::string config;
   bool quiet = false, json = false;
 };
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 // Progress on the terminal; failures for the report.
 class NightObserver final : public EvalObserver {

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "src/report/plot.h"
+#include "src/report/svg.h"
 #include "src/report/table.h"
 
 namespace lmbits {
@@ -13,29 +14,6 @@ namespace {
 constexpr double kWidth = 760.0, kHeight = 360.0;  // px
 
 std::string percent(double share) { return format_fixed(100.0 * share, 3, true) + " %"; }
-
-std::string xml(const std::string& text) {
-  std::string escaped;
-  for (const char c : printable(text)) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
 
 // A label's value in Prometheus' text format.
 std::string label(const std::string& text) {
@@ -160,33 +138,35 @@ std::string to_junit(const NightReport& report) {
   std::string cases;
   int n_cases = 0, n_failures = 0, n_errors = 0;
   const auto add = [&](const std::string& model, const std::string& place, const std::string& body) {
-    cases += "  <testcase classname=\"" + xml(model) + "\" name=\"" + xml(place) + "\"";
+    cases += "  <testcase classname=\"" + escape_xml(model) + "\" name=\"" + escape_xml(place) + "\"";
     cases += body.empty() ? "/>\n" : ">" + body + "</testcase>\n";
     ++n_cases;
   };
   for (const Judgement& judgement : report.judgements) {
     if (!judgement.report) {
       add(judgement.model, "baseline",
-          "<skipped message=\"" + xml(judgement.warnings.empty() ? "no baseline" : judgement.warnings[0]) + "\"/>");
+          "<skipped message=\"" + escape_xml(judgement.warnings.empty() ? "no baseline" : judgement.warnings[0]) +
+              "\"/>");
       continue;
     }
     for (const Comparison& comparison : judgement.report->comparisons) {
       std::string body;
       if (is_regression(comparison)) {
-        body = "<failure message=\"" + xml("against " + judgement.baseline + ", " + in_words(comparison)) + "\"/>";
+        body =
+            "<failure message=\"" + escape_xml("against " + judgement.baseline + ", " + in_words(comparison)) + "\"/>";
         ++n_failures;
       }
       add(judgement.model, place_of(comparison), body);
     }
   }
   for (const std::string& failure : report.failures) {
-    add(failure.substr(0, failure.find(": ")), "scored", "<error message=\"" + xml(failure) + "\"/>");
+    add(failure.substr(0, failure.find(": ")), "scored", "<error message=\"" + escape_xml(failure) + "\"/>");
     ++n_errors;
   }
   return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"lmbits nightly\" timestamp=\"" +
-         xml(report.night) + "\" tests=\"" + std::to_string(n_cases) + "\" failures=\"" + std::to_string(n_failures) +
-         "\" errors=\"" + std::to_string(n_errors) + "\" time=\"" + format_fixed(report.wall_s, 3) + "\">\n" + cases +
-         "</testsuite>\n";
+         escape_xml(report.night) + "\" tests=\"" + std::to_string(n_cases) + "\" failures=\"" +
+         std::to_string(n_failures) + "\" errors=\"" + std::to_string(n_errors) + "\" time=\"" +
+         format_fixed(report.wall_s, 3) + "\">\n" + cases + "</testsuite>\n";
 }
 
 std::string to_prometheus(const NightReport& report) {

@@ -1,13 +1,13 @@
 #include "src/scoring/evaluate.h"
 
 #include <algorithm>
-#include <ctime>
 #include <future>
 
 #include "kernels/nll.h"
 #include "src/coding/baselines.h"
 #include "src/core/file.h"
 #include "src/core/stop.h"
+#include "src/core/utc.h"
 #include "src/scoring/summary.h"
 #include "src/store/manifest.h"
 
@@ -20,15 +20,6 @@ constexpr std::size_t kPiece = 64 << 10;  // bytes of text compressed between tw
 constexpr const char* kDictionaryCodec = "zstd-22-dict";
 constexpr std::int64_t kDeviceBatchPositions = 16384;                   // B * T to aim at on a GPU
 constexpr std::int64_t kDeviceActivationBytes = std::int64_t{4} << 30;  // and what it may take; too much backs off
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 // A corpus, what identifies it, and what classical compressors need for it: computed once, beside the scoring.
 class Corpus {

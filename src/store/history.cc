@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <ctime>
 
 #include "src/core/hash.h"
+#include "src/core/utc.h"
 
 namespace lmbits {
 namespace {
@@ -43,15 +43,6 @@ CREATE TABLE documents (
   lossless INTEGER NOT NULL, error TEXT, block_bytes INTEGER, block_bits BLOB,
   PRIMARY KEY (run_id, document_id)) WITHOUT ROWID;
 )sql";
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 // Sizes and times of a run's files: unchanged, they need not be read again.
 std::string stamp_of(const fs::path& folder) {
