@@ -67,7 +67,7 @@ class LanguageModel {
 
  protected:
   ModelInfo info_;
-  std::unique_ptr<Tokenizer> tokenizer_;
+  std::shared_ptr<Tokenizer> tokenizer_;  // the checkpoints of a family share one
 };
 
 }  // namespace lmbits

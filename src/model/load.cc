@@ -33,7 +33,6 @@
 #include "src/model/torch_predictor.h"
 #include "src/model/weightless.h"
 #include "src/tokenizer/make_tokenizer.h"
-#include "src/tokenizer/remembering_tokenizer.h"
 
 namespace lmbits {
 namespace {
@@ -144,7 +143,7 @@ using ModuleMaker = std::function<std::unique_ptr<TorchModule>(at::Device)>;
 
 class TorchModel final : public LanguageModel {
  public:
-  TorchModel(const Bundle& bundle, std::unique_ptr<Tokenizer> tokenizer, ModuleMaker make_module,
+  TorchModel(const Bundle& bundle, std::shared_ptr<Tokenizer> tokenizer, ModuleMaker make_module,
              std::vector<std::unique_ptr<Device>> devices = {})
       : path_(bundle.spec.path),
         metadata_(bundle.metadata),
@@ -372,7 +371,7 @@ class TorchFamily final : public ModelFamily {
  public:
   TorchFamily(const ModelSpec& spec, const LoadOptions& options)
       : bundle_(spec, options),
-        tokenizer_(make_remembering_tokenizer(std::move(bundle_.tokenizer), kRememberedBytes)),
+        tokenizer_(std::move(bundle_.tokenizer)),
         names_(read_weight_names(spec.path)),
         archive_(load_archive(spec.path)) {
     for (const auto& parameter : archive_.named_parameters()) {
@@ -384,7 +383,7 @@ class TorchFamily final : public ModelFamily {
   std::unique_ptr<LanguageModel> open(const CheckpointFiles& files) override {
     const auto checkpoint = std::make_shared<const Checkpoint>(files);
     check_fit(*checkpoint);
-    auto model = std::make_unique<TorchModel>(bundle_, share_tokenizer(tokenizer_),
+    auto model = std::make_unique<TorchModel>(bundle_, tokenizer_,
                                               [this, checkpoint](at::Device) { return with_weights_of(*checkpoint); });
     model->rename(files.label, *checkpoint);
     warn_of_zeros(*checkpoint, *model);
@@ -393,8 +392,6 @@ class TorchFamily final : public ModelFamily {
   }
 
  private:
-  static constexpr std::size_t kRememberedBytes = 256 << 20;
-
   // Every parameter has its tensor, every tensor its parameter.
   void check_fit(const Checkpoint& checkpoint) const {
     std::set<std::string> used;
