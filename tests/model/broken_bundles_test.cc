@@ -4,6 +4,8 @@
 #include <fstream>
 
 #include "src/core/error.h"
+#include "src/core/file.h"
+#include "src/model/archive.h"
 #include "src/model/load.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/toy_bundle.h"
