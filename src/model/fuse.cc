@@ -328,14 +328,6 @@ class Fuser {
   int n_fused_ = 0;
 };
 
-bool writes_in_place(Block* block) {
-  return std::any_of(block->nodes().begin(), block->nodes().end(), [](Node* node) {
-    const auto* schema = node->maybeSchema();
-    if (schema != nullptr && schema->is_mutable()) return true;
-    return std::any_of(node->blocks().begin(), node->blocks().end(), writes_in_place);
-  });
-}
-
 // Operators that treat every row of their first inputs alike; how many of those there are.
 std::size_t n_row_inputs(const Node* node) {
   for (const char* kind : {"lmbits::rms_norm", "aten::gelu", "aten::relu", "aten::silu", "aten::contiguous"}) {
@@ -372,6 +364,14 @@ void heed_branches(Block* block, Value* branches) {
 }
 
 }  // namespace
+
+bool writes_in_place(Block* block) {
+  return std::any_of(block->nodes().begin(), block->nodes().end(), [](Node* node) {
+    const auto* schema = node->maybeSchema();
+    if (schema != nullptr && schema->is_mutable()) return true;
+    return std::any_of(node->blocks().begin(), node->blocks().end(), writes_in_place);
+  });
+}
 
 int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph) {
   if (kernels::best_isa() == kernels::Isa::kScalar) return 0;

@@ -19,6 +19,9 @@ namespace lmbits {
 // than float32, or where this machine has no vector instructions worth it. The graph computes the same up to rounding.
 int fuse_cpu_kernels(const std::shared_ptr<torch::jit::Graph>& graph);
 
+// Does anything in the block change a tensor that something else may see?
+bool writes_in_place(torch::jit::Block* block);
+
 // Gives a graph (ids) -> [B,T,D] two more inputs. int64 rows [R] of the flattened [B * T, D]: it returns [R,D] then, and what
 // follows the last operator that mixes positions is computed for those rows alone. int64 branches [K,4] (see Batch), which
 // attention and rotation heed. Call it after fuse_cpu_kernels.

@@ -167,6 +167,7 @@ int TorchModule::fuse_kernels() {
       } else {
         whole_windows_ = graph->copy();
         add_inputs(graph);
+        tables_ = ShapeTables::take_out_of(graph);
       }
       fused_[method] = torch::jit::GraphExecutor(graph, method);
     }
@@ -200,8 +201,11 @@ at::Tensor TorchModule::head(const at::Tensor& h) const { return call("head", {h
 
 at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches) const {
   const char* method = level_ == 0 ? "forward" : "hidden";
-  if (fused_.contains(method))
-    return call(method, {ids, rows, branches.defined() ? branches : at::empty({0, 4}, at::kLong)});
+  if (fused_.contains(method)) {
+    std::vector<c10::IValue> arguments = {ids, rows, branches.defined() ? branches : at::empty({0, 4}, at::kLong)};
+    if (tables_) guarded(path_, method, [&] { return tables_->append(ids, arguments); });
+    return call(method, std::move(arguments));
+  }
   const at::Tensor all = call(method, {ids});
   if (all.dim() != 3 || all.size(0) != ids.size(0) || all.size(1) != ids.size(1)) {
     throw Error(ErrorKind::kModel,

@@ -8,11 +8,13 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "src/model/bundle.h"
+#include "src/model/shape_tables.h"
 #include "src/model/step_graph.h"
 
 namespace lmbits {
@@ -71,8 +73,9 @@ class TorchModule {
   std::string path_;
   at::Device device_;
   mutable torch::jit::Module module_;  // calling a method of a const Module is not const in torch's API
-  // By method; once there are any, module_ is empty. hidden and forward take (ids, rows, branches) here.
+  // By method; once there are any, module_ is empty. hidden and forward take (ids, rows, branches) and tables_ here.
   mutable std::map<std::string, torch::jit::GraphExecutor> fused_;
+  std::unique_ptr<ShapeTables> tables_;               // nullptr: none
   std::shared_ptr<torch::jit::Graph> whole_windows_;  // of hidden or forward, fused, before it was narrowed to rows
   bool head_is_row_wise_ = true;
   int level_ = 0;

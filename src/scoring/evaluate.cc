@@ -247,7 +247,10 @@ class Evaluation {
       if (model.adds_up()) amend_manifest(path, "devices", model.devices());
       return outcome;
     } catch (...) {
-      if (model.adds_up()) amend_manifest(path, "devices", model.devices());
+      try {
+        if (model.adds_up()) amend_manifest(path, "devices", model.devices());
+      } catch (const std::exception&) {  // the first failure is the one to tell; a full disk may be both
+      }
       throw;
     }
   }
