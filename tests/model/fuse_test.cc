@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "kernels/isa.h"
 #include "src/model/load.h"
@@ -222,6 +223,29 @@ TEST_F(Fuse, LowerLevelsAreFusedToo) {
     const Comparison result = toy("torch.linear(" + kNorm + ", self.weight[:16])", level);
     EXPECT_GE(result.n_fused, 1) << level;
     EXPECT_LT(result.error, 3e-6) << level;
+  }
+}
+
+// Tables that the shape of ids decides are made once a shape: those of another shape must not be taken for them.
+TEST_F(Fuse, TablesOfPositionsAreThoseOfTheShape) {
+  ToyBundle toy;
+  toy.lines =
+      "  t = torch.arange(e.size(1))\n"
+      "  near = ((t.unsqueeze(1) - t.unsqueeze(0)).abs() < ids.size(0) + 2).float()\n";  // [T,T], with B in it
+  toy.mix = "e + torch.linear(torch.matmul(near.tril(), e), self.weight[:16])";
+  const auto path = folder_.path() / "toy.pt";
+  write_toy_bundle(path, toy);
+  prepare_torch();
+  const c10::InferenceMode inference;
+  TorchModule plain(path.string(), WeightDtype::kFloat32), fused(path.string(), WeightDtype::kFloat32);
+  EXPECT_EQ(fused.fuse_kernels(), 1);
+  const std::pair<std::int64_t, std::int64_t> shapes[] = {{2, 9}, {2, 20}, {3, 20}, {2, 9}, {1, 1}, {3, 20}};
+  for (const auto& [n_sequences, length] : shapes) {
+    const std::int64_t n = n_sequences * length;
+    const at::Tensor ids = (at::arange(n, at::kLong).reshape({n_sequences, length}) * 7919 + 3).remainder(257);
+    const at::Tensor rows = at::arange(n, at::kLong), expected = plain.rows(ids, rows);
+    EXPECT_LT((fused.rows(ids, rows) - expected).norm().item<double>(), 3e-6 * expected.norm().item<double>())
+        << n_sequences << " x " << length;
   }
 }
 

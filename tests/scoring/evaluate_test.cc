@@ -470,5 +470,21 @@ TEST_F(EvaluateOnDevices, ALostDeviceEndsTheRunWhichThenResumes) {
   EXPECT_EQ(bits_by_id(evaluate_one(r)), expected);
 }
 
+// A manifest that cannot be amended is no reason to keep quiet about why the scoring ended.
+TEST_F(EvaluateOnDevices, ALostDeviceIsToldThoughTheManifestIsDamaged) {
+  struct Damaging : Silent {
+    void run_started(const std::string& name, std::optional<std::int64_t>, std::int64_t) override {
+      std::ofstream(output / name / "manifest.json") << "{";
+    }
+    std::filesystem::path output;
+  } observer;
+  EvalRequest r = on_devices("cuda");
+  observer.output = r.output;
+  machine_.lost_after = 12;
+  EXPECT_EQ(evaluate(r, observer).exit_code(), 6);
+  ASSERT_EQ(observer.failures.size(), 1u);
+  EXPECT_NE(observer.failures[0].find("cuda:0 is lost"), std::string::npos) << observer.failures[0];
+}
+
 }  // namespace
 }  // namespace lmbits
