@@ -230,7 +230,7 @@ TEST_F(Fuse, LowerLevelsAreFusedToo) {
 TEST_F(Fuse, TablesOfPositionsAreThoseOfTheShape) {
   ToyBundle toy;
   toy.lines =
-      "  t = torch.arange(e.size(1))\n"
+      "  t = torch.arange(ids.size(1))\n"
       "  near = ((t.unsqueeze(1) - t.unsqueeze(0)).abs() < ids.size(0) + 2).float()\n";  // [T,T], with B in it
   toy.mix = "e + torch.linear(torch.matmul(near.tril(), e), self.weight[:16])";
   const auto path = folder_.path() / "toy.pt";
