@@ -176,9 +176,10 @@ class Scaling(unittest.TestCase):
         done = run("reproduce", "chinchilla", "--data", os.environ["LMBITS_SHARED"] + "/data/scaling", "--json", cwd=self.cwd)
         result = json.loads(done.stdout)
         self.assertEqual(result["left_out"], [])
-        # 286.1 is found where 285 is printed; everything else agrees.
-        self.assertEqual([n["name"] for n in result["numbers"] if not n["ok"]], ["A 2.5 %"])
-        self.assertEqual(done.returncode, 4)
+        self.assertEqual([n["name"] for n in result["numbers"] if not n["ok"]], [])
+        self.assertEqual(done.returncode, 0)
+        # 286.1 is found where 285 is printed: further off than rounding, nearer than other draws would be. All else is near.
+        self.assertEqual([n["name"] for n in result["numbers"] if "Monte-Carlo" in n["why"]], ["A 2.5 %"])
 
 
 if __name__ == "__main__":
