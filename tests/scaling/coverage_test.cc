@@ -21,7 +21,7 @@ CoverageRequest request_of(double level, std::int64_t n_times) {
   request.sigma = 0.01;
   request.level = level;
   request.n_times = n_times;
-  request.n_resamples = 60;
+  request.n_resamples = 150;
   request.n_threads = 2;
   request.predictions = {make_point(1e12, 1.4e12, 1.0)};
   return request;
@@ -51,8 +51,8 @@ TEST(MeasureCoverage, OfStudentsIntervalIsItsLevel) {
 TEST(MeasureCoverage, OfResampledIntervalsIsNearTheirLevel) {
   CoverageRequest request = request_of(0.9, 400);
   request.kinds = {FitInterval::kPercentile, FitInterval::kBca};
-  const Coverage found = coverage_of_line(request, 30);
-  for (const Coverage::Kind& kind : found.kinds) {  // with 30 points they are a little short
+  const Coverage found = coverage_of_line(request, 50);
+  for (const Coverage::Kind& kind : found.kinds) {  // with 50 points they are a little short
     EXPECT_GE(kind.least(), 0.9 - 0.03 - 3.5 * found.error()) << name_of(kind.kind);
     EXPECT_LE(kind.most(), 0.9 + 3.5 * found.error()) << name_of(kind.kind);
   }
@@ -64,6 +64,7 @@ TEST(MeasureCoverage, MeasuresWhatIsFreeAndDoesNotDependOnThreads) {
   fit.constraints[0].fixed = kTruth[0];
   CoverageRequest request = request_of(0.9, 8);
   request.predictions = {};
+  request.n_resamples = 40;
   const auto coverage_of = [&] {
     return measure_coverage(make_law("chinchilla"), kTruth, isoflop_points(9, 0.0, 1), fit, request);
   };
@@ -80,6 +81,7 @@ TEST(MeasureCoverage, SeesIntervalsThatAreWrong) {
   fit.constraints[4].fixed = 0.30;
   CoverageRequest request = request_of(0.95, 10);
   request.predictions = {};
+  request.n_resamples = 40;
   const Coverage found = measure_coverage(make_law("chinchilla"), kTruth, isoflop_points(9, 0.0, 1), fit, request);
   for (const Coverage::Kind& kind : found.kinds) EXPECT_LT(kind.least(), 0.3) << name_of(kind.kind);
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "src/core/error.h"
@@ -335,6 +336,10 @@ TEST(HoldOut, FitsBelowTheCutOffAlone) {
   EXPECT_EQ(held->n_above, 21u);
   EXPECT_NEAR(held->bias, -std::log(1.05), 1e-5);
   EXPECT_NEAR(held->rms, std::log(1.05), 1e-5);
+  const double cut_off = flops_of(points[45]);  // who has exactly that is predicted
+  EXPECT_EQ(hold_out(fit, points, cut_off)->n_above,
+            static_cast<std::size_t>(std::count_if(
+                points.begin(), points.end(), [&](const ScalingPoint& point) { return flops_of(point) >= cut_off; })));
   EXPECT_FALSE(hold_out(fit, points, 1e30));
   EXPECT_FALSE(hold_out(fit, points, 1e18));
 }
