@@ -82,6 +82,9 @@ void tell_context(const SelectFlags& flags, std::int64_t n_tokens) {
 }
 
 std::unique_ptr<CostModel> cost_model(const SelectFlags& flags) {
+  if (flags.cost == "zlib" && flags.level > 9)
+    throw Error(ErrorKind::kUsage, "--level is " + std::to_string(flags.level) + ", and zlib's levels are 0 to 9",
+                "leave it out for 9, or take --cost zstd");
   if (flags.cost == "zlib") return make_deflate_cost(flags.level < 0 ? 9 : flags.level, flags.n_threads, flags.by_zlib);
   if (flags.cost == "model") {
     std::shared_ptr<ConditionalBits> bits = eval_library().open_conditional_bits(flags.model, flags.n_threads);
