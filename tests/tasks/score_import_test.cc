@@ -235,6 +235,22 @@ TEST(ScoreImport, ReadsLongAndWideTables) {
                                                      "column bpc_cc: not a benchmark"}));
 }
 
+TEST(ScoreImport, PercentsHaveStandardErrorsInPercentToo) {
+  ImportOptions options;
+  options.percent = true;
+  const ImportedScores imported = import("model,task,score,stderr\nm,arc,50,5\n", options);
+  EXPECT_EQ(imported.scores[0].value, 0.5);
+  EXPECT_EQ(imported.scores[0].standard_error, 0.05);
+}
+
+TEST(ScoreImport, KeepsNamesThatLookLikeNoNumber) {
+  const ImportedScores imported = import(
+      R"({"results": {"NaN \"quiz\" NaN": {"acc,none": 0.5, "em,none": -Infinity}}, "model_name": "Infinity-7b"})");
+  ASSERT_EQ(imported.scores.size(), 1u);
+  EXPECT_EQ(imported.scores[0].benchmark, "NaN \"quiz\" NaN");
+  EXPECT_EQ(imported.scores[0].model, "Infinity-7b");
+}
+
 TEST(ScoreImport, SaysThatValuesLookLikePercents) {
   const ImportedScores imported = import("model,arc\nm,50\n");
   ASSERT_EQ(imported.warnings.size(), 1u);
