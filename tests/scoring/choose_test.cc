@@ -213,6 +213,25 @@ TEST_F(Choose, TheWholeIsEncodedAndCutAtTheContextsOwnLength) {
   EXPECT_GT(n_differ, 10) << "no cut inside a piece: the test would not see two encodings";
 }
 
+// The model's 64 positions take BOS, 62 bytes of context and the first of two bytes of the answer; a longer context loses
+// BOS and then its beginning.
+TEST_F(Choose, AContextLosesItsBeginningWhereItDoesNotFit) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += static_cast<char>('a' + (i * i) % 26);
+  const auto ask = [&](const char* id, std::size_t n_bytes) {
+    return Json({{"id", id}, {"context", text.substr(100 - n_bytes)}, {"choices", Json::array()}, {"answer", "de"}})
+        .dump();
+  };
+  const auto asked = request(toy(), write("quiz.jsonl", {ask("fits", 62), ask("no BOS", 63), ask("long", 100)}), "out");
+  run(asked);
+  const auto found = answers(asked);
+  const auto of = [&](const char* id) { return Json::parse(found.at(id)); };
+  EXPECT_EQ(of("fits")["truncated"], false);
+  EXPECT_EQ(of("no BOS")["truncated"], true);
+  EXPECT_EQ(of("long")["bits"], of("no BOS")["bits"]);
+  EXPECT_NE(of("long")["bits"], of("fits")["bits"]);
+}
+
 TEST_F(Choose, BytesAreCountedNotCharacters) {
   const auto asked =
       request("uniform:256",
