@@ -1,9 +1,6 @@
 // libFuzzer: a compressed file of any bytes gives an error or a container, and whatever its payloads hold decodes to
 // something or gives an error.
 //
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/container_fuzz.cc
-//     src/coding/{container,range_coder,context_mixing}.cc src/core/{error,hash}.cc -lxxhash -o container_fuzz
-//
 // Checksums are put right first, or no mutation would come past them.
 #include <cstdint>
 #include <string>
@@ -14,6 +11,7 @@
 #include "src/coding/range_coder.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
+#include "tests/fuzz/fuzz.h"
 
 namespace {
 
@@ -44,7 +42,7 @@ void decode_something(std::string_view payload) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string bytes(reinterpret_cast<const char*>(data), size);
   decode_something(bytes);
   for (const bool right : {false, true}) {
@@ -52,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     try {
       const lmbits::Container container = lmbits::read_container(bytes, "fuzz");
       for (const lmbits::ContainerBlock& block : container.blocks) decode_something(block.payload);
-      if (lmbits::write_container(container).size() > 2 * size + 1000) __builtin_trap();
+      lmbits::fuzz::require(lmbits::write_container(container).size() <= 2 * size + 1000);
     } catch (const lmbits::Error&) {
     }
   }
