@@ -137,10 +137,10 @@ std::string quoted(const Json& text) { return text.dump(-1, ' ', false, Json::er
 // A line on a terminal: the beginning of a long piece, and how long it is.
 std::string shown_piece(const std::string& piece) {
   constexpr std::size_t kShown = 40;
-  if (piece.size() <= kShown) return quoted(piece);
+  if (piece.size() <= kShown) return quoted(Json(piece));
   std::size_t n = kShown;
   while (n > 0 && (static_cast<unsigned char>(piece[n]) & 0xC0) == 0x80) --n;  // whole characters
-  return quoted(piece.substr(0, n)) + "... (" + std::to_string(piece.size()) + " bytes)";
+  return quoted(Json(piece.substr(0, n))) + "... (" + std::to_string(piece.size()) + " bytes)";
 }
 
 std::string tokenizer_text(const Json& facts) {
