@@ -93,7 +93,7 @@ void WordCache::put_long(std::string_view word, std::span<const std::int32_t> id
   record[1] = static_cast<std::uint32_t>(ids.size()) | (is_lossy ? kLossyFact : 0);
   std::memcpy(record + 2, word.data(), word.size());
   std::uint32_t* const record_ids = record + 2 + words_of(word.size());
-  std::memcpy(record_ids, ids.data(), ids.size_bytes());
+  std::ranges::copy(ids, record_ids);
   auto* const lengths = reinterpret_cast<std::uint8_t*>(record_ids + ids.size());
   for (std::size_t i = 0; i < n_bytes.size(); ++i) lengths[i] = static_cast<std::uint8_t>(n_bytes[i]);
   long_places_[word_hash(word) & (kLongSlots - 1)] = arena_end_;

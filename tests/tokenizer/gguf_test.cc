@@ -1,7 +1,7 @@
 // Vocabularies inside made GGUF files: their split rules by name, their bounds.
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <cmath>
 
 #include "src/core/error.h"
 #include "src/tokenizer/make_tokenizer.h"
@@ -157,6 +157,17 @@ TEST(GgufVocabulary, WhatEndsEarlyIsDamagedWhereverItEnds) {
         EXPECT_EQ(e.kind(), ErrorKind::kModel) << e.what();
       }
     }
+  }
+}
+
+TEST(GgufVocabulary, ATokenOfAnUnknownTypeIsDamage) {
+  for (const float type : {-1.F, 7.F, 63489.F, std::nanf("")}) {
+    const std::string bytes = GgufFile()
+                                  .put_text("tokenizer.ggml.model", "gpt2")
+                                  .put_texts("tokenizer.ggml.tokens", {"a"})
+                                  .put_numbers("tokenizer.ggml.token_type", kF32, std::vector<float>{type})
+                                  .bytes();
+    EXPECT_THROW(read_gguf_vocabulary(bytes), Error) << type;
   }
 }
 
