@@ -141,7 +141,7 @@ GgufVocabulary read_vocabulary(const Metadata& metadata) {
   if (!v.types.empty() && v.types.size() != v.tokens.size())
     damaged("it has " + std::to_string(v.tokens.size()) + " tokens, but " + std::to_string(v.types.size()) + " types");
   for (std::size_t id = 0; id < v.types.size(); ++id) {
-    if (!(v.types[id] >= 0 && v.types[id] <= kByte))
+    if (!(v.types[id] >= 0 && v.types[id] <= static_cast<double>(kByte)))
       damaged("token " + std::to_string(id) + " has the type " + std::to_string(v.types[id]));
   }
   const auto id = [&](const char* key) -> std::optional<std::int32_t> {

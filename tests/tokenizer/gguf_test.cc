@@ -121,7 +121,10 @@ std::string llama_file(bool adds_prefix) {
                                                                                 "a",
                                                                                 -1.F},
                                                                                {"\xE2\x96\x81", -2.F},
-                                                                               {"a", -3.F}}) {
+                                                                               {"a", -3.F},
+                                                                               {"\xE2\x96\x81"
+                                                                                "q",
+                                                                                -4.F}}) {
     tokens.push_back(piece);
     types.push_back(1);
     scores.push_back(score);
@@ -143,6 +146,8 @@ TEST(GgufVocabulary, OfKindLlamaIsItsSentencePieceModel) {
   EXPECT_EQ(prefixed->encode("a a").ids, (std::vector<std::int32_t>{meta_a, meta_a}));
   EXPECT_EQ(plain->encode("a a").ids, (std::vector<std::int32_t>{a, meta_a}));
   EXPECT_EQ(prefixed->encode("\xC3\xA9").ids, (std::vector<std::int32_t>{meta, 3 + 0xC3, 3 + 0xA9}));
+  // A character that is no piece merges all the same; its bytes are what is left in the end.
+  EXPECT_EQ(prefixed->encode("qq").ids, (std::vector<std::int32_t>{262, 3 + 'q'}));
   EXPECT_EQ(prefixed->bos_id(), 1);
   EXPECT_EQ(prefixed->eos_id(), 2);
 }
