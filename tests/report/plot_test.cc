@@ -196,6 +196,16 @@ TEST(Plot, UndefinedPointsAreLeftOut) {
   EXPECT_EQ(draw_plot(drawing, {0, 0, 600, 400}, plot).marks.size(), 2u);
 }
 
+TEST(Plot, BetweenTwoRunsThereIsNoTick) {
+  Plot plot;
+  plot.points.push_back({.points = {{.at = {1.0, 1.25}}, {.at = {2.0, 1.5}}, {.at = {3.0, 1.75}}}});
+  Drawing drawing(760, 340, "test");
+  draw_plot(drawing, {0, 0, 760, 340}, plot);
+  const std::string svg = drawing.svg(Look::kAdaptive);
+  for (const char* label : {">1<", ">2<", ">3<"}) EXPECT_NE(svg.find(label), std::string::npos) << label;
+  for (const char* label : {">2.5<", ">1.0<", ">2.0<"}) EXPECT_EQ(svg.find(label), std::string::npos) << label;
+}
+
 TEST(Plot, WithoutAnyPointThereIsNoRange) {
   Drawing drawing(600, 400, "test");
   EXPECT_THROW(draw_plot(drawing, {0, 0, 600, 400}, Plot{}), std::logic_error);
