@@ -110,7 +110,8 @@ def main():
             except (pyarrow.ArrowException, OSError) as error:
                 with contextlib.suppress(OSError, TypeError):
                     os.unlink(temporary)
-                fail(f"{path}: {error}", "is it a whole Parquet or Arrow file?")
+                missing = isinstance(error, FileNotFoundError)
+                fail(f"{path}: {error}", "check the path" if missing else "is it a whole Parquet or Arrow file?")
     if options.output:
         os.replace(temporary, options.output)
         print(f"{n_rows} rows in {options.output}", file=sys.stderr)

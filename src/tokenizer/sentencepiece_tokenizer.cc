@@ -11,8 +11,8 @@
 // Such a model (BPE, byte fallback, nothing normalised, no unused pieces, no space in user-defined ones) needs no library
 // at all: its merges are those of BpeModel, which knows words again, with ids equal by test. The library then only
 // reads the file. A unigram model of that kind without user-defined pieces goes through UnigramModel, whose sums are
-// doubles: as in SentencePiece 0.2.3, while 0.1.97 compares double sums with sums rounded to float, and so takes another
-// path where two are nearly equal ("111" as "11" "1" or "1" "11").
+// doubles. The library rounds some of them to float, 0.1.97 others than 0.2.3, and so takes other paths of those that are
+// nearly equal ("111" as "11" "1" or "1" "11").
 //
 // A dummy prefix belongs to the text's start, so what follows a cut goes to a second processor that adds none.
 #include <sentencepiece_processor.h>

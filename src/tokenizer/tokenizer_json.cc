@@ -125,6 +125,9 @@ std::unique_ptr<WordModel> read_unigram(const Tree& model) {
   }
   std::optional<std::uint32_t> unk_id;
   if (const Tree* unk = find(model, "unk_id")) unk_id = checked_id(*unk);
+  if (unk_id && *unk_id >= vocabulary.size())
+    damaged("unk_id is " + std::to_string(*unk_id) + ", but the vocabulary has " + std::to_string(vocabulary.size()) +
+            " pieces");
   return std::make_unique<UnigramModel>(vocabulary, unk_id, byte_ids);
 }
 
@@ -228,6 +231,11 @@ std::unique_ptr<Tokenizer> read(const Tree& json, const std::string& bytes) {
   pipeline.model = read_model(json.at("model"), pipeline.pre_tokenization.byte_level);
   if (const Tree* processor = find(json, "post_processor")) read_post_processor(*processor, pipeline);
   read_surfaces(json, pipeline);
+  for (const auto id : {pipeline.bos_id, pipeline.eos_id}) {
+    if (id && static_cast<std::size_t>(*id) >= pipeline.surfaces.size())
+      damaged("its post-processor puts id " + std::to_string(*id) + ", but there are " +
+              std::to_string(pipeline.surfaces.size()) + " ids");
+  }
   pipeline.strips_first_space =
       pipeline.strips_first_space || (pipeline.pre_tokenization.byte_level && pipeline.pre_tokenization.adds_prefix);
   return make_pipeline_tokenizer(std::move(pipeline));

@@ -42,8 +42,8 @@ class PieceTrie {
 };
 
 // The pieces whose scores add up to the most (Kudo 2018, arXiv 1804.10959). Sums are doubles, and of equal ones the first
-// found counts, from left to right and from short pieces to long ones: as in the tokenizers library and in SentencePiece
-// 0.2.3. A character that no piece covers costs 10 more than the worst piece; runs of them are one token.
+// found counts, from left to right and from short pieces to long ones: as in the tokenizers library. A character that no
+// piece covers costs 10 more than the worst piece; runs of them are one token.
 class UnigramModel final : public WordModel {
  public:
   // By id; an empty text is of no piece. `byte_ids`: of byte-fallback pieces, which stand for runs that no piece covers.

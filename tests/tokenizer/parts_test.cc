@@ -5,6 +5,7 @@
 #include <numeric>
 #include <random>
 
+#include "src/core/error.h"
 #include "src/core/json.h"
 #include "src/tokenizer/added_tokens.h"
 #include "src/tokenizer/make_tokenizer.h"
@@ -270,6 +271,13 @@ TEST(TokenizerJsonFile, TemplatesTellBosAndEos) {
       with(Json::array({item("SpecialToken", "<s>"), item("Sequence", "A"), item("SpecialToken", "</s>")}));
   EXPECT_EQ(both->bos_id(), 1);
   EXPECT_EQ(both->eos_id(), 2);
+  const Json beyond = {{"<s>", {{"ids", {4000}}}}};
+  EXPECT_THROW(read_tokenizer_json(bpe_file({{"post_processor",
+                                              {{"type", "TemplateProcessing"},
+                                               {"single", Json::array({item("SpecialToken", "<s>")})},
+                                               {"special_tokens", beyond}}}})
+                                       .dump()),
+               Error);
 }
 
 Json scored(const std::vector<std::pair<std::string, double>>& pieces) {
@@ -298,6 +306,9 @@ TEST(TokenizerJsonFile, UnigramTakesTheBestSumAndWordLevelWholeWords) {
             (std::vector<std::int32_t>{1, 2, 0, 3}));  // -3 against -3.2; unknown ones fuse
   EXPECT_TRUE(tokenizer->encode("ab").lossless);
   EXPECT_FALSE(tokenizer->encode("a??b").lossless);
+  Json damaged = unigram;
+  damaged["model"]["unk_id"] = 6;  // of 6 pieces
+  EXPECT_THROW(read_tokenizer_json(damaged.dump()), Error);
   const Json level = {
       {"pre_tokenizer", {{"type", "Whitespace"}}},
       {"model", {{"type", "WordLevel"}, {"unk_token", "?"}, {"vocab", {{"?", 0}, {"ab", 1}, {".", 2}}}}}};
