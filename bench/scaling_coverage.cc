@@ -3,6 +3,7 @@
 //
 //   scaling_coverage [--times 1000] [--resamples 400] [--seed 1] [--points chinchilla_runs.csv]
 //                    [--design isoflop|published] [--objective huber|l1|squares]
+//                    [--kinds percentile,bca,profile]
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -75,8 +76,13 @@ void measure(const char* design, const std::vector<ScalingPoint>& points, const 
 int bench(int argc, char** argv) {
   CoverageRequest request;
   request.n_times = 1000;
-  std::map<std::string, std::string> flags{{"--times", "1000"}, {"--resamples", "400"}, {"--seed", "1"},
-                                           {"--points", ""},    {"--design", ""},       {"--objective", ""}};
+  std::map<std::string, std::string> flags{{"--times", "1000"},
+                                           {"--resamples", "400"},
+                                           {"--seed", "1"},
+                                           {"--points", ""},
+                                           {"--design", ""},
+                                           {"--objective", ""},
+                                           {"--kinds", "percentile,bca,profile"}};
   for (int i = 1; i < argc; i += 2) {
     if (!flags.contains(argv[i]) || i + 1 == argc) return std::fprintf(stderr, "what is %s?\n", argv[i]), 2;
     flags[argv[i]] = argv[i + 1];
@@ -84,6 +90,8 @@ int bench(int argc, char** argv) {
   request.n_times = std::stoll(flags["--times"]);
   request.n_resamples = std::stoll(flags["--resamples"]);
   request.seed = std::stoull(flags["--seed"]);
+  std::erase_if(request.kinds,
+                [&](FitInterval kind) { return flags["--kinds"].find(name_of(kind)) == std::string::npos; });
   const auto asked = [&](const char* flag, const char* name) { return flags[flag].empty() || flags[flag] == name; };
   for (const auto& [name, kind] : {std::pair{"huber", ObjectiveKind::kHuber},
                                    {"l1", ObjectiveKind::kL1},

@@ -12,8 +12,11 @@ import argparse
 import csv
 import itertools
 import json
+import os
 import subprocess
 import time
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: threads that wait for each other cost CPU
 
 import numpy
 from scipy.optimize import minimize

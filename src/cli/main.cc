@@ -91,6 +91,15 @@ std::vector<std::string> subcommands_of(const CLI::App& app) {
   return names;
 }
 
+// CLI11 writes out the largest double where a range has no upper end.
+std::string readable(std::string what) {
+  const std::size_t at = what.find(" not in range 0.000000 to 1797");
+  if (at == std::string::npos) return what;
+  what.resize(at);
+  const bool is_negative = what[what.rfind(' ') + 1] == '-';
+  return what + (is_negative ? " is below 0" : " is not above 0");
+}
+
 Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const Leftover leftover = first_leftover(app);
   const std::string flag = leftover.argument.substr(0, leftover.argument.find('='));
@@ -109,7 +118,7 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
     return Error(ErrorKind::kUsage, "unknown command " + leftover.argument, suggestion(leftover.argument, commands));
   if (!leftover.argument.empty())
     return Error(ErrorKind::kUsage, "unexpected argument " + leftover.argument, help_hint(leftover.command));
-  return Error(ErrorKind::kUsage, error.what(), help_hint(leftover.command));
+  return Error(ErrorKind::kUsage, readable(error.what()), help_hint(leftover.command));
 }
 
 // The first signal asks for a clean stop at the next safe point; the handler is gone by the second, which kills.

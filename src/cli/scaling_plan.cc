@@ -169,7 +169,9 @@ void run_plan(const PlanFlags& flags) {
   if (request.flops.empty() && flags.sweep.empty())
     throw Error(ErrorKind::kUsage, "neither --flops nor --sweep", "give a budget: --flops 1e22");
   for (const double flops : request.flops) {
-    if (!(flops > 0.0)) throw Error(ErrorKind::kUsage, "--flops is not above 0");
+    if (!(flops > 0.0))
+      throw Error(ErrorKind::kUsage, "--flops " + significant(flops, 6) + " is not above 0",
+                  "give a budget: --flops 1e22");
   }
   const std::vector<PlanRow> rows = plan(law, request);
   std::vector<MisSized> costs;

@@ -82,6 +82,9 @@ void tell_context(const SelectFlags& flags, std::int64_t n_tokens) {
 }
 
 std::unique_ptr<CostModel> cost_model(const SelectFlags& flags) {
+  if (flags.cost == "zlib" && flags.level > 9)
+    throw Error(ErrorKind::kUsage, "--level is " + std::to_string(flags.level) + ", and zlib's levels are 0 to 9",
+                "leave it out for 9, or take --cost zstd");
   if (flags.cost == "zlib") return make_deflate_cost(flags.level < 0 ? 9 : flags.level, flags.n_threads, flags.by_zlib);
   if (flags.cost == "model") {
     std::shared_ptr<ConditionalBits> bits = eval_library().open_conditional_bits(flags.model, flags.n_threads);
@@ -157,23 +160,25 @@ void add_select(CLI::App& app, int& exit_code) {
   command->footer(kSelectHelp);
   command->add_option("POOL,--pool", request.pool, "the samples to choose from");
   command->add_option("-o,--output", request.output, "the chosen records");
-  command->add_option("--budget", request.options.budget, "samples to choose")
+  command->add_option("--budget", request.options.budget, "samples to choose (default 10000)")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--budget-bytes", flags->budget_bytes, "instead: bytes of text")->check(CLI::PositiveNumber);
   command->add_option("--budget-tokens", flags->budget_tokens, "instead: tokens of text")->check(CLI::PositiveNumber);
   command->add_option("--tokenizer", request.tokenizer, "a SentencePiece .model that counts tokens (default: bytes)");
-  command->add_option("--algorithm", flags->algorithm, "zip or zip-reference")
+  command->add_option("--algorithm", flags->algorithm, "zip (default) or zip-reference")
       ->check(CLI::IsMember({"zip", "zip-reference"}))
       ->capture_default_str();
-  command->add_option("--k1", request.options.k1, "samples rescored in a stage")
+  command->add_option("--k1", request.options.k1, "samples rescored in a stage (default 10000)")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--k2", request.options.k2, "of them, the block's")
+  command->add_option("--k2", request.options.k2, "of them, the block's (default 200)")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--k3", request.options.k3, "of them, chosen")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--cost", flags->cost, "what measures redundancy: zlib, zstd or model")
+  command->add_option("--k3", request.options.k3, "of them, chosen (default 100)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--cost", flags->cost, "what measures redundancy: zlib (default), zstd or model")
       ->check(CLI::IsMember({"zlib", "zstd", "model"}))
       ->capture_default_str();
   command->add_option("--level", flags->level, "of the compressor (default 9 for zlib, 3 for zstd)")

@@ -333,8 +333,13 @@ ScalingPoint parse_point(const std::string& text) {
     row += (row.empty() ? "" : ",") + text.substr(equals + 1, comma - equals - 1);
     at = comma + 1;
   }
-  const Points read = read_points(header + ",loss\n" + row + ",1\n", "\"" + text + "\"", {});
-  point.x = read.points.at(0).x;
+  try {
+    point.x = read_points(header + ",loss\n" + row + ",1\n", "\"" + text + "\"", {}).points.at(0).x;
+  } catch (const Error& error) {  // it speaks of a file's line
+    std::string what = error.what();
+    if (const std::size_t line = what.find(", line 2"); line != std::string::npos) what.erase(line, 8);
+    throw Error(ErrorKind::kUsage, what, "write a point as N=7e10,D=1.4T");
+  }
   return point;
 }
 

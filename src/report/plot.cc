@@ -213,7 +213,8 @@ class Painter {
     for (const PointSeries& s : plot_.points) {
       if (!s.name.empty())
         legend_.push_back({short_name(s.name), [this, &s](Drawing& d, Xy c) {
-                             d.path(shape_path(s.colour, c, plot_.mark), fill_of(s.colour));
+                             const bool hollow = !s.points.empty() && s.points.front().hollow;
+                             d.path(shape_path(s.colour, c, plot_.mark), (hollow ? line_of : fill_of)(s.colour));
                            }});
     }
     for (const LineSeries& s : plot_.lines) {

@@ -49,6 +49,7 @@ struct Estimate {
   std::string name;
   double value, se;
   std::optional<Interval> interval;
+  double lo_error = 0.0, hi_error = 0.0;  // Monte-Carlo errors of the interval's ends, see quantile_error; NumPy's only
 };
 
 // numpy.percentile's: between the order statistics around (n - 1) p.
@@ -58,6 +59,14 @@ double numpy_quantile(std::vector<double> values, double p) {
   const auto below = static_cast<std::size_t>(place);
   const double above = values[std::min(below + 1, values.size() - 1)];
   return values[below] + (place - static_cast<double>(below)) * (above - values[below]);
+}
+
+// How far a quantile of other draws may lie: the 95 % interval of a quantile between order statistics, its larger half
+// (binomial ranks; David & Nagaraja 2003, section 7.1).
+double quantile_error(const std::vector<double>& values, double p) {
+  const double off = 1.96 * std::sqrt(p * (1.0 - p) / static_cast<double>(values.size()));
+  const double at = numpy_quantile(values, p);
+  return std::max(numpy_quantile(values, p + off) - at, at - numpy_quantile(values, p - off));
 }
 
 std::vector<Estimate> estimates_of(const Fit& fit, const Refits& refits, bool as_numpy) {
@@ -71,6 +80,9 @@ std::vector<Estimate> estimates_of(const Fit& fit, const Refits& refits, bool as
         as_numpy ? std::optional(Interval{numpy_quantile(replicates, 0.025), numpy_quantile(replicates, 0.975)})
                  : bootstrap_interval(refits, fit, quantity, 0.95, IntervalMethod::kPercentile);
     all.push_back({parameters[j].name, quantity(fit.p), bootstrap_se(refits, quantity), interval});
+    if (!as_numpy) continue;
+    all.back().lo_error = quantile_error(replicates, 0.025);
+    all.back().hi_error = quantile_error(replicates, 0.975);
   }
   return all;
 }
@@ -104,17 +116,20 @@ void add_besiroglu(ChinchillaReproduction& r, const ChinchillaRequest& request) 
   for (std::size_t j = 0; j < of_l1.size(); ++j)
     add(r, estimate, kBesiroglu[j].name, kBesiroglu[j].value, of_l1[j].value, 1e-3 * kBesiroglu[j].value, "0.1 %");
   add_printed(r, estimate, "beta / (alpha + beta)", 0.5126, optimal_exponent(l1.p), 5e-5);
-  // The same draws: what is left is where an optimiser stops.
+  // The same draws: what is left is where an optimiser stops, and that moves an end no further than other draws would.
   for (std::size_t j = 0; j < of_huber.size(); ++j) {
     const Printed& printed = kBesiroglu[j];
     const std::string name = printed.name;
     const double unit = printed.hi > 10.0 ? 0.5 : 0.0005, unit_se = 0.005;
-    const auto compare = [&](const std::string& what, double value, double ours, double half_unit) {
-      add(r, spread, what, value, ours, 1e-3 * value + half_unit, "0.1 % and rounding");
+    const auto compare = [&](const std::string& what, double value, double ours, double half_unit, double random) {
+      const double close = 1e-3 * value + half_unit;
+      const bool is_close = std::abs(ours - value) <= close;
+      add(r, spread, what, value, ours, is_close ? close : random + half_unit,
+          is_close ? "0.1 % and rounding" : "Monte-Carlo error of " + with_thousands(kBesirogluResamples) + " refits");
     };
-    compare(name + " standard error", printed.se, of_huber[j].se, unit_se);
-    compare(name + " 2.5 %", printed.lo, of_huber[j].interval->lo, unit);
-    compare(name + " 97.5 %", printed.hi, of_huber[j].interval->hi, unit);
+    compare(name + " standard error", printed.se, of_huber[j].se, unit_se, 0.0);
+    compare(name + " 2.5 %", printed.lo, of_huber[j].interval->lo, unit, of_huber[j].lo_error);
+    compare(name + " 97.5 %", printed.hi, of_huber[j].interval->hi, unit, of_huber[j].hi_error);
   }
   r.notes.push_back("Besiroglu et al. 2024: " + std::to_string(points.points.size()) +
                     " points; the estimates are the "

@@ -10,8 +10,6 @@
 namespace lmbits {
 namespace {
 
-constexpr FitInterval kKinds[] = {FitInterval::kPercentile, FitInterval::kBca, FitInterval::kProfile};
-
 std::vector<ScalingPoint> with_noise(const Law& law, const Parameters& truth, std::vector<ScalingPoint> points,
                                      double sigma, std::uint64_t seed, std::uint64_t time) {
   Random random(seed, time);
@@ -42,7 +40,7 @@ Held held_by(const Fit& fit, const std::vector<ScalingPoint>& points, const Para
                               kind == FitInterval::kBca ? IntervalMethod::kBca : IntervalMethod::kPercentile);
   };
   Held held;
-  for (const FitInterval kind : kKinds) {
+  for (const FitInterval kind : request.kinds) {
     const bool is_profile = kind == FitInterval::kProfile;
     std::vector<bool> row;
     for (const std::size_t j : free) {
@@ -87,8 +85,8 @@ Coverage measure_coverage(std::shared_ptr<const Law> law, const Parameters& trut
   Coverage result{coverage, {}, {}};
   for (const std::size_t j : free) result.quantities.push_back(law->parameters()[j].name);
   for (const ScalingPoint& at : coverage.predictions) result.quantities.push_back(at.label);
-  for (std::size_t k = 0; k < std::size(kKinds); ++k) {
-    Coverage::Kind kind{kKinds[k], std::vector<double>(result.quantities.size(), 0.0)};
+  for (std::size_t k = 0; k < coverage.kinds.size(); ++k) {
+    Coverage::Kind kind{coverage.kinds[k], std::vector<double>(result.quantities.size(), 0.0)};
     for (const Held& held : all) {
       for (std::size_t q = 0; q < kind.shares.size(); ++q)
         kind.shares[q] += held[k][q] ? 1.0 / static_cast<double>(coverage.n_times) : 0.0;

@@ -15,6 +15,7 @@ struct CoverageRequest {
   std::uint64_t seed = 1;
   int n_threads = 1;
   std::vector<ScalingPoint> predictions = {};  // label: what the column is called
+  std::vector<FitInterval> kinds = {FitInterval::kPercentile, FitInterval::kBca, FitInterval::kProfile};
 };
 
 struct Coverage {

@@ -35,7 +35,7 @@ PcfgSetting parse_pcfg_setting(const std::string& text) {
     const bool last = field == &setting.max_length;
     if (failure != std::errc() || *field == 0 || *field > 1000000 || (last ? stop != end : stop == end || *stop != '-'))
       throw Error(ErrorKind::kUsage, "\"" + text + "\" is no grammar setting",
-                  "write NONTERMINALS-TERMINALS-OPTIONS-LENGTH, or one of " + suggestion(text, names));
+                  "write NONTERMINALS-TERMINALS-OPTIONS-LENGTH; " + suggestion(text, names));
     at = last ? stop : stop + 1;
   }
   return setting;

@@ -146,6 +146,9 @@ class Scaling(unittest.TestCase):
                 self.fails(code, says, "scaling", "fit", name + ".csv")
         self.fails(2, "fit", "scaling", "fitt", "runs.csv")
         self.fails(2, "no parameter", "scaling", "fit", "runs.csv", "--fix", "gamma=1")
+        self.fails(2, "\"N=0,D=1e9\": N is 0", "scaling", "predict", "besiroglu2024", "N=0,D=1e9")
+        self.fails(2, "--flops -1 is not above 0", "scaling", "plan", "besiroglu2024", "--flops", "-1")
+        self.fails(2, "did you mean 3-20-2-2?", "pcfg", "3-20-2-x")
         self.fails(2, "neither a file", "scaling", "plan", "chinchila", "--flops", "1e20")
 
     def test_design_that_cannot_tell_is_said_in_words(self):
@@ -176,9 +179,10 @@ class Scaling(unittest.TestCase):
         done = run("reproduce", "chinchilla", "--data", os.environ["LMBITS_SHARED"] + "/data/scaling", "--json", cwd=self.cwd)
         result = json.loads(done.stdout)
         self.assertEqual(result["left_out"], [])
-        # 286.1 is found where 285 is printed; everything else agrees.
-        self.assertEqual([n["name"] for n in result["numbers"] if not n["ok"]], ["A 2.5 %"])
-        self.assertEqual(done.returncode, 4)
+        self.assertEqual([n["name"] for n in result["numbers"] if not n["ok"]], [])
+        self.assertEqual(done.returncode, 0)
+        # 286.1 is found where 285 is printed: further off than rounding, nearer than other draws would be. All else is near.
+        self.assertEqual([n["name"] for n in result["numbers"] if "Monte-Carlo" in n["why"]], ["A 2.5 %"])
 
 
 if __name__ == "__main__":

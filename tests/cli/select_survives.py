@@ -175,6 +175,9 @@ class SelectSurvives(harness.ProgramTest):
             (2, "zip-reference knows", pool, "-o", out, "--algorithm", "zip-reference", "--min-new", "0.5"),
             (3, "Python \"2.7\"", pool, "-o", out, "--algorithm", "zip-reference", "--python", "2.7"),
             (2, "--max-share without groups", pool, "-o", out, "--max-share", "0.5"),
+            (2, "zlib's levels are 0 to 9", pool, "-o", out, "--level", "10"),
+            (2, "--budget: Value 0 is not above 0", pool, "-o", out, "--budget", "0"),
+            (2, "--min-bytes: Value -1 is below 0", pool, "-o", out, "--min-bytes", "-1"),
             (2, "unknown sample format", pool, "-o", out, "--format", "sharegtp"),
         ):
             with self.subTest(part=part):

@@ -114,6 +114,21 @@ TEST(Plot, LabelsCoverNeitherEachOtherNorMarksNorTheLegend) {
   }
 }
 
+// To the right of the mark is the best place, and it is taken.
+TEST(Labels, KeepOffObstaclesWithAndWithoutALeader) {
+  const Box area{0, 0, 200, 200}, box{105, 60, 170, 140};
+  const std::vector<LabelRequest> requests = {{.point = {100, 100}, .width = 40, .height = 12}};
+  const auto free = place_labels(area, requests, {});
+  ASSERT_TRUE(free[0]);
+  EXPECT_TRUE(free[0]->box.overlaps(box)) << "not the best place: the test would not see that the box is kept off";
+  const auto kept_off = place_labels(area, requests, {.boxes = {box}});
+  ASSERT_TRUE(kept_off[0]);
+  EXPECT_FALSE(kept_off[0]->box.overlaps(box));
+  const auto walled =
+      place_labels(area, requests, {.boxes = {{0, 0, 200, 92}, {0, 108, 200, 200}, box, {20, 92, 94, 108}}});
+  EXPECT_FALSE(walled[0]) << "a leader crosses a box";
+}
+
 TEST(Plot, TwentyPointsAllHaveTheirLabel) {
   for (unsigned seed = 1; seed <= 12; ++seed) {
     Drawing drawing(760, 520, "test");

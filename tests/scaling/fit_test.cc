@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "src/core/error.h"
@@ -98,6 +99,21 @@ TEST(FitLaw, EndsAtAMinimumOfItsObjective) {
       p[2] += db * 23.0 + 0.1 * step * (random.uniform() - 0.5);
       EXPECT_GE(objective_at(p), fit.objective * (1.0 - 1e-9));
     }
+  }
+}
+
+// Four losses of e^0 and one of e^1, and a law that is a constant a: 4 h'(a) = h'(1 - a), whose right side is delta.
+TEST(FitLaw, HubersFunctionTurnsLinearAtDelta) {
+  std::vector<ScalingPoint> points;
+  for (int i = 0; i < 5; ++i) points.push_back(make_point(1e8 * (i + 1), 1e10, i < 4 ? 1.0 : std::exp(1.0)));
+  for (const double delta : {0.1, 0.4}) {
+    FitRequest request;
+    request.objective.delta = delta;
+    request.constraints = make_law("kaplan-n")->default_constraints();
+    request.constraints[2].fixed = 0.0;
+    const Fit fit = fit_law(law_of("kaplan-n"), points, request);
+    EXPECT_NEAR(fit.p[1], delta / 4.0, 1e-9);
+    EXPECT_NEAR(fit.objective, 4 * 0.5 * fit.p[1] * fit.p[1] + delta * (1.0 - fit.p[1] - 0.5 * delta), 1e-12);
   }
 }
 
@@ -239,6 +255,28 @@ TEST(BootstrapFits, SpreadAsAMeanDoes) {
   EXPECT_NEAR(bootstrap_se(refits, [](const Parameters& p) { return p[1]; }) / (std::sqrt(squares) / n), 1.0, 0.08);
 }
 
+// a = sum d^3 / (6 (sum d^2)^1.5), d_i the mean of the estimates with a point left out less that without point i.
+TEST(BootstrapFits, BcaTakesTheJackknifesAcceleration) {
+  const auto points = isoflop_points(5, 0.02, 13);
+  const Fit fit = fit_law(law_of("chinchilla"), points, {});
+  const Refits refits = bootstrap_fits(fit, points, 200, 1, 2);
+  const Quantity quantity = [](const Parameters& p) { return std::exp(p[2]); };  // B: far from symmetric
+  std::vector<double> replicates;
+  for (const Parameters& p : refits.resampled) replicates.push_back(quantity(p));
+  double mean = 0.0, squares = 0.0, cubes = 0.0;
+  for (const Parameters& p : refits.left_out) mean += quantity(p) / static_cast<double>(points.size());
+  for (const Parameters& p : refits.left_out) {
+    squares += std::pow(mean - quantity(p), 2);
+    cubes += std::pow(mean - quantity(p), 3);
+  }
+  const double a = cubes / (6.0 * std::pow(squares, 1.5));
+  ASSERT_GT(std::abs(a), 0.01);
+  const auto expected = bootstrap_interval(replicates, quantity(fit.p), a, 0.95, IntervalMethod::kBca),
+             found = bootstrap_interval(refits, fit, quantity, 0.95, IntervalMethod::kBca);
+  EXPECT_NEAR(found->lo, expected->lo, 1e-9 * expected->lo);
+  EXPECT_NEAR(found->hi, expected->hi, 1e-9 * expected->hi);
+}
+
 TEST(BootstrapFits, FindWhatASearchFromScratchFinds) {
   const auto points = isoflop_points(6, 0.01, 10);
   const Fit fit = fit_law(law_of("chinchilla"), points, {});
@@ -298,6 +336,10 @@ TEST(HoldOut, FitsBelowTheCutOffAlone) {
   EXPECT_EQ(held->n_above, 21u);
   EXPECT_NEAR(held->bias, -std::log(1.05), 1e-5);
   EXPECT_NEAR(held->rms, std::log(1.05), 1e-5);
+  const double cut_off = flops_of(points[45]);  // who has exactly that is predicted
+  EXPECT_EQ(hold_out(fit, points, cut_off)->n_above,
+            static_cast<std::size_t>(std::count_if(
+                points.begin(), points.end(), [&](const ScalingPoint& point) { return flops_of(point) >= cut_off; })));
   EXPECT_FALSE(hold_out(fit, points, 1e30));
   EXPECT_FALSE(hold_out(fit, points, 1e18));
 }

@@ -1,6 +1,7 @@
 #include "src/scaling/pcfg.h"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <cmath>
 #include <map>
@@ -106,6 +107,21 @@ TEST(GzipSize, IsThatOfTheTestVectors) {
   EXPECT_EQ(size_of(0, [](int) { return 0; }), 20u);
   EXPECT_EQ(size_of(256, [](int) { return 0; }), 29u);
   EXPECT_EQ(size_of(256, [](int i) { return i % 4; }), 38u);
+}
+
+TEST(GzipSize, IsThatOfLevel9) {
+  const Grammar grammar(parse_pcfg_setting("30-400-10-8"), 1);
+  const std::string bytes = int32_big_endian(ids_of(grammar, 1, 20000));
+  const auto zlib_size = [&](int level) {
+    uLongf size = compressBound(bytes.size());
+    std::string out(size, '\0');
+    EXPECT_EQ(compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()),
+                        bytes.size(), level),
+              Z_OK);
+    return size;
+  };
+  ASSERT_NE(zlib_size(9), zlib_size(6));
+  EXPECT_EQ(gzip_size(bytes), zlib_size(9) + 12);  // header and trailer are 18 bytes instead of 6
 }
 
 TEST(ComplexityMeter, CutsDocumentsAndLeavesTheRestOut) {

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "src/core/error.h"
 #include "src/selection/top_k.h"
@@ -65,6 +69,32 @@ TEST(Select, ThreadsChangeNothing) {
                zstd_many = run(input, *make_zstd_cost(3, 1 << 16, 7), options);
     EXPECT_EQ(zstd_one.records(), zstd_many.records());
   }
+}
+
+// Threads that start late find no work left: here each of four has to take one text, so that every lane is used.
+TEST(StoredSet, EveryThreadKnowsAllThatWasAppended) {
+  const auto pool = pool_of(40, 14);
+  const auto one_each = [&](StoredSet& set, std::int64_t n_waiting) {
+    std::atomic<std::int64_t> n_here{0};
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    return set.sizes_with(4, [&](std::int64_t i) {
+      for (++n_here; n_here < n_waiting && std::chrono::steady_clock::now() < deadline;) std::this_thread::yield();
+      return pool[static_cast<std::size_t>(i)];
+    });
+  };
+  const auto check = [&](const CostModel& one_thread, const CostModel& four_threads) {
+    const auto one = one_thread.empty_set(), four = four_threads.empty_set();
+    for (std::size_t k = 4; k < pool.size(); ++k) {
+      one->append(pool[k]);
+      four->append(pool[k]);
+      if (k % 3 == 2) continue;  // so that a lane is one or two texts behind
+      const auto expected = one_each(*one, 1), found = one_each(*four, 4);
+      for (std::size_t i = 0; i < 4; ++i) ASSERT_EQ(found[i].stored_bytes, expected[i].stored_bytes) << k << " " << i;
+    }
+  };
+  check(*make_deflate_cost(9, 1), *make_deflate_cost(9, 4));
+  check(*make_deflate_cost(9, 1, true), *make_deflate_cost(9, 4, true));
+  check(*make_zstd_cost(3, 1 << 16, 1), *make_zstd_cost(3, 1 << 16, 4));
 }
 
 TEST(Select, CopiesOfZlibsStateGiveTheSameChoices) {
