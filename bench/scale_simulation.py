@@ -33,7 +33,7 @@ def measure(program, model):
         for length in (512, 1024, 2048, 4096, 8192, 16384, 32768):
             corpus = folder / f"{length}.jsonl"
             with open(corpus, "w", encoding="utf-8") as file:
-                for k in range(max(2, 98304 // length)):
+                for k in range(max(2, 65536 // length)):
                     file.write(json.dumps({"text": text[k * length:(k + 1) * length]}) + "\n")
             subprocess.run([program, "eval", "--model", model, "--corpus", corpus, "-o", folder / "runs", "--threads", "1",
                             "--baselines", "none", "--quiet"], check=True, stdout=subprocess.DEVNULL)

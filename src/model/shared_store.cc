@@ -1,5 +1,7 @@
 #include "src/model/shared_store.h"
 
+#include <c10/util/Logging.h>
+
 #include <chrono>
 #include <exception>
 #include <string>
@@ -67,6 +69,7 @@ class TcpStore final : public SharedStore {
 }  // namespace
 
 std::unique_ptr<SharedStore> connect_store(const StoreAddress& address, double patience_s) {
+  FLAGS_caffe2_log_level = c10::GLOG_ERROR;  // a lost connection is our error, without c10d's stack traces
   const std::string place = address.host + ":" + std::to_string(address.port);
   c10d::TCPStoreOptions options;
   options.port = address.port;

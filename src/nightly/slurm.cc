@@ -35,7 +35,7 @@ std::string array_script(const SlurmNight& night) {
             " --quiet --score \"${models[SLURM_ARRAY_TASK_ID]}\")\n";
   if (slurm.workers > 1) {
     script +=
-        "export MASTER_ADDR=$(scontrol show hostnames \"$SLURM_JOB_NODELIST\" | head -n 1)\n"
+        "export MASTER_ADDR=$(hostname)  # this script runs where worker 0 does\n"
         "export MASTER_PORT=$((20000 + SLURM_JOB_ID % 12000)) WORLD_SIZE=" +
         std::to_string(slurm.workers) +
         "\n"

@@ -94,9 +94,12 @@ bool Team::is_gone(int rank) {
   if (store_->get(of("left", rank))) return true;
   const std::string count = store_->get(of("beat", rank)).value_or("");
   const Clock::time_point now = Clock::now();
-  const auto [sign, is_new] = signs_.try_emplace(rank, Sign{count, now});
-  if (sign->second.count != count) sign->second = {count, now};
-  const std::chrono::duration<double> silent = now - sign->second.since;
+  Sign& sign = signs_.try_emplace(rank, Sign{count, now, now}).first->second;
+  // Silence counts while we watch: this process may have been busy, or stopped, together with the other.
+  const std::chrono::duration<double> away = now - sign.looked;
+  if (sign.count != count || away.count() > options_.dead_s / 2) sign = {count, now, now};
+  sign.looked = now;
+  const std::chrono::duration<double> silent = now - sign.since;
   return silent.count() > (count.empty() ? options_.start_s : options_.dead_s);
 }
 

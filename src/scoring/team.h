@@ -52,7 +52,7 @@ class Team {
  private:
   struct Sign {
     std::string count;
-    std::chrono::steady_clock::time_point since;
+    std::chrono::steady_clock::time_point since, looked;
   };
 
   WorkerPlace place_;

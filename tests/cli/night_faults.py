@@ -2,7 +2,7 @@
 ends with what an undisturbed one has: every record, every judgement once, a sound history.
 
 usage: night_faults.py PROGRAM SOURCE_DIR; LMBITS_FAULTS names the library to preload. LMBITS_FAULT_SHARE=S: tries a share S of
-all calls (0.05). LMBITS_KILLS=N: that many random kills in time besides (2).
+all calls (0.05). LMBITS_KILLS=N: that many random kills in time besides (1).
 """
 
 import json
@@ -17,7 +17,7 @@ import time
 import harness
 
 SHARE = float(os.environ.get("LMBITS_FAULT_SHARE", "0.05"))
-KILLS = int(os.environ.get("LMBITS_KILLS", "2"))
+KILLS = int(os.environ.get("LMBITS_KILLS", "1"))
 
 
 class NightFaults(harness.ProgramTest):
@@ -77,7 +77,7 @@ class NightFaults(harness.ProgramTest):
             n_calls = int(count.read_text())
             self.assertGreater(n_calls, 30)
             for kind in ("short", "enospc", "eio", "kill"):
-                for at in sorted(draw.sample(range(1, n_calls + 1), max(2, round(SHARE * n_calls)))):
+                for at in sorted(draw.sample(range(1, n_calls + 1), max(1, round(SHARE * n_calls)))):
                     with self.subTest(fresh=fresh, kind=kind, at=at):
                         self.begin(fresh)
                         failed = self.night(**self.fault(kind, at))

@@ -68,6 +68,9 @@ class Slurm(harness.ProgramTest):
         self.eventually(lambda: self.slurm("sinfo", "-h", "-N", "-o", "%T").split() == ["idle", "idle"], "idle nodes", 60)
 
     def stop(self):
+        self.slurm("scancel", "--user=root", "--signal=KILL", "--full")
+        self.slurm("scancel", "--user=root")
+        time.sleep(2)
         for name in ("n1", "n2", "slurmctld"):
             pid = self.cluster / f"{name}.pid"
             if pid.exists():
