@@ -8,7 +8,8 @@ example: build/deps/tokenizers/bin/python bench/tokenizer_bench.py build/cpu/ben
 
 Each measurement is a process of its own: it loads the vocabulary, encodes the text (cold), and encodes it again (warm), in documents
 of 64 KiB that end with a line. Programs are interleaved; medians of the rounds, with the smallest and largest. One thread: CPU
-time. Several: wall time. Number and sum of the ids are compared; what differs is named and its times say nothing. Each encodes one character before. For the others
+time. Several: wall time. Number and sum of the ids are compared; what differs is named and its times say nothing. Each encodes one character
+before (the first call, told apart). For the others
 the call that makes the ids counts, not what Python then does with them; for lmbits, the bytes of each token and the check that
 they give the text back count too. A peer that cannot read a vocabulary is left out by name.
 """
@@ -84,8 +85,9 @@ def measure(name, vocabulary, path):
     if name == "gigatoken":
         texts = [text.encode() for text in texts]
     encode, ids_of = encoder(name, vocabulary)
-    encode([texts[0][:1]])  # what a library makes on its first call is no part of its speed
-    result = {}
+    wall, cpu = time.perf_counter(), time.process_time()
+    encode([texts[0][:1]])  # what a library makes on its first call is no part of its speed, and told apart
+    result = {"first": {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}}
     for temperature in ("cold", "warm"):
         wall, cpu = time.perf_counter(), time.process_time()
         encoded = encode(texts)
@@ -173,6 +175,7 @@ def compare(options, path, commands, threads):
             middle, low, high = rates(n_bytes, results[name], temperature, clock)
             factor = rates(n_bytes, results["lmbits"], temperature, clock)[0] / middle
             line += f"  {temperature} {middle:7.1f} MB/s [{low:.1f}, {high:.1f}], lmbits {factor:5.2f} times"
+        line += f"  first call {statistics.median(result['first'][clock] for result in results[name]) * 1e3:.1f} ms"
         differs = any(result[t][key] != ours[key] for result in results[name] for t in ("cold", "warm") for key in ("n_tokens", "sum"))
         print(line + (f"  OTHER IDS: {results[name][0]['cold']['n_tokens']} tokens" if differs else ""), flush=True)
 

@@ -105,16 +105,14 @@ void pack_values(const float* v, std::int64_t stride, const AttentionShape& shap
   }
 }
 
-// kRows rows of scores -> 2^(score - r) and 1 / their sum, r the largest score to the nearest eighth: of row i the first n[i]
-// scores, 0 from there to `end`, a multiple of the lanes. Rows go through together, so that one's latencies hide behind
+// kRows rows of scores -> 2^(score - max) and 1 / their sum: of row i the first n[i] scores, 0 from there to `end`, a multiple of the lanes. Rows go through together, so that one's latencies hide behind
 // another's.
 template <class S, int kRows>
 void softmax_rows(float* scores, std::int64_t stride, const std::int64_t* n, std::int64_t end, float* factors) {
   constexpr std::int64_t kLanes = S::kLanes;
   using Vector = typename S::Vector;
   const Vector nothing = S::fill(kMinusInfinity);
-  const Vector rounder = S::fill(kEighthRounder);
-  Vector maxima[kRows], sums[kRows], rounders[kRows], smallest[kRows];
+  Vector maxima[kRows], sums[kRows];
   repeat<kRows>([&](auto i) LMBITS_INLINE {  // the lanes behind the diagonal take no part
     float* row = scores + i.value * stride;
     std::int64_t at = n[i.value] / kLanes * kLanes;
@@ -131,16 +129,12 @@ void softmax_rows(float* scores, std::int64_t stride, const std::int64_t* n, std
       maxima[i.value] = S::max_or_second(S::load(scores + i.value * stride + at), maxima[i.value]);
     });
   }
-  repeat<kRows>([&](auto i) LMBITS_INLINE {
-    const Vector max = S::fill(S::reduce_max(maxima[i.value]));
-    const Vector reference = S::subtract(S::add(max, rounder), rounder);
-    rounders[i.value] = S::subtract(rounder, reference);
-    smallest[i.value] = S::add(reference, S::fill(kSmallestPower));
-  });
+  repeat<kRows>([&](auto i) LMBITS_INLINE { maxima[i.value] = S::fill(S::reduce_max(maxima[i.value])); });
   for (std::int64_t at = 0; at < end; at += kLanes) {
     repeat<kRows>([&](auto i) LMBITS_INLINE {
       float* score = scores + i.value * stride + at;
-      const Vector power = add_power<S>(S::load(score), 1.0F, rounders[i.value], smallest[i.value], S::fill(0.0F));
+      const Vector power =
+          add_power<S>(S::subtract(S::load(score), maxima[i.value]), 1.0F, kSmallestPower, S::fill(0.0F));
       S::store(score, power);
       sums[i.value] = S::add(sums[i.value], power);
     });

@@ -36,15 +36,15 @@ struct Avx2 {
   static Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm256_fmsub_ps(a, b, c); }
   static Vector max_or_second(Vector a, Vector b) { return _mm256_max_ps(a, b); }  // b where one is NaN
   static Vector min_or_second(Vector a, Vector b) { return _mm256_min_ps(a, b); }
-  // a * b + c, but c where d < limit (not where d is NaN).
-  static Vector multiply_add_unless_less(Vector a, Vector b, Vector c, Vector d, Vector limit) {
-    return _mm256_blendv_ps(_mm256_fmadd_ps(a, b, c), c, _mm256_cmp_ps(d, limit, _CMP_LT_OQ));
-  }
-  // 2^(n/8), n in the low bits of each lane: see add_power.
-  static Vector power_of_eighths(Vector a) {
-    const __m256i n = _mm256_castps_si256(a);
+  using Powers = EighthPowers;
+  // rest + p 2^n, but rest where d < limit (not where d is NaN). The bits of `rounded` end with those of 8 n: the last three
+  // choose from the table, and shifting all to the exponent's place adds the rest (and i << 20, which the table leaves out).
+  static Vector add_times_power(Vector p, Vector rounded, Vector /*n*/, Vector rest, Vector d, Vector limit) {
+    const __m256i bits = _mm256_castps_si256(rounded);
     const __m256i table = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kEighths));
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(table, n), _mm256_slli_epi32(n, 20)));
+    const __m256i power = _mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), _mm256_slli_epi32(bits, 20));
+    return _mm256_blendv_ps(_mm256_fmadd_ps(p, _mm256_castsi256_ps(power), rest), rest,
+                            _mm256_cmp_ps(d, limit, _CMP_LT_OQ));
   }
   static bool any_greater(Vector a, Vector b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
   static float reduce_max(Vector a) {

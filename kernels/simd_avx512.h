@@ -9,6 +9,14 @@
 namespace lmbits::kernels {
 namespace {
 
+// 2^(i/32).
+alignas(64) constexpr float kPowers[32] = {
+    0x1p+0F,        0x1.059b0ep+0F, 0x1.0b5586p+0F, 0x1.11301ep+0F, 0x1.172b84p+0F, 0x1.1d4874p+0F, 0x1.2387a6p+0F,
+    0x1.29e9ep+0F,  0x1.306fep+0F,  0x1.371a74p+0F, 0x1.3dea64p+0F, 0x1.44e086p+0F, 0x1.4bfdaep+0F, 0x1.5342b6p+0F,
+    0x1.5ab07ep+0F, 0x1.6247ecp+0F, 0x1.6a09e6p+0F, 0x1.71f75ep+0F, 0x1.7a1148p+0F, 0x1.82589ap+0F, 0x1.8ace54p+0F,
+    0x1.93737cp+0F, 0x1.9c4918p+0F, 0x1.a5503cp+0F, 0x1.ae89fap+0F, 0x1.b7f77p+0F,  0x1.c199bep+0F, 0x1.cb720ep+0F,
+    0x1.d5818ep+0F, 0x1.dfc974p+0F, 0x1.ea4afap+0F, 0x1.f50766p+0F};
+
 struct Avx512 {
   using Vector = __m512;
   static constexpr int kLanes = 16;
@@ -37,16 +45,18 @@ struct Avx512 {
   static Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm512_fmsub_ps(a, b, c); }
   static Vector max_or_second(Vector a, Vector b) { return _mm512_max_ps(a, b); }  // b where one is NaN
   static Vector min_or_second(Vector a, Vector b) { return _mm512_min_ps(a, b); }
-  // a * b + c, but c where d < limit (not where d is NaN).
-  static Vector multiply_add_unless_less(Vector a, Vector b, Vector c, Vector d, Vector limit) {
-    return _mm512_mask3_fmadd_ps(a, b, c, _mm512_cmp_ps_mask(d, limit, _CMP_NLT_UQ));
-  }
-  // 2^(n/8), n in the low bits of each lane: see add_power.
-  static Vector power_of_eighths(Vector a) {
-    const __m512i n = _mm512_castps_si512(a);
-    const __m256i eighths = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kEighths));
-    const __m512i table = _mm512_broadcast_i64x4(eighths);
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_permutexvar_epi32(n, table), _mm512_slli_epi32(n, 20)));
+  // 32 powers fill two registers, so that p's degree is 2 (5.3e-8).
+  struct Powers {
+    static constexpr float kRounder = 0x1.8p+18F;
+    static constexpr float kP[] = {0x1.62e584p-1F, 0x1.ebfbdep-3F};
+  };
+  // rest + p 2^n, but rest where d < limit (not where d is NaN). The bits of `rounded` end with those of 32 n. Scaling what is
+  // not used would cost a hundred cycles wherever it is subnormal.
+  static Vector add_times_power(Vector p, Vector rounded, Vector n, Vector rest, Vector d, Vector limit) {
+    const __mmask16 used = _mm512_cmp_ps_mask(d, limit, _CMP_NLT_UQ);
+    const Vector low = load(kPowers), high = load(kPowers + kLanes);
+    const Vector fraction = _mm512_permutex2var_ps(low, _mm512_castps_si512(rounded), high);
+    return _mm512_mask3_fmadd_ps(p, _mm512_maskz_scalef_ps(used, fraction, n), rest, used);
   }
   static bool any_greater(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
   static float reduce_max(Vector a) { return _mm512_reduce_max_ps(a); }
@@ -56,7 +66,7 @@ struct Avx512 {
   }
 
   // rows[i] lane j <-> rows[j] lane i.
-  static void transpose(Vector (&rows)[kLanes]) {
+  [[gnu::always_inline]] static void transpose(Vector (&rows)[kLanes]) {
     Vector t[kLanes];
     for (int i = 0; i < 16; i += 2) {  // pairs of lanes
       t[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);

@@ -16,40 +16,43 @@ constexpr float kLog2E = 1.44269504F;
 constexpr float kSmallestExponent = -87.0F;  // below it e^d is 0: the smallest normal number is e^-87.3
 constexpr float kSmallestPower = -125.0F;
 
-// 2^(i/8) as a float's bits, less i << 20: see power.
+// 2^(i/8) as a float's bits, less i << 20: see EighthPowers.
 constexpr std::uint32_t kEighths[] = {0x3F800000, 0x3F7B95C2, 0x3F7837F0, 0x3F75FED7,
                                       0x3F7504F3, 0x3F75672A, 0x3F7744FD, 0x3F7AC0C7};
-constexpr float kEighthRounder = 0x1.8p+20F;  // added to a float, leaves eight fractional values
-constexpr float kP[] = {0x1.62e432p-1F, 0x1.ec0c38p-3F, 0x1.c6a004p-5F};
 
-// `rest` + 2^(d * log2_base - r), but `rest` where d < smallest; NaN where d is. `rounder` is kEighthRounder - r, and r a
-// multiple of 1/8; the exponent at `smallest`, and d's largest, must be those of normal numbers.
+// How 2^x is made, 2^x = 2^(n/k) p(f), n/k + f = x, |f| <= 1/(2k), p(0) = 1: k = 8, p minimax of degree 3 for the relative
+// error (2.7e-8).
+struct EighthPowers {
+  static constexpr float kRounder = 0x1.8p+20F;  // added to a float, leaves eight fractional values
+  static constexpr float kP[] = {0x1.62e432p-1F, 0x1.ec0c38p-3F, 0x1.c6a004p-5F};
+};
+
+// rest + 2^(d * log2_base), but `rest` where d < smallest; NaN where d is. The exponent at `smallest`, and d's largest, must be
+// those of normal numbers.
 //
-//   2^x = 2^(n/8) p(f),   n/8 + f = x,   |f| <= 1/16,   p(0) = 1
-//
-// The rounder leaves n in the low bits of a float: its last three choose 2^(i/8) from a table, and shifting all to the
-// exponent's place adds the rest to it (and i << 20, which the table leaves out). p is minimax of degree 3 for the relative
-// error (2.7e-8); with the table's rounding and fp32's 2e-7 at most, 1e-8 in the mean. log2(e) as a float is 1.3e-8 too
-// small, relative, which adds 1.4e-8 |d| for base e: where terms are weighed by e^d, less than that share of the result.
+// The rounder leaves n in the low bits of a float, for a table of the powers of 2^(1/k). Error: p's, the table's rounding and
+// fp32's, 2e-7 at most and 1e-8 in the mean. log2(e) as a float is 1.3e-8 too small, relative, which adds 1.4e-8 |d| for base
+// e: where terms are weighed by e^d, less than that share of the result.
 template <class S>
-[[gnu::always_inline]] inline typename S::Vector add_power(typename S::Vector d, float log2_base,
-                                                           typename S::Vector rounder, typename S::Vector smallest,
+[[gnu::always_inline]] inline typename S::Vector add_power(typename S::Vector d, float log2_base, float smallest,
                                                            typename S::Vector rest) {
   using Vector = typename S::Vector;
-  const Vector base = S::fill(log2_base);
+  using Powers = typename S::Powers;
+  constexpr int kDegree = sizeof(Powers::kP) / sizeof(float);
+  const Vector base = S::fill(log2_base), rounder = S::fill(Powers::kRounder);
   const Vector rounded = S::multiply_add(d, base, rounder);
-  const Vector f = S::multiply_subtract(d, base, S::subtract(rounded, rounder));
-  Vector p = S::fill(kP[2]);
-  p = S::multiply_add(p, f, S::fill(kP[1]));
-  p = S::multiply_add(p, f, S::fill(kP[0]));
+  const Vector n = S::subtract(rounded, rounder);
+  const Vector f = S::multiply_subtract(d, base, n);
+  Vector p = S::fill(Powers::kP[kDegree - 1]);
+  for (int i = kDegree - 2; i >= 0; --i) p = S::multiply_add(p, f, S::fill(Powers::kP[i]));
   p = S::multiply_add(p, f, S::fill(1.0F));
-  return S::multiply_add_unless_less(p, S::power_of_eighths(rounded), rest, d, smallest);
+  return S::add_times_power(p, rounded, n, rest, d, S::fill(smallest));
 }
 
 // rest + e^d, for d <= 88: rest at -inf.
 template <class S>
 [[gnu::always_inline]] inline typename S::Vector add_exponential(typename S::Vector d, typename S::Vector rest) {
-  return add_power<S>(d, kLog2E, S::fill(kEighthRounder), S::fill(kSmallestExponent), rest);
+  return add_power<S>(d, kLog2E, kSmallestExponent, rest);
 }
 
 template <int n>
@@ -79,19 +82,21 @@ template <class S, int kRows, int kVectors, class Use>
                                                  std::int64_t b_stride, std::int64_t n_k, Use use) {
   using Vector = typename S::Vector;
   Vector total[kRows][kVectors];
-  repeat<kRows>([&](auto i) LMBITS_INLINE {
-    repeat<kVectors>([&](auto j) LMBITS_INLINE { total[i.value][j.value] = S::fill(0.0F); });
-  });
-  for (std::int64_t k = 0; k < n_k; ++k, b += b_stride) {
+  const auto step = [&](auto first) LMBITS_INLINE {
     Vector columns[kVectors];
     repeat<kVectors>([&](auto j) LMBITS_INLINE { columns[j.value] = S::load(b + j.value * S::kLanes); });
     repeat<kRows>([&](auto i) LMBITS_INLINE {
-      const Vector row = S::fill(a[i.value * a_stride + k]);
+      const Vector row = S::fill(a[i.value * a_stride]);
       repeat<kVectors>([&](auto j) LMBITS_INLINE {
-        total[i.value][j.value] = S::multiply_add(row, columns[j.value], total[i.value][j.value]);
+        Vector& sum = total[i.value][j.value];
+        sum = first.value ? S::multiply(row, columns[j.value]) : S::multiply_add(row, columns[j.value], sum);
       });
     });
-  }
+    b += b_stride;
+    ++a;
+  };
+  step(Count<1>{});
+  for (std::int64_t k = 1; k < n_k; ++k) step(Count<0>{});
   repeat<kRows>([&](auto i) LMBITS_INLINE { use(i.value, total[i.value]); });
 }
 

@@ -37,15 +37,12 @@ struct Scalar {
   static Vector multiply_subtract(Vector a, Vector b, Vector c) { return a * b - c; }
   static Vector max_or_second(Vector a, Vector b) { return a > b ? a : b; }  // b where one is NaN
   static Vector min_or_second(Vector a, Vector b) { return a < b ? a : b; }
-  // a * b + c, but c where d < limit (not where d is NaN).
-  static Vector multiply_add_unless_less(Vector a, Vector b, Vector c, Vector d, Vector limit) {
-    return d < limit ? c : a * b + c;
-  }
-  // 2^(n/8), n in the low bits of each lane: see add_power.
-  static Vector power_of_eighths(Vector a) {
-    Words n = reinterpret_cast<Words>(a);
-    for (int lane = 0; lane < kLanes; ++lane) n[lane] = kEighths[n[lane] & 7U] + (n[lane] << 20);
-    return reinterpret_cast<Vector>(n);
+  using Powers = EighthPowers;
+  // rest + p 2^n, but rest where d < limit (not where d is NaN). As in simd_avx2.h.
+  static Vector add_times_power(Vector p, Vector rounded, Vector /*n*/, Vector rest, Vector d, Vector limit) {
+    Words bits = reinterpret_cast<Words>(rounded);
+    for (int lane = 0; lane < kLanes; ++lane) bits[lane] = kEighths[bits[lane] & 7U] + (bits[lane] << 20);
+    return d < limit ? rest : p * reinterpret_cast<Vector>(bits) + rest;
   }
   static bool any_greater(Vector a, Vector b) { return a[0] > b[0] || a[1] > b[1] || a[2] > b[2] || a[3] > b[3]; }
   static float reduce_max(Vector a) {

@@ -20,6 +20,7 @@ void add_eval(CLI::App& app, int& exit_code);
 void add_gzip_complexity(CLI::App& app, int& exit_code);
 void add_history(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
+void add_merge(CLI::App& app, int& exit_code);
 void add_nightly(CLI::App& app, int& exit_code);
 void add_pcfg(CLI::App& app, int& exit_code);
 void add_rank(CLI::App& app, int& exit_code);
@@ -28,6 +29,7 @@ void add_reproduce(CLI::App& app, int& exit_code);
 void add_scaling(CLI::App& app, int& exit_code);
 void add_scores(CLI::App& app, int& exit_code);
 void add_select(CLI::App& app, int& exit_code);
+void add_serve(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);
 
 // Part of `reproduce`.

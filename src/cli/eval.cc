@@ -12,6 +12,7 @@
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/worker_place.h"
 #include "src/report/table.h"
 
 namespace lmbits::cli {
@@ -24,6 +25,8 @@ constexpr const char* kHelp =
     "  lmbits eval --model small.pt --model new=big.pt --corpus novel.txt --corpus web.jsonl.zst -o runs\n"
     "  lmbits eval --model family.pt --weights 'run/step*/model*.safetensors' --corpus novel.txt -o runs\n"
     "  lmbits rank runs\n"
+    "\n"
+    "  torchrun --nproc-per-node=4 --no-python lmbits eval ...   the same by four workers: docs/scale.md\n"
     "\n"
     "Each pair of a model and a corpus is a folder below -o. The same command again resumes what was stopped or "
     "killed\n"
@@ -223,9 +226,15 @@ int run(EvalFlags& flags) {
   for (const std::string& text : flags.dictionaries) request.dictionaries.insert(split_pair(text, "--dictionary"));
   if (request.baselines == std::vector<std::string>{"none"}) request.baselines.clear();
   request.score.max_sequences = flags.batch;
+  request.worker = worker_place();
+  if (request.score.n_threads == 0)
+    request.score.n_threads = threads_of_worker(static_cast<int>(std::thread::hardware_concurrency()), request.worker);
+  const bool speaks = !request.worker || request.worker->rank == 0;  // the others do the same
+  if (!speaks) flags.quiet = true;
   Reporter reporter(flags.quiet);
   const EvalOutcome outcome = eval_library().evaluate(request, reporter);
   reporter.end();
+  if (!speaks) return outcome.exit_code();
   if (flags.json) {
     print(Json(reporter.summaries()).dump(2) + "\n");
   } else if (!reporter.summaries().empty()) {
@@ -250,7 +259,7 @@ void add_eval(CLI::App& app, int& exit_code) {
   EvalRequest& request = flags->request;
   request.baselines = {"gzip-9", "zstd-19", "xz-9e", "bzip2-9"};
   request.output = "runs";
-  request.score.n_threads = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+  request.score.n_threads = 0;
   CLI::App* command = app.add_subcommand("eval", "how many bits does each model need for each corpus?");
   command->footer(kHelp);
   command->add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed")->required();
@@ -264,8 +273,10 @@ void add_eval(CLI::App& app, int& exit_code) {
                       "folder that keeps tokens for other models of the same tokenizer (default OUTPUT/.tokens)");
   command->add_flag("--no-cache", flags->no_cache, "keep no tokens");
   add_convention_flags(*command, request.convention);
-  command->add_option("--threads", request.score.n_threads, "batches computed at a time")
-      ->check(CLI::Range(1, 1024))
+  command
+      ->add_option("--threads", request.score.n_threads,
+                   "batches computed at a time; 0: as the machine has processors, shared by its workers")
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command->add_option("--batch", flags->batch, "windows in a forward pass, as far as memory allows; 0: by size")
       ->check(CLI::Range(0, 1 << 20))

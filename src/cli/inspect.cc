@@ -134,6 +134,15 @@ Json tokenizer_facts(const std::string& path, const Tokenizer& tokenizer) {
 
 std::string quoted(const Json& text) { return text.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+// A line on a terminal: the beginning of a long piece, and how long it is.
+std::string shown_piece(const std::string& piece) {
+  constexpr std::size_t kShown = 40;
+  if (piece.size() <= kShown) return quoted(Json(piece));
+  std::size_t n = kShown;
+  while (n > 0 && (static_cast<unsigned char>(piece[n]) & 0xC0) == 0x80) --n;  // whole characters
+  return quoted(Json(piece.substr(0, n))) + "... (" + std::to_string(piece.size()) + " bytes)";
+}
+
 std::string tokenizer_text(const Json& facts) {
   std::string out;
   const auto put = [&](std::string name, const std::string& value) {
@@ -141,7 +150,7 @@ std::string tokenizer_text(const Json& facts) {
     out += name + value + "\n";
   };
   const auto token = [](const Json& one) {
-    return one.is_null() ? std::string("none") : one["id"].dump() + " " + quoted(one["piece"]);
+    return one.is_null() ? std::string("none") : one["id"].dump() + " " + shown_piece(one["piece"]);
   };
   put("kind", facts["kind"]);
   put("fingerprint", facts["fingerprint"]);

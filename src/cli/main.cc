@@ -29,7 +29,7 @@ const std::vector<CommandGroup>& command_groups() {
       {"Relate", {add_scores, add_correlate, add_reproduce}},
       {"Scaling laws", {add_scaling, add_pcfg, add_gzip_complexity}},
       {"Choose", {add_select}},
-      {"Keep", {add_nightly, add_history}},
+      {"Keep", {add_nightly, add_history, add_serve, add_merge}},
       {"Look", {add_inspect, add_tokenize, add_corpus, add_doctor}},
   };
   return groups;

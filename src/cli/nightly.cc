@@ -1,6 +1,7 @@
 // lmbits nightly: what is new in the watched folders, what does it score, did anything regress?
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "src/cli/progress_line.h"
 #include "src/cli/score_files.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/worker_place.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
 #include "src/core/stop.h"
@@ -46,15 +48,33 @@ constexpr const char* kHelp =
     "\n"
     "Also: name (bundle, stem, folder: what a model is called), convention, dtype, device, threads. Paths are relative "
     "to\n"
-    "the file. A night that was stopped or killed is gone on with by the next. Only one runs at a time, on all nodes "
+    "the file. --slurm submits a job for each new checkpoint, and one behind them that judges; \"slurm\": "
+    "{\"workers\": 8,\n"
+    "\"at_once\": 0, \"options\": [\"--partition=gpu\", \"--gpus-per-task=1\"]} says how.\n"
+    "A night that was stopped or killed is gone on with by the next. Only one runs at a time, on all nodes "
     "that\n"
     "see the output folder. Exit codes: 0 nothing got worse, 9 a regression, 10 a checkpoint failed, 130 interrupted;\n"
     "the others as everywhere.";
 
 struct NightlyFlags {
-  std::string config;
-  bool quiet = false, json = false;
+  std::string config, only;
+  bool quiet = false, json = false, slurm = false;
 };
+
+EvalRequest request_of(const NightlyConfig& config, const std::string& model) {
+  EvalRequest request;
+  request.worker = worker_place();
+  request.models = {model};
+  request.corpora = config.corpora;
+  request.convention = config.convention;
+  request.dtype = config.dtype;
+  request.device = config.device;
+  request.score.n_threads =
+      config.threads > 0 ? config.threads : threads_of_worker(available_threads(), request.worker);
+  request.output = config.output / "runs";
+  request.command = "lmbits nightly";
+  return request;
+}
 
 // Progress on the terminal; failures for the report.
 class NightObserver final : public EvalObserver {
@@ -96,6 +116,15 @@ class Night {
     report_.night = utc_now();
   }
 
+  // What there is to score: new, ready, not dealt with.
+  std::vector<std::string> new_models() {
+    const std::set<std::string> known = dealt_with(RecordLog(log_file(), Json::object(), any).done());
+    std::vector<std::string> models;
+    for (const WatchedCheckpoint& checkpoint : find_checkpoints(config_))
+      if (!known.contains(key_of(checkpoint)) && checkpoint.waiting.empty()) models.push_back(checkpoint.model);
+    return models;
+  }
+
   const NightReport& run() {
     score_new();
     if (stop_requested()) {
@@ -110,6 +139,8 @@ class Night {
     return report_;
   }
 
+  const std::string& name() const { return report_.night; }
+
  private:
   fs::path runs() const { return config_.output / "runs"; }
 
@@ -122,14 +153,23 @@ class Night {
     return work.add(config_.convention.name + "\n" + config_.dtype).hex();
   }
 
+  static bool any(const Json&) { return true; }
+  fs::path log_file() const { return config_.output / "checkpoints.jsonl"; }
+  std::string key_of(const WatchedCheckpoint& checkpoint) const {
+    return checkpoint.path + "\n" + checkpoint.stamp + "\n" + work();
+  }
+  static std::set<std::string> dealt_with(const std::vector<Json>& records) {
+    std::set<std::string> known;
+    for (const Json& record : records)
+      known.insert(record.value("path", "") + "\n" + record.value("stamp", "") + "\n" + record.value("work", ""));
+    return known;
+  }
+
   void score_new() {
-    RecordLog log(config_.output / "checkpoints.jsonl", Json::object(), [](const Json&) { return true; });
-    std::set<std::string> dealt_with;
-    for (const Json& record : log.done()) {
-      dealt_with.insert(record.value("path", "") + "\n" + record.value("stamp", "") + "\n" + record.value("work", ""));
-    }
+    RecordLog log(log_file(), Json::object(), any);
+    const std::set<std::string> known = dealt_with(log.done());
     for (const WatchedCheckpoint& checkpoint : find_checkpoints(config_)) {
-      if (dealt_with.contains(checkpoint.path + "\n" + checkpoint.stamp + "\n" + work())) continue;
+      if (known.contains(key_of(checkpoint))) continue;
       if (!checkpoint.waiting.empty()) {
         report_.waiting.push_back(checkpoint);
       } else if (score(checkpoint)) {
@@ -143,16 +183,7 @@ class Night {
 
   // False where it failed, or was interrupted: then the next night tries again.
   bool score(const WatchedCheckpoint& checkpoint) {
-    const int n_threads = config_.threads > 0 ? config_.threads : available_threads();
-    EvalRequest request;
-    request.models = {checkpoint.model};
-    request.corpora = config_.corpora;
-    request.convention = config_.convention;
-    request.dtype = config_.dtype;
-    request.device = config_.device;
-    request.score.n_threads = n_threads;
-    request.output = runs();
-    request.command = "lmbits nightly";
+    const EvalRequest request = request_of(config_, checkpoint.model);
     const std::size_t n_failures = report_.failures.size();
     {
       NightObserver observer(quiet_, report_.failures);
@@ -164,7 +195,7 @@ class Night {
       questions.models = {checkpoint.model};
       questions.questions = config_.tasks;
       questions.output = config_.output / "tasks";
-      questions.n_threads = n_threads;
+      questions.n_threads = static_cast<int>(request.score.n_threads);
       const auto progress = make_progress(quiet_);
       const ChooseOutcome outcome = eval_library().choose(questions, *progress);
       for (const auto& [model, error] : outcome.failed_models) report_.failures.push_back(model + ": " + error.what());
@@ -219,8 +250,77 @@ class Night {
   NightReport report_;
 };
 
+// Its workers, or one process alone: scores, and leaves the rest to the night. Not under the lease: several checkpoints
+// are scored at a time, and each run has a lock of its own.
+int score_one(const NightlyConfig& config, const NightlyFlags& flags) {
+  std::vector<std::string> failures;
+  EvalOutcome outcome;
+  {
+    NightObserver observer(flags.quiet, failures);
+    outcome = eval_library().evaluate(request_of(config, flags.only), observer);
+  }
+  for (const std::string& failure : failures) std::fprintf(stderr, "lmbits: %s\n", printable_lines(failure).c_str());
+  return outcome.exit_code();
+}
+
+// The first line that a program prints.
+std::string answer_of(const std::string& command) {
+  FILE* output = popen(command.c_str(), "r");
+  if (output == nullptr) throw Error(ErrorKind::kConfig, "cannot run " + command, "is SLURM installed here?");
+  std::array<char, 256> line{};
+  const std::string answer = std::fgets(line.data(), line.size(), output) == nullptr ? "" : line.data();
+  const int status = pclose(output);
+  if (status != 0)
+    throw Error(ErrorKind::kConfig, command + " failed with status " + std::to_string(status),
+                "it says why above; the scripts are there to be submitted by hand");
+  return answer.substr(0, answer.find('\n'));
+}
+
+// Submits the array and the judging job behind it; while those of an earlier night are in the queue, nothing.
+int submit(const NightlyConfig& config, const NightlyFlags& flags) {
+  const fs::path state = config.output / "slurm.json";
+  std::vector<std::string> models;
+  std::string night;
+  {
+    Night looking(config, true);
+    night = looking.name();
+    if (fs::exists(state)) {
+      const Json before = Json::parse(read_file(state), nullptr, false);
+      const std::string job = before.is_object() ? before.value("judge", "") : "";
+      if (!job.empty() && job.find_first_not_of("0123456789") == std::string::npos &&
+          !answer_of("squeue --noheader --jobs=" + job + " 2>/dev/null || true").empty()) {
+        print("the night of " + before.value("night", "?") + " is still in the queue: job " + job + "\n");
+        return 0;
+      }
+    }
+    models = looking.new_models();
+  }
+  const SlurmNight jobs{.program = fs::read_symlink("/proc/self/exe"),
+                        .config = fs::absolute(flags.config),
+                        .folder = config.output / "slurm" / night,
+                        .models = models,
+                        .options = config.slurm};
+  fs::create_directories(jobs.folder);
+  std::string array, after;
+  if (!models.empty()) {
+    write_file_atomically(jobs.folder / "score.sh", array_script(jobs));
+    array = answer_of("cd '" + jobs.folder.string() + "' && sbatch --parsable score.sh");
+    array = array.substr(0, array.find(';'));
+    after = " --dependency=afterany:" + array;
+  }
+  write_file_atomically(jobs.folder / "judge.sh", judge_script(jobs));
+  std::string judge = answer_of("cd '" + jobs.folder.string() + "' && sbatch --parsable" + after + " judge.sh");
+  judge = judge.substr(0, judge.find(';'));
+  write_file_atomically(state, Json({{"night", night}, {"array", array}, {"judge", judge}}).dump(2) + "\n");
+  print(std::to_string(models.size()) + " new checkpoints" + (array.empty() ? "" : ": array " + array) +
+        ", judged by job " + judge + "; scripts and logs: " + jobs.folder.string() + "\n");
+  return 0;
+}
+
 int run(const NightlyFlags& flags) {
   const NightlyConfig config = read_nightly_config(flags.config);
+  if (!flags.only.empty()) return score_one(config, flags);
+  if (flags.slurm) return submit(config, flags);
   Night night(config, flags.quiet);
   const NightReport& report = night.run();
   if (flags.json) {
@@ -242,6 +342,8 @@ void add_nightly(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("nightly", "Score what is new in watched folders, and tell what got worse");
   command->footer(kHelp);
   command->add_option("CONFIG", flags->config, "What to watch, score and compare: JSON, see below")->required();
+  command->add_flag("--slurm", flags->slurm, "Submit a SLURM job for each new checkpoint, and one that judges");
+  command->add_option("--score", flags->only, "Score this one checkpoint and judge nothing: what those jobs do");
   command->add_flag("--json", flags->json, "Print the night's report as JSON");
   command->add_flag("--quiet", flags->quiet, "No progress");
   command->callback([flags, &exit_code] { exit_code = run(*flags); });

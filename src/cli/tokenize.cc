@@ -99,15 +99,21 @@ void print_totals(const Tokenizer& tokenizer, const Totals& t, const TokenizeFla
     return print(json.dump(2) + "\n");
   }
   if (flags.ids || flags.pieces) return;
-  print(std::to_string(t.n_tokens) + " tokens, " + std::to_string(t.n_bytes) + " bytes, " + std::to_string(t.n_chars) +
-        " characters, " + std::to_string(t.n_documents - t.n_failed) + " documents" +
+  const auto count = [](std::int64_t n, const std::string& what) {
+    return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+  };
+  print(count(t.n_tokens, "token") + ", " + count(t.n_bytes, "byte") + ", " + count(t.n_chars, "character") + ", " +
+        count(t.n_documents - t.n_failed, "document") +
         (t.n_failed ? ", " + std::to_string(t.n_failed) + " failed" : "") + "\n");
   if (t.n_tokens > 0) {
     print(format_fixed(rate(t.n_bytes, t.n_tokens), 3) + " bytes/token, " +
           format_fixed(rate(t.n_chars, t.n_tokens), 3) + " characters/token\n");
   }
   print(t.n_lossy == 0 ? "lossless: every document comes back byte for byte\n"
-                       : "lossy: " + std::to_string(t.n_lossy) + " documents do not come back byte for byte\n");
+                       : "lossy: " + std::to_string(t.n_lossy) + " of " +
+                             count(t.n_documents - t.n_failed, "document") + " not given back byte for byte\n");
+  constexpr std::int64_t kTimedBytes = 100'000;
+  if (t.n_bytes < kTimedBytes) return;  // too short to say how fast
   print(format_fixed(static_cast<double>(t.n_bytes) / std::max(t.seconds, 1e-9) / 1e6, 1) + " MB/s on " +
         std::to_string(flags.n_threads) + (flags.n_threads == 1 ? " thread\n" : " threads\n"));
 }
@@ -116,6 +122,7 @@ int run(const TokenizeFlags& flags) {
   if (flags.text.empty() == flags.corpus.empty())
     throw Error(ErrorKind::kUsage, "give a text: --text TEXT or --corpus PATH");
   const auto tokenizer = open_tokenizer(flags.tokenizer);
+  tokenizer->encode("a");  // what a thread sets up at first is no part of the speed
   Totals totals;
   std::vector<Document> batch;
   constexpr std::size_t kBatchBytes = std::size_t{16} << 20;

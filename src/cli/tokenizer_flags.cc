@@ -29,6 +29,9 @@ std::unique_ptr<Tokenizer> open_tokenizer(const TokenizerFlags& flags) {
   TokenizerSource source{.kind = flags.path == "bytes" ? "bytes" : flags.kind, .bytes = {}, .pattern = flags.pattern};
   if (source.kind != "bytes") source.bytes = read_file(flags.path);
   if (source.kind.empty()) source.kind = guess_tokenizer_kind(source.bytes, flags.path);
+  if (source.kind.empty() && flags.path.ends_with(".pt"))
+    throw Error(ErrorKind::kConfig, flags.path + " is a model, not a tokenizer's file",
+                "lmbits inspect " + flags.path + " tells of its tokenizer");
   if (source.kind.empty())
     throw Error(ErrorKind::kConfig, flags.path + " does not tell what kind of tokenizer it is",
                 "give --kind: " + known_kinds());

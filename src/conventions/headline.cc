@@ -76,6 +76,16 @@ std::int64_t count_words_like_python_split(std::string_view utf8) {
   return n_words;
 }
 
+std::size_t length_like_python_rstrip(std::string_view utf8) {
+  std::size_t end = 0;
+  for (std::size_t at = 0; at < utf8.size();) {
+    const std::size_t length = white_space_length(utf8, at);
+    at += std::max<std::size_t>(1, length);
+    if (length == 0) end = at;
+  }
+  return end;
+}
+
 std::vector<HeadlineNumber> headline(const Convention& convention, const HeadlineSums& sums) {
   const std::string& name = convention.name;
   if (name == "lm-eval") {

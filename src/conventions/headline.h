@@ -42,6 +42,9 @@ std::optional<double> mean_over_categories(std::span<const double> values);
 // space, so an empty text has one word and a trailing newline adds one. Bytes that are not UTF-8 are not white space.
 std::int64_t count_words_like_python_split(std::string_view utf8);
 
+// Bytes of str.rstrip() of Python 3: without the Unicode white space at the end.
+std::size_t length_like_python_rstrip(std::string_view utf8);
+
 struct HeadlineSums {
   double bits = 0.0;
   double bits_squared = 0.0;  // sum over scored tokens of bits^2; llama-ppl only

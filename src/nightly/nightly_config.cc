@@ -86,6 +86,8 @@ NightlyConfig read_nightly_config(const fs::path& file) {
   reader.read("device", config.device);
   reader.read("threads", config.threads);
   reader.read("output", output);
+  Json slurm = Json::object();
+  reader.read("slurm", slurm);
   reader.refuse_others();
   if (config.watch.empty()) reader.refuse("watch is missing", "\"watch\": [\"checkpoints/*/model.pt\"]");
   if (corpora.empty())
@@ -95,6 +97,16 @@ NightlyConfig read_nightly_config(const fs::path& file) {
   if (!(config.max_regression >= 0.0)) reader.refuse("max_regression is negative", "0.002 is 0.2 %");
   if (config.name != "bundle" && config.name != "stem" && config.name != "folder") {
     reader.refuse("name is \"" + config.name + "\"", suggestion(config.name, {"bundle", "stem", "folder"}));
+  }
+  Reader slurm_reader(slurm, where + ", slurm");
+  slurm_reader.read("workers", config.slurm.workers);
+  slurm_reader.read("at_once", config.slurm.at_once);
+  slurm_reader.read("options", config.slurm.options);
+  slurm_reader.refuse_others();
+  if (config.slurm.workers < 1) slurm_reader.refuse("workers is less than 1", "how many share a checkpoint");
+  for (const std::string& option : config.slurm.options) {
+    if (option.starts_with("-") && option.find('\n') == std::string::npos) continue;
+    slurm_reader.refuse("\"" + option + "\" is no option of sbatch", "\"--partition=gpu\"");
   }
   for (std::string& pattern : config.watch) pattern = (folder / pattern).lexically_normal().string();
   for (std::string& task : config.tasks) task = (folder / task).lexically_normal().string();

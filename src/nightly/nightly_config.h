@@ -7,6 +7,7 @@
 #include "src/conventions/convention.h"
 #include "src/core/json.h"
 #include "src/corpus/reader.h"
+#include "src/nightly/slurm.h"
 
 namespace lmbits {
 
@@ -24,6 +25,7 @@ struct NightlyConfig {
   double max_regression = 0.0;        // relative increase of bits/byte that is no alarm
   std::string dtype = "auto", device = "cpu";
   int threads = 0;               // 0: as many as the machine has
+  SlurmOptions slurm;            // of `nightly --slurm`
   std::filesystem::path output;  // runs, history, judgements, pages
 };
 

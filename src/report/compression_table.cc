@@ -101,6 +101,22 @@ std::vector<MetricColumn> metric_columns(const CsvTable& csv, bool wide, Compres
   return columns;
 }
 
+// OpenCompass' summary_pivot_*.csv of its LLM compression has the columns metric, version, model, a column a corpus, average:
+// its columns get the names that wide tables have here.
+CsvTable named_by_metric(CsvTable csv) {
+  if (csv.columns.size() < 5 || csv.columns[0] != "metric" || csv.columns[1] != "version" || csv.columns[2] != "model")
+    return csv;
+  for (const CsvRow& row : csv.rows)
+    if (row.cells[0] != csv.rows[0].cells[0])
+      throw Error(ErrorKind::kData,
+                  csv.source + ", line " + std::to_string(row.line) + ": metric " + row.cells[0] + " after " +
+                      csv.rows[0].cells[0],
+                  "keep the rows of one metric");
+  for (std::size_t c = 3; c < csv.columns.size() && !csv.rows.empty(); ++c)
+    csv.columns[c] = csv.rows[0].cells[0] + "_" + csv.columns[c];
+  return csv;
+}
+
 void set_value(Compression& row, CompressionMetric metric, double value) {
   (metric == CompressionMetric::kBitsPerByte   ? row.bits_per_byte
    : metric == CompressionMetric::kBitsPerChar ? row.bits_per_char
@@ -173,7 +189,8 @@ CompressionTable compression_of_runs(const std::vector<Run>& runs, const std::st
   return table;
 }
 
-CompressionTable compression_of_csv(const CsvTable& csv) {
+CompressionTable compression_of_csv(const CsvTable& given) {
+  const CsvTable csv = named_by_metric(given);
   CompressionTable table;
   table.family_kind = "families";
   const auto model = csv.find("model"), corpus = csv.find("corpus");

@@ -47,8 +47,9 @@ struct CompressionTable {
 CompressionTable compression_of_runs(const std::vector<Run>& runs, const std::string& convention);
 
 // Long: model, corpus, and bits_per_byte (bpb), bits_per_char (bpc), bits_per_token or ratio. Wide: model, and a column
-// "bpc_CORPUS" (bpb_, bits_per_..., ratio_) a corpus; averages are left out. Both: maybe family, parameters. Throws
-// Error(kData) for a file without such columns, and for a model that is there twice.
+// "bpc_CORPUS" (bpb_, bits_per_..., ratio_) a corpus, or metric, version, model and a column CORPUS (OpenCompass); averages
+// are left out. Both: maybe family, parameters. Throws Error(kData) for a file without such columns, and for a model that
+// is there twice.
 CompressionTable compression_of_csv(const CsvTable& csv);
 
 // Overwrites the models' families: model -> family.

@@ -63,7 +63,7 @@ void fit_line_of(Scatter& scatter, const PanelResult& result, double level) {
 std::string caption_of(const Scatter& scatter, const PanelResult& result) {
   std::string text = counted(static_cast<std::int64_t>(result.association.n), "model") + ": " + scatter.y_title +
                      " over " + scatter.x_title + ".";
-  if (scatter.rho) text += " ρ: Pearson's correlation; RMSE: of the least squares line, divided by n.";
+  if (scatter.rho) text += " RMSE: of the least squares line, divided by n.";
   if (scatter.fit)
     text += " Bands: where the line, and where a new model, would lie with " + percent_as_given(scatter.fit->level) +
             " confidence.";

@@ -47,6 +47,7 @@ td .drawing{display:block}
 details{margin:6px 0}
 summary{cursor:pointer;font-size:13.5px}
 pre{background:var(--faint);padding:10px 14px;overflow-x:auto;font-size:12px;line-height:1.4}
+@media (max-width:760px){figure .drawing{max-width:none}}
 footer{max-width:1180px;margin:50px auto 30px;padding:0 20px;color:var(--muted);font-size:13px}
 @page{margin:12mm}
 @media print{body,.lead{font-size:11px}table{font-size:9px}.note,figcaption{font-size:10px}main,header,nav{max-width:none;padding:0}nav,.filter,details{display:none}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}th button{display:contents}th button::after{content:""}.wide{overflow:visible}th,td{white-space:normal;padding:2px 4px}td.left:first-child,th.left:first-child{white-space:nowrap}}

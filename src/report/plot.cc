@@ -124,6 +124,17 @@ class Painter {
       for (const Xy& p : line.points) visit(p);
   }
 
+  // Numbers of runs, of steps: between two of them there is nothing, and so no tick.
+  bool counts(const AxisScale& scale) const {
+    const bool of_x = &scale == &x_;
+    bool whole = !plot_.points.empty();
+    for_each_value([&](Xy p) {
+      const double value = of_x ? p.x : p.y;
+      whole = whole && value == std::round(value);
+    });
+    return whole;
+  }
+
   AxisScale range(bool of_x) const {
     const Axis& axis = of_x ? plot_.x : plot_.y;
     AxisRange range(axis.scale);
@@ -166,6 +177,9 @@ class Painter {
   std::vector<Tick> fitting_ticks(const Axis& axis, const AxisScale& scale, double most, const Size& size) const {
     for (int count = std::max(3, static_cast<int>(std::lround(most)));; --count) {
       const std::vector<Tick> all = ticks(scale.lo(), scale.hi(), axis.scale, count, axis.notation);
+      const bool whole = std::all_of(all.begin(), all.end(),
+                                     [](const Tick& t) { return std::abs(t.value - std::round(t.value)) < 1e-9; });
+      if (count > 1 && !whole && counts(scale)) continue;
       const Tick* before = nullptr;
       bool fits = true;
       for (const Tick& tick : all) {

@@ -50,7 +50,7 @@ Table claims_table(const RankClaims& report) {
       {.key = "n_pairs", .title = "pairs"},
       {.key = "n_agreeing", .title = "in order"},
       {.key = "n_disordered", .title = "not"},
-      {.key = "n_within_noise", .title = "of them noise"},
+      {.key = "n_within_noise", .title = "noise"},
       {.key = "rho", .title = "ρ", .decimals = 3, .sign = true},
       {.key = "rho_interval", .title = level, .decimals = 3, .sign = true, .interval = true, .joined = true},
       {.key = "tau", .title = "τ", .decimals = 3, .sign = true},
@@ -156,11 +156,12 @@ std::string to_text(const RankClaims& report, const TextStyle& style) {
     text += "  and " + counted(static_cast<std::int64_t>(first.disordered.size() - kPairsShown), "more pair") + "\n";
   text += "\n";
   for (const std::string& note : report.notes) text += wrapped("! " + printable(note), style.width, 2);
-  return text + wrapped(
-                    "Noise: less than two standard errors of the difference of the scores. Checkpoints of one training "
-                    "run are in order almost by "
-                    "themselves: more bits saved and more questions answered are both training progress.",
-                    style.width, 0);
+  return text +
+         wrapped(
+             "noise: pairs not in order whose scores differ by less than two standard errors of their difference. "
+             "Checkpoints of one training run are in order almost by themselves: more bits saved and more questions "
+             "answered are both training progress.",
+             style.width, 0);
 }
 
 Json to_json(const RankClaims& report) {

@@ -86,12 +86,18 @@ Progress common_progress(const std::vector<Checkpoint>& checkpoints) {
   return Progress::kNone;
 }
 
-std::string curves_caption(Progress progress, const RankRequest& request, const std::string& place) {
-  return metric_words(request.metric) + " on " + place + " over " +
+bool has_intervals(const RankReportTable& table) {
+  return std::any_of(table.rows.begin(), table.rows.end(),
+                     [](const RankReportRow& row) { return !row.is_baseline && row.ranked.interval.has_value(); });
+}
+
+std::string curves_caption(Progress progress, const RankRequest& request, const RankReportTable& table) {
+  return metric_words(request.metric) + " on " + place_words(table) + " over " +
          (progress == Progress::kTokens ? "training tokens (as each model's own tokenizer counts them)"
                                         : "training steps (whose sizes may differ)") +
-         ", a line a training run, with " + percent_as_given(request.level) +
-         " intervals; dashed: what compressors need.";
+         ", a line a training run" +
+         (has_intervals(table) ? ", with " + percent_as_given(request.level) + " intervals" : std::string()) +
+         "; dashed: what compressors need.";
 }
 
 void add_compressors(Plot& plot, const RankReportTable& table) {
@@ -127,9 +133,12 @@ Figure bars_figure(const RankReportTable& table, const RankRequest& request, std
         {row.name, row.ranked.value, row.ranked.interval, row.is_baseline ? kMuted : 0, tooltip_of(row, request)});
     if (row.is_baseline) chart.bars.back().interval.reset();
   }
-  std::string caption =
-      "Whiskers: " + percent_as_given(request.level) + " intervals over " + table.unit + "s of the text.";
-  if (n_models > most) caption += " The best " + std::to_string(most) + " of " + std::to_string(n_models) + " models.";
+  std::string caption;
+  if (has_intervals(table))
+    caption = "Whiskers: " + percent_as_given(request.level) + " intervals over " + table.unit + "s of the text.";
+  if (n_models > most)
+    caption += (caption.empty() ? "The best " : " The best ") + std::to_string(most) + " of " +
+               std::to_string(n_models) + " models.";
   const double height = bar_chart_height(chart);
   Drawing drawing(kWidth, height, chart.title);
   draw_bars(drawing, {0, 0, kWidth, height}, chart);
@@ -169,8 +178,8 @@ std::optional<Figure> curves_figure(const RankReportTable& table, const RankRequ
   add_compressors(plot, table);
   Drawing drawing(kWidth, kCurvesHeight, plot.title);
   draw_plot(drawing, {0, 0, kWidth, kCurvesHeight}, plot);
-  return Figure{"curves_" + file_stem(stem_words(table)), plot.title,
-                curves_caption(progress, request, place_words(table)), drawing};
+  return Figure{"curves_" + file_stem(stem_words(table)), plot.title, curves_caption(progress, request, table),
+                drawing};
 }
 
 std::vector<Figure> run_figures(const RankReport& report, const std::map<std::string, Training>& training) {

@@ -22,7 +22,7 @@ std::string three_decimals(const char* name, double value) {
 
 std::vector<std::string> notes_of(const Scatter& scatter) {
   std::vector<std::string> notes;
-  if (scatter.rho) notes.push_back(three_decimals("ρ", *scatter.rho));
+  if (scatter.rho) notes.push_back(three_decimals("Pearson ρ", *scatter.rho));
   if (scatter.rmse) notes.push_back(three_decimals("RMSE", *scatter.rmse));
   return notes;
 }

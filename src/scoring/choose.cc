@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "src/conventions/headline.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
 #include "src/core/stop.h"
@@ -406,15 +407,11 @@ class Choosing {
   ChooseOutcome outcome_;
 };
 
-// What Python's str.rstrip() strips, as far as it is ASCII.
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f'); }
-
 }  // namespace
 
 EncodedPair encode_pair(const Tokenizer& tokenizer, const std::string& context, const std::string& continuation) {
-  std::size_t end = context.size();
-  while (end > 0 && is_space(context[end - 1])) --end;
-  const std::size_t n_context = tokenizer.encode(std::string_view(context).substr(0, end)).ids.size();
+  const std::string_view kept = std::string_view(context).substr(0, length_like_python_rstrip(context));
+  const std::size_t n_context = tokenizer.encode(kept).ids.size();
   return {tokenizer.encode(context + continuation).ids, n_context};
 }
 

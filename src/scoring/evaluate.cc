@@ -9,7 +9,9 @@
 #include "src/core/stop.h"
 #include "src/core/utc.h"
 #include "src/scoring/summary.h"
+#include "src/scoring/work_together.h"
 #include "src/store/manifest.h"
+#include "src/store/partial_runs.h"
 
 namespace lmbits {
 namespace {
@@ -39,12 +41,14 @@ class Corpus {
       codecs.push_back(kDictionaryCodec);
     }
     const fs::path cache = request.output / ".baselines" / (fingerprint + ".json");
-    baselines_ = std::async(std::launch::async, [spec = spec, names, dictionary, cache] {
+    // Of several workers the first computes what is needed once; another only if it comes to lead.
+    const auto policy = request.worker && request.worker->rank > 0 ? std::launch::deferred : std::launch::async;
+    baselines_ = std::async(policy, [spec = spec, names, dictionary, cache] {
                    return compute_baselines(spec, names, dictionary, cache);
                  }).share();
     if (request.contamination.train.empty()) return;
     contamination_ =
-        std::async(std::launch::async, [this, &request] {
+        std::async(policy, [this, &request] {
           return find_contamination(spec, fingerprint, request.contamination, request.output / ".contamination");
         }).share();
   }
@@ -103,6 +107,7 @@ class Corpus {
 class Evaluation {
  public:
   Evaluation(const EvalRequest& request, EvalObserver& observer) : request_(request), observer_(observer) {
+    if (request.worker) team_.emplace(*request.worker);
     resolve_device(load_options());
     std::error_code failed;
     fs::create_directories(request.output, failed);
@@ -140,17 +145,26 @@ class Evaluation {
 
  private:
   LoadOptions load_options() const {
-    return {.dtype = request_.dtype, .device = request_.device, .open_devices = request_.open_devices};
+    LoadOptions options = {.dtype = request_.dtype, .device = request_.device, .open_devices = request_.open_devices};
+    // A worker has the GPU of its number on the node, not all of them.
+    const bool any_gpu = request_.device == "cuda" || request_.device == "cuda:all" || request_.device == "auto";
+    if (request_.worker && any_gpu && resolve_device(options) != "cpu")
+      options.device = "cuda:" + std::to_string(request_.worker->local_rank);
+    return options;
   }
 
   // Runs `evaluate` for the model of this name; a model that fails is recorded.
   template <typename Evaluate>
   void attempt(const std::string& name, Evaluate evaluate) {
+    attempted_ = name;
     try {
       evaluate();
       forget_failure(name);
     } catch (const Error& e) {
-      if (e.kind() == ErrorKind::kUsage) throw;
+      if (e.kind() == ErrorKind::kUsage || (team_ && team_->store_lost())) throw;
+      if (team_) {
+        for (const auto& corpus : corpora_) team_->leave(work_name(*corpus));
+      }
       ++outcome_.n_failed_models;
       note_failure(name, e);
       observer_.model_failed(name, e);
@@ -184,7 +198,7 @@ class Evaluation {
       try {
         evaluate_pair(model, *corpus, name);
       } catch (const Error& e) {
-        if (e.kind() == ErrorKind::kModel) throw;  // it fails on every corpus
+        if (e.kind() == ErrorKind::kModel || (team_ && team_->store_lost())) throw;  // it fails on every corpus
         ++outcome_.n_failed_runs;
         note_failure(name, e);
         observer_.run_failed(name, e);
@@ -204,18 +218,37 @@ class Evaluation {
                            {"convention", to_json(convention)},
                            {"dtype", info.dtype}};
     if (request_.wants) return score_wanted(model, corpus, convention, path, identity);
-    if (const std::optional<Json> summary = finished_summary(path, identity)) {
-      if (is_up_to_date(*summary, corpus)) {
-        finish(name, *summary, true);
-      } else {         // the records stay
-        model.load();  // for what it warns of
-        RunWriter writer(path, manifest(model, corpus, identity));
-        complete(writer, model, convention, corpus, name, summary->value("profile", Json(nullptr)), true);
-      }
-      return;
-    }
+    if (team_) return evaluate_together(model, corpus, convention, name, identity);
+    if (finish_known(model, corpus, convention, name, identity)) return;
     model.load();
+    if (!parts_of(path).empty()) {  // of several workers that were stopped
+      RunWriter parts(path, manifest(model, corpus, identity));
+      fold_parts(path, /*with_failed=*/false, parts);
+    }
     RunWriter writer(path, manifest(model, corpus, identity));
+    if (const std::optional<Json> profile = score_run(model, corpus, convention, name, writer, request_.score))
+      complete(writer, model, convention, corpus, name, *profile, false);
+  }
+
+  // Where an earlier process has finished the run: true, and its summary is what is asked for now.
+  bool finish_known(LanguageModel& model, const Corpus& corpus, const Convention& convention, const std::string& name,
+                    const Json& identity) {
+    const fs::path path = request_.output / name;
+    const std::optional<Json> summary = finished_summary(path, identity);
+    if (!summary) return false;
+    if (is_up_to_date(*summary, corpus)) {
+      finish(name, *summary, true);
+    } else {         // the records stay
+      model.load();  // for what it warns of
+      RunWriter writer(path, manifest(model, corpus, identity));
+      complete(writer, model, convention, corpus, name, summary->value("profile", Json(nullptr)), true);
+    }
+    return true;
+  }
+
+  // Its profile; nullopt when interrupted.
+  std::optional<Json> score_run(const LanguageModel& model, const Corpus& corpus, const Convention& convention,
+                                const std::string& name, RunWriter& writer, const ScoreOptions& options) {
     std::int64_t n_bytes_done = 0;
     for (const DocumentRecord& record : writer.done()) n_bytes_done += record.n_bytes;
     observer_.run_started(name, corpus.n_bytes, n_bytes_done);
@@ -223,14 +256,46 @@ class Evaluation {
     if (!request_.token_cache.empty() && model.tokenizer().kind() != "bytes")  // bytes are their ids: nothing to spare
       tokens.emplace(request_.token_cache, model.tokenizer(), corpus.fingerprint);
     const ScoreOutcome scored =
-        score(model, corpus, convention, path, writer, request_.score, tokens ? &*tokens : nullptr);
+        score(model, corpus, convention, request_.output / name, writer, options, tokens ? &*tokens : nullptr);
     if (scored.interrupted) {
       outcome_.interrupted = true;
-      return;
+      return std::nullopt;
     }
-    Json profile = profile_json(scored.profile);
+    Json profile = to_json(scored.profile);
     if (tokens && !tokens->problem().empty()) profile["token_cache_problem"] = tokens->problem();
-    complete(writer, model, convention, corpus, name, profile, false);
+    return profile;
+  }
+
+  // The name of a pair in the team's store: one that each worker knows, also where it could not open the model.
+  std::string work_name(const Corpus& corpus) const { return attempted_ + "\n" + corpus.spec.name; }
+
+  void evaluate_together(LanguageModel& model, const Corpus& corpus, const Convention& convention,
+                         const std::string& name, const Json& identity) {
+    const fs::path path = request_.output / name;
+    bool told = false;  // the observer, of the end
+    SharedRun run;
+    run.work = work_name(corpus);
+    run.path = path;
+    run.manifest = manifest(model, corpus, identity);
+    run.by_documents = convention.scope == Scope::kDocument;
+    run.open = [&] { return open_corpus(corpus.spec); };
+    run.finish_known = [&] { return told = finish_known(model, corpus, convention, name, identity); };
+    run.score = [&](RunWriter& writer, std::function<std::unique_ptr<CorpusReader>()> open_some) {
+      model.load();
+      ScoreOptions options = request_.score;
+      options.open = std::move(open_some);
+      return score_run(model, corpus, convention, name, writer, options);
+    };
+    run.complete = [&](RunWriter& writer, const Json& profile) {
+      model.load();  // for what it warns of
+      complete(writer, model, convention, corpus, name, profile, false);
+      return told = !outcome_.interrupted;
+    };
+    if (!score_together(*team_, run)) {
+      outcome_.interrupted = true;
+    } else if (!told) {
+      finish(name, read_run(path).summary, false);
+    }
   }
 
   // What became of the devices is noted in the manifest, however the scoring ends.
@@ -350,21 +415,6 @@ class Evaluation {
             {"started", utc_now()}};
   }
 
-  static Json profile_json(const Profile& p) {
-    return {{"wall_s", p.wall_s},
-            {"read_s", p.read_s},
-            {"tokenize_s", p.tokenize_s},
-            {"windows_s", p.windows_s},
-            {"model_s", p.model_s},
-            {"records_s", p.records_s},
-            {"baseline_s", p.baseline_s},
-            {"n_positions", p.n_positions},
-            {"n_forward", p.n_forward},
-            {"n_scored", p.n_scored},
-            {"n_texts_cached", p.n_texts_cached},
-            {"n_texts_encoded", p.n_texts_encoded}};
-  }
-
   // failures/NAME.json, gone again once NAME has succeeded.
   fs::path failure_path(const std::string& name) const {
     return request_.output / "failures" / (folder_name(name) + ".json");
@@ -389,6 +439,8 @@ class Evaluation {
   std::vector<std::unique_ptr<Corpus>> corpora_;
   std::map<std::string, std::string> models_;  // name -> fingerprint
   EvalOutcome outcome_;
+  std::optional<Team> team_;  // of several workers
+  std::string attempted_;     // the model at work, as it was named
 };
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "src/model/load.h"
 #include "src/scoring/contamination.h"
 #include "src/scoring/score_corpus.h"
+#include "src/scoring/team.h"
 
 namespace lmbits {
 
@@ -38,6 +39,8 @@ struct EvalRequest {
   // Where it is given, only documents for which it says so are scored (corpus name, id), and runs stay without a summary:
   // a later call completes them.
   std::function<bool(const std::string& corpus, const std::string& id)> wants;
+  std::optional<WorkerPlace> worker =
+      {};  // one of several processes that share the work; each is given the same request
 };
 
 // What happens, as it happens. Calls come one at a time, from any thread.

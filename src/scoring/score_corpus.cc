@@ -97,7 +97,7 @@ class Scorer {
   // ---- producer
 
   void produce(const CorpusSpec& corpus) {
-    WantedReader reader(open_corpus(corpus), options_.wants);
+    WantedReader reader(options_.open ? options_.open() : open_corpus(corpus), options_.wants);
     const ProducerSinks sinks = {.submit = [this](WindowTask task) { return submit(std::move(task)); },
                                  .append = [this](const DocumentRecord& record) { append(record); },
                                  .restore = [this](RecordBuilder& builder) { restore_checkpoint(builder); }};
@@ -287,6 +287,21 @@ class Scorer {
 };
 
 }  // namespace
+
+Json to_json(const Profile& p) {
+  return {{"wall_s", p.wall_s},
+          {"read_s", p.read_s},
+          {"tokenize_s", p.tokenize_s},
+          {"windows_s", p.windows_s},
+          {"model_s", p.model_s},
+          {"records_s", p.records_s},
+          {"baseline_s", p.baseline_s},
+          {"n_positions", p.n_positions},
+          {"n_forward", p.n_forward},
+          {"n_scored", p.n_scored},
+          {"n_texts_cached", p.n_texts_cached},
+          {"n_texts_encoded", p.n_texts_encoded}};
+}
 
 ScoreOutcome score_corpus(const LanguageModel& model, const CorpusSpec& corpus, const Convention& convention,
                           const ScoreOptions& options, const fs::path& run_path, RunWriter& writer,

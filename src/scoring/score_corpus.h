@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "src/conventions/convention.h"
+#include "src/core/json.h"
 #include "src/corpus/reader.h"
 #include "src/model/language_model.h"
 #include "src/store/run_directory.h"
@@ -22,6 +24,8 @@ struct ScoreOptions {
   std::int64_t checkpoint_bytes = 1 << 20;    // documents larger than this leave checkpoints,
   std::int64_t checkpoint_windows = 256;      // one every so many windows
   std::function<bool(const std::string& id)> wants = {};  // which documents are scored; empty: all
+  std::function<std::unique_ptr<CorpusReader>()> open =
+      {};  // what is read in the place of the corpus; empty: all of it
 };
 
 // Where the time went, in seconds; model time is summed over the threads.
@@ -38,6 +42,8 @@ struct Profile {
   std::int64_t n_scored = 0;
   std::int64_t n_texts_cached = 0, n_texts_encoded = 0;  // where their tokens came from
 };
+
+Json to_json(const Profile& profile);
 
 struct ScoreProgress {
   std::int64_t n_documents = 0;  // recorded, in this process and before

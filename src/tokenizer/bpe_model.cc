@@ -76,6 +76,18 @@ void BpeModel::set_up_bytes() {
   }
 }
 
+// From the last piece to the first, as the newer of two stays longer, and the first are the frequent ones.
+void BpeModel::fill(WordCache& cache) const {
+  const auto& pieces = definition_.pieces;
+  for (std::size_t i = definition_.byte_level ? pieces.size() : 0; i-- > 0;) {
+    const auto id = static_cast<std::int32_t>(i), n_bytes = static_cast<std::int32_t>(pieces[i].size());
+    if (pieces[i].empty() || pieces[i].size() > WordCache::kShortBytes) continue;
+    if (whole_words_.find(pieces, pieces[i]) != static_cast<std::uint32_t>(i)) continue;
+    const std::string* const decoded = surface(i);
+    cache.put(pieces[i], {&id, 1}, {&n_bytes, 1}, !decoded || *decoded != pieces[i]);
+  }
+}
+
 void BpeModel::find_byte_joins() {
   if (cuttable_) cut_beyond_ = kBytePartBytes;
   const auto add = [&](std::string_view piece) {

@@ -46,6 +46,9 @@ class BpeModel final : public WordModel {
   void encode_long(std::string_view word, const char* readable_end, Workspace& workspace,
                    Pieces& pieces) const override;
 
+  // The short words that are pieces of a byte-level model: most of a text's are among them.
+  void fill(WordCache& cache) const override;
+
   // With "▁" in front, which stands for no byte of the word and decodes to none.
   void encode_with_prefix(std::string_view word, const char* readable_end, Workspace& workspace, Pieces& pieces) const;
 

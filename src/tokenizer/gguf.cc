@@ -140,6 +140,10 @@ GgufVocabulary read_vocabulary(const Metadata& metadata) {
   if (v.tokens.empty()) damaged("it holds no tokens");
   if (!v.types.empty() && v.types.size() != v.tokens.size())
     damaged("it has " + std::to_string(v.tokens.size()) + " tokens, but " + std::to_string(v.types.size()) + " types");
+  for (std::size_t id = 0; id < v.types.size(); ++id) {
+    if (!(v.types[id] >= 0 && v.types[id] <= static_cast<double>(kByte)))
+      damaged("token " + std::to_string(id) + " has the type " + std::to_string(v.types[id]));
+  }
   const auto id = [&](const char* key) -> std::optional<std::int32_t> {
     const auto found = metadata.integers.find(key);
     if (found == metadata.integers.end() || found->second < 0 ||

@@ -1,5 +1,7 @@
 #include "src/tokenizer/make_tokenizer.h"
 
+#include <algorithm>
+
 #include "src/core/error.h"
 #include "src/core/suggest.h"
 #include "src/tokenizer/splitter.h"
@@ -21,6 +23,10 @@ std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerSource& source, const s
         throw Error(ErrorKind::kConfig, "tiktoken's ranks say nothing of how to split a text",
                     "give a pattern: " + names + ", or a regular expression");
       }
+      const auto is_of_a_name = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+      if (std::ranges::all_of(source.pattern, is_of_a_name) && !make_named_splitter(source.pattern))
+        throw Error(ErrorKind::kConfig, "no split pattern is called " + source.pattern,
+                    suggestion(source.pattern, splitter_names()));
       return read_tiktoken(source.bytes, source.pattern);
     }
   } catch (const Error& e) {

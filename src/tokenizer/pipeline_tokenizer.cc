@@ -29,7 +29,7 @@ class PipelineTokenizer final : public Tokenizer {
   }
 
   Tokens encode(std::string_view text) const override {
-    const WorkspacePool::Lease lease(pool_);
+    const WorkspacePool::Lease lease(pool_, p_.model.get());
     Workspace& workspace = *lease;
     Pieces& pieces = workspace.pieces;
     pieces.clear();
@@ -227,11 +227,17 @@ class PipelineTokenizer final : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<Workspace> WorkspacePool::take() {
-  const std::lock_guard lock(mutex_);
-  if (free_.empty()) return std::make_unique<Workspace>();
-  std::unique_ptr<Workspace> workspace = std::move(free_.back());
-  free_.pop_back();
+std::unique_ptr<Workspace> WorkspacePool::take(const WordModel* model) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!free_.empty()) {
+      std::unique_ptr<Workspace> workspace = std::move(free_.back());
+      free_.pop_back();
+      return workspace;
+    }
+  }
+  auto workspace = std::make_unique<Workspace>();
+  if (model) model->fill(workspace->cache);
   return workspace;
 }
 

@@ -28,12 +28,12 @@ struct Pipeline {
 
 std::unique_ptr<Tokenizer> make_pipeline_tokenizer(Pipeline pipeline);
 
-// Workspaces that threads take and give back: each keeps its cache.
+// Workspaces for a model, which threads take and give back: each keeps its cache.
 class WorkspacePool {
  public:
   class Lease {
    public:
-    explicit Lease(WorkspacePool& pool) : pool_(pool), workspace_(pool.take()) {}
+    Lease(WorkspacePool& pool, const WordModel* model) : pool_(pool), workspace_(pool.take(model)) {}
     ~Lease() { pool_.give_back(std::move(workspace_)); }
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -45,7 +45,7 @@ class WorkspacePool {
   };
 
  private:
-  std::unique_ptr<Workspace> take();
+  std::unique_ptr<Workspace> take(const WordModel* model);
   void give_back(std::unique_ptr<Workspace> workspace);
   std::mutex mutex_;
   std::vector<std::unique_ptr<Workspace>> free_;

@@ -72,13 +72,16 @@ class Message {
 };
 
 enum ModelField : std::uint64_t { kPiece = 1, kTrainer = 2, kNormalizer = 3, kSelfTest = 4, kDenormalizer = 5 };
-constexpr std::uint64_t kModelTypeBpe = 2;
+constexpr std::uint64_t kModelTypeUnigram = 1, kModelTypeBpe = 2;
 constexpr std::uint8_t kNormalPiece = 1;
 
 void read_trainer(std::string_view spec, SentencePieceSettings& settings) {
   Message message(spec);
   while (const auto field = message.next()) {
-    if (field->number == 3) settings.is_bpe = field->value == kModelTypeBpe;
+    if (field->number == 3) {
+      settings.is_bpe = field->value == kModelTypeBpe;
+      settings.is_unigram = field->value == kModelTypeUnigram;
+    }
     if (field->number == 24) settings.whitespace_as_suffix = field->value != 0;
     if (field->number == 35) settings.byte_fallback = field->value != 0;
   }

@@ -10,7 +10,7 @@ namespace lmbits {
 // The fields of ModelProto that decide how text may be cut and put together again, with the format's defaults.
 // Source: sentencepiece_model.proto of SentencePiece 0.1.97.
 struct SentencePieceSettings {
-  bool is_bpe = false;
+  bool is_bpe = false, is_unigram = true;
   bool byte_fallback = false;
   bool maps_characters = false;  // a normalisation table (NFKC, lower case, ...), before or after
   bool add_dummy_prefix = true;

@@ -10,7 +10,9 @@
 //
 // Such a model (BPE, byte fallback, nothing normalised, no unused pieces, no space in user-defined ones) needs no library
 // at all: its merges are those of BpeModel, which knows words again, with ids equal by test. The library then only
-// reads the file.
+// reads the file. A unigram model of that kind without user-defined pieces goes through UnigramModel, whose sums are
+// doubles: as in SentencePiece 0.2.3, while 0.1.97 compares double sums with sums rounded to float, and so takes another
+// path where two are nearly equal ("111" as "11" "1" or "1" "11").
 //
 // A dummy prefix belongs to the text's start, so what follows a cut goes to a second processor that adds none.
 #include <sentencepiece_processor.h>
@@ -25,11 +27,13 @@
 #include "src/core/error.h"
 #include "src/corpus/utf8.h"
 #include "src/tokenizer/added_tokens.h"
+#include "src/tokenizer/aligned_text.h"
 #include "src/tokenizer/bpe_model.h"
 #include "src/tokenizer/fingerprint.h"
 #include "src/tokenizer/pipeline_tokenizer.h"
 #include "src/tokenizer/sentencepiece_model.h"
 #include "src/tokenizer/tokenizer.h"
+#include "src/tokenizer/word_models.h"
 
 namespace lmbits {
 namespace {
@@ -86,10 +90,11 @@ class SentencePieceTokenizer : public Tokenizer {
     byte_ids_.fill(-1);
     for (int id = 0; id < processor_->GetPieceSize(); ++id) add_piece(id);
     make_own_engine();
+    make_unigram();
   }
 
   Tokens encode(std::string_view text) const override {
-    const WorkspacePool::Lease lease(workspaces_);
+    const WorkspacePool::Lease lease(workspaces_, own_ ? &*own_ : nullptr);
     Pieces& pieces = (*lease).pieces;
     pieces.clear();
     for (std::size_t at = 0; at < text.size();) {
@@ -166,6 +171,7 @@ class SentencePieceTokenizer : public Tokenizer {
   // Valid UTF-8, from the start of the text or from behind an invalid byte.
   void encode_run(std::string_view run, bool at_start, Workspace& workspace) const {
     if (own_) return encode_by_own_engine(run, at_start, workspace);
+    if (unigram_) return encode_by_unigram(run, at_start, workspace);
     while (!run.empty()) {
       const std::size_t n = segment_length(run);
       encode_segment(at_start || !continuation_ ? *processor_ : *continuation_, run.substr(0, n), workspace.pieces);
@@ -204,6 +210,44 @@ class SentencePieceTokenizer : public Tokenizer {
       if (part.token) pieces.put(part.token->id, static_cast<std::int32_t>(part.end - part.begin));
       prefix = false;
     });
+  }
+
+  // "▁" for each space and in front of all: the model's words are whole runs.
+  void encode_by_unigram(std::string_view run, bool at_start, Workspace& workspace) const {
+    if (run.empty()) return;
+    const AlignedText source = AlignedText::of(run);
+    TextChange change(source);
+    if (at_start && settings_.add_dummy_prefix) change.put(kSpace, 0);
+    for (std::size_t i = 0; i < run.size(); ++i) {
+      if (run[i] == ' ') {
+        change.put(kSpace, i);
+      } else {
+        change.copy(i, i + 1);
+      }
+    }
+    const AlignedText escaped = change.finish();
+    Pieces& pieces = workspace.pieces;
+    const std::size_t first = pieces.size();
+    unigram_->encode_long(escaped.text, escaped.text.data() + escaped.text.size(), workspace, pieces);
+    std::size_t at = 0;
+    for (std::size_t i = first; i < pieces.size(); ++i) {
+      const std::size_t end = at + static_cast<std::size_t>(pieces.n_bytes()[i]);
+      pieces.n_bytes()[i] = static_cast<std::int32_t>(escaped.origin[end] - escaped.origin[at]);
+      at = end;
+    }
+  }
+
+  void make_unigram() {
+    if (!settings_.is_unigram || settings_.maps_characters || settings_.remove_extra_whitespaces ||
+        settings_.whitespace_as_suffix || !settings_.escape_whitespaces)
+      return;
+    std::vector<std::pair<std::string, double>> vocabulary;
+    for (int id = 0; id < processor_->GetPieceSize(); ++id) {
+      if (processor_->IsUnused(id) || is_user_defined(id)) return;
+      const bool is_normal = !processor_->IsByte(id) && !processor_->IsControl(id) && !processor_->IsUnknown(id);
+      vocabulary.emplace_back(is_normal ? processor_->IdToPiece(id) : "", processor_->GetScore(id));
+    }
+    unigram_.emplace(vocabulary, static_cast<std::uint32_t>(processor_->unk_id()), byte_ids_);
   }
 
   void make_own_engine() {
@@ -276,6 +320,7 @@ class SentencePieceTokenizer : public Tokenizer {
   std::unordered_set<std::uint64_t> joined_;  // neighbours() within a piece
   std::vector<std::uint8_t> types_;           // of each id, as in the model file
   std::optional<BpeModel> own_;               // where it is exact: see above
+  std::optional<UnigramModel> unigram_;       // the same of a unigram model
   AddedTokenFinder user_defined_;
   mutable WorkspacePool workspaces_;
 };

@@ -115,12 +115,17 @@ std::unique_ptr<WordModel> read_bpe(const Tree& model, bool byte_level) {
 }
 
 std::unique_ptr<WordModel> read_unigram(const Tree& model) {
+  const bool byte_fallback = model.value("byte_fallback", false);
   std::vector<std::pair<std::string, double>> vocabulary;
-  for (const Tree& item : model.at("vocab"))
+  auto byte_ids = BpeDefinition::no_ids();
+  for (const Tree& item : model.at("vocab")) {
     vocabulary.emplace_back(item.at(0).get<std::string>(), item.at(1).get<double>());
+    if (const auto byte = byte_of_piece(vocabulary.back().first); byte && byte_fallback)
+      byte_ids[*byte] = static_cast<std::int32_t>(vocabulary.size() - 1);
+  }
   std::optional<std::uint32_t> unk_id;
   if (const Tree* unk = find(model, "unk_id")) unk_id = checked_id(*unk);
-  return std::make_unique<UnigramModel>(vocabulary, unk_id, model.value("byte_fallback", false));
+  return std::make_unique<UnigramModel>(vocabulary, unk_id, byte_ids);
 }
 
 std::unique_ptr<WordModel> read_model(const Tree& model, bool byte_level) {

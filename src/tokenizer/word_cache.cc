@@ -69,15 +69,18 @@ void WordCache::put_short(const Key& key, std::span<const std::int32_t> ids, std
   const bool one_a_line = ids.size() > kFewTokens || (word.key.high != 0 && word.n_few() == 0);
   line.words[1] = one_a_line ? Short{} : word;
   word.key = key;
-  word.facts = is_lossy ? kLossyFact : 0;
+  std::uint32_t facts = is_lossy ? kLossyFact : 0;
+  const std::size_t n_first = std::min(ids.size(), kFewTokens);
   if (ids.size() <= kFewTokens) {
-    word.facts |= static_cast<std::uint32_t>(ids.size() << 24);
-    for (std::size_t i = 0; i < n_bytes.size(); ++i) word.facts |= static_cast<std::uint32_t>(n_bytes[i]) << 8 * i;
+    facts |= static_cast<std::uint32_t>(ids.size() << 24);
+    for (std::size_t i = 0; i < n_bytes.size(); ++i) facts |= static_cast<std::uint32_t>(n_bytes[i]) << 8 * i;
   } else {
     std::int32_t end = 0;
-    for (const std::int32_t token_bytes : n_bytes) word.facts |= std::uint32_t{1} << ((end += token_bytes) - 1);
+    for (const std::int32_t token_bytes : n_bytes) facts |= std::uint32_t{1} << ((end += token_bytes) - 1);
   }
-  std::ranges::copy(ids, line.numbers + kFirstId);
+  std::ranges::copy(ids.first(n_first), word.ids_and_facts);
+  word.ids_and_facts[kFewTokens] = static_cast<std::int32_t>(facts);
+  std::ranges::copy(ids.subspan(n_first), line.numbers + kMoreIds);
 }
 
 void WordCache::put_long(std::string_view word, std::span<const std::int32_t> ids,
@@ -90,7 +93,7 @@ void WordCache::put_long(std::string_view word, std::span<const std::int32_t> id
   record[1] = static_cast<std::uint32_t>(ids.size()) | (is_lossy ? kLossyFact : 0);
   std::memcpy(record + 2, word.data(), word.size());
   std::uint32_t* const record_ids = record + 2 + words_of(word.size());
-  std::memcpy(record_ids, ids.data(), ids.size_bytes());
+  std::ranges::copy(ids, record_ids);
   auto* const lengths = reinterpret_cast<std::uint8_t*>(record_ids + ids.size());
   for (std::size_t i = 0; i < n_bytes.size(); ++i) lengths[i] = static_cast<std::uint8_t>(n_bytes[i]);
   long_places_[word_hash(word) & (kLongSlots - 1)] = arena_end_;

@@ -11,8 +11,7 @@
 namespace lmbits {
 
 // Words up to 15 bytes lie in a table of cache lines: two words of up to 3 tokens each, the newer in the place of the older,
-// or one of up to 11. Others up to kLongBytes lie one behind the other in an arena, which is emptied when it is full. Pages
-// that no word falls on are never touched, so that a short text costs little memory.
+// or one of up to 11. Others up to kLongBytes lie one behind the other in an arena, which is emptied when it is full.
 class WordCache {
  public:
   static constexpr std::size_t kShortBytes = 15, kFewTokens = 3, kShortTokens = 11, kLongBytes = 256;
@@ -22,24 +21,24 @@ class WordCache {
     std::uint64_t low, high;
     bool operator==(const Key&) const = default;
   };
-  // Half a line, or the first half of one that holds one word. `facts`: 24 bits, of up to kFewTokens a byte the length of
-  // each, of more a bit for each byte that ends one; then 2 bits the number of tokens (0: more than kFewTokens); the
-  // highest bit, whether the word is lossy.
+  // Half a line, or the first half of one that holds one word: up to kFewTokens ids, and facts. These are 24 bits, of up to
+  // kFewTokens a byte the length of each, of more a bit for each byte that ends one; then 2 bits the number of tokens (0:
+  // more than kFewTokens); the highest bit, whether the word is lossy.
   struct Short {
     Key key;
-    std::uint32_t facts;
-    std::int32_t ids[kFewTokens];
+    std::int32_t ids_and_facts[kFewTokens + 1];
 
-    std::uint32_t n_few() const { return facts >> 24 & 3; }
-    std::uint32_t ends() const { return facts & 0x7FFF; }
+    std::uint32_t facts() const { return static_cast<std::uint32_t>(ids_and_facts[kFewTokens]); }
+    std::uint32_t n_few() const { return facts() >> 24 & 3; }
+    std::uint32_t ends() const { return facts() & 0x7FFF; }
   };
-  // Of one word the ids begin at kFirstId and lie over the second word's key: its last byte, which tells the number of bytes,
-  // is the highest of an id, and so 0, which no word's is.
+  // Of one word the ids after kFewTokens begin at kMoreIds and lie over the second word's key: its last byte, which tells the
+  // number of bytes, is the highest of an id, and so 0, which no word's is.
   union alignas(64) Line {
     Short words[2];
     std::int32_t numbers[16];
   };
-  static constexpr std::size_t kFirstId = 5;
+  static constexpr std::size_t kMoreIds = 8;
   static constexpr std::int32_t kMaxId = (1 << 24) - 1;
   static constexpr std::uint32_t kLossyFact = 0x80000000;
   struct Long {
@@ -64,12 +63,20 @@ class WordCache {
     key.high |= std::uint64_t{n} << 56;
     return key;
   }
-  // The word, or nullptr. Where n_few() is 0 the ids go on beyond its own, kShortTokens can be read.
-  const Short* find(const Key& key) const {
-    const Line& line = lines_[place_of(key)];
-    const bool is_first = is_same(line.words[0].key, key), is_second = is_same(line.words[1].key, key);
-    return is_first || is_second ? &line.words[!is_first] : nullptr;
+  // Where the word would be. To be prefetched where many are looked up.
+  const Line* line_of(const Key& key) const { return &lines_[place_of(key)]; }
+  // The word, or nullptr. Where n_few() is 0 there are more ids, kShortTokens of them can be copied.
+  static const Short* find(const Key& key, const Line* line) {
+    const bool is_first = is_same(line->words[0].key, key), is_second = is_same(line->words[1].key, key);
+    return is_first || is_second ? &line->words[!is_first] : nullptr;
   }
+  const Short* find(const Key& key) const { return find(key, line_of(key)); }
+  static void copy_short_ids(const Short& known, std::int32_t* ids) {
+    const std::int32_t* const numbers = reinterpret_cast<const Line&>(known).numbers;
+    std::memcpy(ids, known.ids_and_facts, kFewTokens * sizeof *ids);
+    std::memcpy(ids + kFewTokens, numbers + kMoreIds, (kShortTokens - kFewTokens) * sizeof *ids);
+  }
+  static constexpr Key kNoKey = {0, ~std::uint64_t{0}};  // of no word
   // A longer word, or a short one that no line has room for. The result is good until the next put().
   bool find_long(std::string_view word, Long& found) const;
 
@@ -83,8 +90,8 @@ class WordCache {
   }
 
  private:
-  static constexpr unsigned kLogLines = 17;
-  static constexpr std::size_t kLines = std::size_t{1} << kLogLines;  // 8 MiB
+  static constexpr unsigned kLogLines = 18;
+  static constexpr std::size_t kLines = std::size_t{1} << kLogLines;  // 16 MiB
   static constexpr std::size_t kLongSlots = std::size_t{1} << 17;     // 0.5 MiB
   static constexpr std::size_t kArenaWords = std::size_t{1} << 22;    // 16 MiB
   static constexpr std::array<Key, kShortBytes + 1> kKeyMasks = [] {

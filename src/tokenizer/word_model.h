@@ -38,6 +38,9 @@ class WordModel {
   // What each id decodes to: by this a word's tokens are compared with the word when it is first seen. Kept by reference.
   void set_surfaces(const std::vector<std::string>& surfaces) { surfaces_ = &surfaces; }
 
+  // Puts into a new thread's cache what is known before the first text.
+  virtual void fill(WordCache&) const {}
+
  protected:
   // A word that the cache does not hold.
   virtual void encode_afresh(std::string_view word, const char* readable_end, Workspace& workspace,
@@ -49,9 +52,15 @@ class WordModel {
   // `unseen`, which is no part of the text)?
   bool comes_back(std::string_view word, const Pieces& pieces, std::size_t first, std::string_view unseen = "") const;
 
+  // What decode() puts for an id; nullptr where that is not known.
+  const std::string* surface(std::size_t id) const { return surfaces_ ? &(*surfaces_)[id] : nullptr; }
+
   std::size_t cut_beyond_ = ~std::size_t{0};  // encode() hands words of more bytes to encode_long()
 
  private:
+  const char* encode_some(const char* text, std::span<const std::uint32_t> lengths, const char* readable_end,
+                          Workspace& workspace, Pieces& pieces) const;
+
   const std::vector<std::string>* surfaces_ = nullptr;
 };
 

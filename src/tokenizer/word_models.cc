@@ -12,27 +12,40 @@ constexpr double kUnknownPenalty = 10.0;
 
 struct Step {  // the best way to reach a place
   double score = -std::numeric_limits<double>::infinity();
-  std::size_t begin = 0;
-  std::int64_t id = -1;  // -1: unknown
+  std::uint32_t begin = 0;
+  std::int32_t id = -1;  // -1: unknown
 };
+
+std::size_t bytes_of_all(const std::vector<std::pair<std::string, double>>& vocabulary) {
+  std::size_t n = 0;
+  for (const auto& [piece, score] : vocabulary) n += piece.size();
+  return n;
+}
 
 }  // namespace
 
-UnigramModel::UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary,
-                           std::optional<std::uint32_t> unk_id, bool byte_fallback)
-    : index_(vocabulary.size()), unk_id_(unk_id) {
-  byte_ids_.fill(-1);
-  double worst = std::numeric_limits<double>::infinity();
-  for (std::uint32_t id = 0; id < vocabulary.size(); ++id) {
-    const auto& [piece, score] = vocabulary[id];
-    pieces_.push_back(piece);
-    scores_.push_back(score);
-    max_piece_bytes_ = std::max(max_piece_bytes_, piece.size());
-    worst = std::min(worst, score);
-    if (const auto byte = byte_of_piece(piece); byte && byte_fallback) byte_ids_[*byte] = static_cast<std::int32_t>(id);
+void PieceTrie::put(std::string_view piece, std::int32_t id) {
+  std::uint32_t node = 0;
+  for (const char byte : piece) {
+    Edge& edge = edges_[place_of(key_of(node, byte))];
+    if (edge.node == kNone) {
+      edge = {key_of(node, byte), static_cast<std::uint32_t>(ids_.size())};
+      ids_.push_back(-1);
+    }
+    node = edge.node;
   }
-  for (auto id = static_cast<std::uint32_t>(pieces_.size()); id-- > 0;)
-    index_.put(pieces_, id);  // the last of equals counts
+  ids_[node] = id;
+}
+
+UnigramModel::UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary,
+                           std::optional<std::uint32_t> unk_id, const std::array<std::int32_t, 256>& byte_ids)
+    : trie_(bytes_of_all(vocabulary)), byte_ids_(byte_ids), unk_id_(unk_id) {
+  double worst = std::numeric_limits<double>::infinity();
+  for (const auto& [piece, score] : vocabulary) {
+    if (!piece.empty()) trie_.put(piece, static_cast<std::int32_t>(scores_.size()));
+    if (!piece.empty()) worst = std::min(worst, score);
+    scores_.push_back(score);
+  }
   unknown_score_ = worst - kUnknownPenalty;
 }
 
@@ -43,14 +56,17 @@ void UnigramModel::encode_afresh(std::string_view word, const char*, Workspace&,
   for (std::size_t at = 0; at < word.size();) {
     const std::size_t n_character = decode_utf8(word.data() + at, end).n_bytes;
     bool covers_character = false;
-    const auto reach = [&](std::size_t n, double score, std::int64_t id) {
+    const auto reach = [&](std::size_t n, double score, std::int32_t id) {
       Step& step = steps[at + n];
-      if (steps[at].score + score > step.score) step = {steps[at].score + score, at, id};
+      if (steps[at].score + score > step.score) step = {steps[at].score + score, static_cast<std::uint32_t>(at), id};
     };
-    for (std::size_t n = 1; n <= max_piece_bytes_ && at + n <= word.size(); ++n) {
-      const auto id = index_.find(pieces_, word.substr(at, n));
-      if (!id) continue;
-      reach(n, scores_[*id], *id);
+    std::uint32_t node = 0;
+    for (std::size_t n = 1; at + n <= word.size(); ++n) {
+      node = trie_.next(node, word[at + n - 1]);
+      if (node == PieceTrie::kNone) break;
+      const std::int32_t id = trie_.id(node);
+      if (id < 0) continue;
+      reach(n, scores_[static_cast<std::size_t>(id)], id);
       covers_character = covers_character || n == n_character;
     }
     if (!covers_character) reach(n_character, unknown_score_, -1);
@@ -60,7 +76,7 @@ void UnigramModel::encode_afresh(std::string_view word, const char*, Workspace&,
   for (std::size_t at = word.size(); at > 0; at = steps[at].begin) path.emplace_back(steps[at], at);
   for (std::size_t i = path.size(); i-- > 0;) {
     const auto& [step, step_end] = path[i];
-    if (step.id >= 0 && (!unk_id_ || step.id != *unk_id_)) {
+    if (step.id >= 0 && (!unk_id_ || static_cast<std::uint32_t>(step.id) != *unk_id_)) {
       pieces.put(static_cast<std::uint32_t>(step.id), static_cast<std::int32_t>(step_end - step.begin));
       continue;
     }

@@ -1,23 +1,54 @@
 // Models of words other than BPE.
 #pragma once
 #include <array>
+#include <bit>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-#include "src/tokenizer/piece_index.h"
 #include "src/tokenizer/word_model.h"
 
 namespace lmbits {
 
-// The pieces whose scores add up to the most (Kudo 2018, arXiv 1804.10959), in doubles and with the ties of the
-// tokenizers library. A character that no piece covers costs 10 more than the worst piece; runs of them are one token.
+// All pieces that a text begins with: a trie of their bytes, whose edges lie in one hash table.
+class PieceTrie {
+ public:
+  static constexpr std::uint32_t kNone = 0xFFFFFFFF;
+
+  PieceTrie() = default;
+  explicit PieceTrie(std::size_t n_bytes_of_all) : edges_(std::bit_ceil(2 * n_bytes_of_all + 2)) {}
+  void put(std::string_view piece, std::int32_t id);  // of equal pieces the last counts
+
+  // The node behind `byte` from `node` on, the root being 0; kNone.
+  std::uint32_t next(std::uint32_t node, char byte) const { return edges_[place_of(key_of(node, byte))].node; }
+  std::int32_t id(std::uint32_t node) const { return ids_[node]; }  // -1: no piece ends here
+
+ private:
+  struct Edge {
+    std::uint32_t key = kNone, node = kNone;
+  };
+  static std::uint32_t key_of(std::uint32_t node, char byte) { return node << 8 | static_cast<unsigned char>(byte); }
+  std::size_t place_of(std::uint32_t key) const {
+    const std::size_t mask = edges_.size() - 1;
+    for (std::size_t i = (key * 0x9E3779B97F4A7C15u >> 32) & mask;; i = (i + 1) & mask) {
+      if (edges_[i].key == key || edges_[i].key == kNone) return i;
+    }
+  }
+  std::vector<Edge> edges_ = {Edge()};
+  std::vector<std::int32_t> ids_ = {-1};
+};
+
+// The pieces whose scores add up to the most (Kudo 2018, arXiv 1804.10959). Sums are doubles, and of equal ones the first
+// found counts, from left to right and from short pieces to long ones: as in the tokenizers library and in SentencePiece
+// 0.2.3. A character that no piece covers costs 10 more than the worst piece; runs of them are one token.
 class UnigramModel final : public WordModel {
  public:
+  // By id; an empty text is of no piece. `byte_ids`: of byte-fallback pieces, which stand for runs that no piece covers.
   UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary, std::optional<std::uint32_t> unk_id,
-               bool byte_fallback);
+               const std::array<std::int32_t, 256>& byte_ids);
 
  protected:
   void encode_afresh(std::string_view word, const char* readable_end, Workspace& workspace,
@@ -25,12 +56,10 @@ class UnigramModel final : public WordModel {
 
  private:
   void put_unknown(std::string_view run, Pieces& pieces) const;
-  std::vector<std::string> pieces_;
+  PieceTrie trie_;
   std::vector<double> scores_;
-  PieceIndex index_;
   std::array<std::int32_t, 256> byte_ids_{};
   std::optional<std::uint32_t> unk_id_;
-  std::size_t max_piece_bytes_ = 0;
   double unknown_score_ = 0;
 };
 

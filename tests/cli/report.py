@@ -119,7 +119,7 @@ def write_runs(folder):
     for size, level in (("a", 1.6), ("b", 1.9), ("c", 1.92)):
         for step in (100, 200, 400, 800):
             name = f"model-{size}-{step}"
-            training = {"training": {"step": step, "tokens": 1000 * step}, "parameters": {"total": {"a": 9000, "b": 800, "c": 70}[size]}}
+            training = {"training": {"step": step, "tokens": 1000 * step}, "parameters": {"total": {"a": 10000, "b": 800, "c": 70}[size]}}
             for corpus, hard in (("novel", 1.0), ("code", 0.7)):
                 write_run(folder, name, corpus, hard * level * (1 + 60 / step), training)
             names.append(name)

@@ -166,6 +166,8 @@ TEST(CountWords, SplitsAtExactlyThePythonWhiteSpace) {
     if (c >= 0xD800 && c < 0xE000) continue;
     const std::int64_t expected = white_space.contains(c) ? 2 : 1;
     ASSERT_EQ(count_words_like_python_split("a" + utf8(c) + "b"), expected) << "code point " << static_cast<long>(c);
+    const std::size_t kept = white_space.contains(c) ? 1 : 1 + utf8(c).size();
+    ASSERT_EQ(length_like_python_rstrip("a" + utf8(c) + " "), kept) << "code point " << static_cast<long>(c);
   }
 }
 

@@ -71,6 +71,20 @@ TEST(CompressionTable, AsksForTheConvention) {
   EXPECT_EQ(compression_of_runs(runs, "gptq").rows[0].bits_per_byte, 2.1);
 }
 
+// As opencompass/summarizers/llm_compression.py writes it.
+TEST(CompressionTable, ReadsOpenCompassPivots) {
+  const CompressionTable table =
+      compression_of_csv(parse_csv("metric,version,model,commoncraw,python,arxiv_math,average\n"
+                                   "bpc,7a8f1b,llama-30b,0.5501,0.3162,0.4219,0.4294\n"
+                                   "bpc,7a8f1b,qwen-7b,0.6453,0.3088,-,0.4770\n",
+                                   "c"));
+  EXPECT_EQ(table.corpora, (std::vector<std::string>{"commoncraw", "python", "arxiv_math"}));
+  EXPECT_EQ(table.find("llama-30b", "python")->bits_per_char, 0.3162);
+  EXPECT_EQ(table.find("qwen-7b", "arxiv_math"), nullptr);
+  EXPECT_EQ(refusal("metric,version,model,x,average\nbpc,1,a,1,1\nloss,1,a,1,1\n"),
+            "c.csv, line 3: metric loss after bpc");
+}
+
 TEST(CompressionTable, ReadsWideAndLongTables) {
   const CompressionTable wide = compression_of_csv(
       parse_csv("model,bpc_cc,bpc_python,bpc_average,other\nLlama-2-7b,0.6,0.3,0.45,x\nYi-6b,0.7,,0.7,y\n", "c"));

@@ -104,10 +104,10 @@ TEST(Huang2024Figures, SayWhatThePaperPrints) {
   struct Printed {
     const char *name, *rho, *rmse;
   };
-  for (const auto& [name, rho, rmse] : {Printed{"huang2024_overall", "ρ = −0.931", "RMSE = 0.031"},
-                                        {"huang2024_knowledge", "ρ = −0.935", "RMSE = 0.019"},
-                                        {"huang2024_coding", "ρ = −0.937", "RMSE = 0.040"},
-                                        {"huang2024_math", "ρ = −0.953", "RMSE = 0.031"}}) {
+  for (const auto& [name, rho, rmse] : {Printed{"huang2024_overall", "Pearson ρ = −0.931", "RMSE = 0.031"},
+                                        {"huang2024_knowledge", "Pearson ρ = −0.935", "RMSE = 0.019"},
+                                        {"huang2024_coding", "Pearson ρ = −0.937", "RMSE = 0.040"},
+                                        {"huang2024_math", "Pearson ρ = −0.953", "RMSE = 0.031"}}) {
     for (const std::string& svg : {svg_of(name), svg_of("huang2024_overview")}) {
       EXPECT_NE(svg.find(rho), std::string::npos) << name;
       EXPECT_NE(svg.find(rmse), std::string::npos) << name;

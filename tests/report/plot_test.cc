@@ -114,6 +114,21 @@ TEST(Plot, LabelsCoverNeitherEachOtherNorMarksNorTheLegend) {
   }
 }
 
+// To the right of the mark is the best place, and it is taken.
+TEST(Labels, KeepOffObstaclesWithAndWithoutALeader) {
+  const Box area{0, 0, 200, 200}, box{105, 60, 170, 140};
+  const std::vector<LabelRequest> requests = {{.point = {100, 100}, .width = 40, .height = 12}};
+  const auto free = place_labels(area, requests, {});
+  ASSERT_TRUE(free[0]);
+  EXPECT_TRUE(free[0]->box.overlaps(box)) << "not the best place: the test would not see that the box is kept off";
+  const auto kept_off = place_labels(area, requests, {.boxes = {box}});
+  ASSERT_TRUE(kept_off[0]);
+  EXPECT_FALSE(kept_off[0]->box.overlaps(box));
+  const auto walled =
+      place_labels(area, requests, {.boxes = {{0, 0, 200, 92}, {0, 108, 200, 200}, box, {20, 92, 94, 108}}});
+  EXPECT_FALSE(walled[0]) << "a leader crosses a box";
+}
+
 TEST(Plot, TwentyPointsAllHaveTheirLabel) {
   for (unsigned seed = 1; seed <= 12; ++seed) {
     Drawing drawing(760, 520, "test");
@@ -179,6 +194,16 @@ TEST(Plot, UndefinedPointsAreLeftOut) {
       {.points = {{.at = {1.0, 1.0}}, {.at = {0.0, 1.0}}, {.at = {10.0, std::nan("")}}, {.at = {100.0, 2.0}}}});
   Drawing drawing(600, 400, "test");
   EXPECT_EQ(draw_plot(drawing, {0, 0, 600, 400}, plot).marks.size(), 2u);
+}
+
+TEST(Plot, BetweenTwoRunsThereIsNoTick) {
+  Plot plot;
+  plot.points.push_back({.points = {{.at = {1.0, 1.25}}, {.at = {2.0, 1.5}}, {.at = {3.0, 1.75}}}});
+  Drawing drawing(760, 340, "test");
+  draw_plot(drawing, {0, 0, 760, 340}, plot);
+  const std::string svg = drawing.svg(Look::kAdaptive);
+  for (const char* label : {">1<", ">2<", ">3<"}) EXPECT_NE(svg.find(label), std::string::npos) << label;
+  for (const char* label : {">2.5<", ">1.0<", ">2.0<"}) EXPECT_EQ(svg.find(label), std::string::npos) << label;
 }
 
 TEST(Plot, WithoutAnyPointThereIsNoRange) {

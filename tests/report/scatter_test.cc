@@ -25,7 +25,7 @@ Scatter some_scatter() {
 }
 
 TEST(Scatter, LegendSaysRhoAndRmseToThreeDecimals) {
-  EXPECT_EQ(scatter_plot(some_scatter()).notes, (std::vector<std::string>{"ρ = −0.931", "RMSE = 0.031"}));
+  EXPECT_EQ(scatter_plot(some_scatter()).notes, (std::vector<std::string>{"Pearson ρ = −0.931", "RMSE = 0.031"}));
 }
 
 TEST(Scatter, HasTheLineAndBothBands) {

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "src/core/file.h"
+#include "src/model/load.h"
 #include "src/store/checked_line.h"
 #include "src/tasks/score_import.h"
 #include "tests/support/temporary_folder.h"
@@ -19,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kSource = std::getenv("LMBITS_SOURCE_DIR") ? std::getenv("LMBITS_SOURCE_DIR") : ".";
+const std::string kDemo = (kSource / "models/demo/s-sp-4000.pt").string();
 
 std::string line_of(int i) {
   const std::string id = "q" + std::to_string(i),
@@ -189,6 +191,57 @@ TEST_F(Choose, SpacesAtTheContextsEndBelongToTheContinuation) {
   const EncodedPair pair = encode_pair(*tokenizer, "ab \n", "cd");
   EXPECT_EQ(pair.n_context, 2U);
   EXPECT_EQ(pair.ids.size(), 6U);
+  EXPECT_EQ(encode_pair(*tokenizer, "\u3000ab\u3000\u00a0 ", "cd").n_context, 5U);
+  EXPECT_EQ(encode_pair(*tokenizer, " \u2003", "cd").n_context, 0U);
+}
+
+// Encoded apart, "onc" and "e" are other pieces than "once": the whole is encoded, and cut at the context's own length.
+TEST_F(Choose, TheWholeIsEncodedAndCutAtTheContextsOwnLength) {
+  const auto model = open_model(parse_model_spec(kDemo), {});
+  const Tokenizer& tokenizer = model->tokenizer();
+  int n_differ = 0;
+  for (const std::string whole : {"once upon a time", "He had never been there", "the understanding of it"}) {
+    for (std::size_t cut = 1; cut < whole.size(); ++cut) {
+      if (whole[cut - 1] == ' ') continue;
+      const std::string context = whole.substr(0, cut), continuation = whole.substr(cut);
+      const EncodedPair pair = encode_pair(tokenizer, context, continuation);
+      EXPECT_EQ(pair.ids, tokenizer.encode(whole).ids);
+      EXPECT_EQ(pair.n_context, tokenizer.encode(context).ids.size()) << context << "|" << continuation;
+      n_differ += pair.ids.size() != pair.n_context + tokenizer.encode(continuation).ids.size();
+    }
+  }
+  EXPECT_GT(n_differ, 10) << "no cut inside a piece: the test would not see two encodings";
+}
+
+// The model's 64 positions take BOS, 62 bytes of context and the first of two bytes of the answer; a longer context loses
+// BOS and then its beginning.
+TEST_F(Choose, AContextLosesItsBeginningWhereItDoesNotFit) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += static_cast<char>('a' + (i * i) % 26);
+  const auto ask = [&](const char* id, std::size_t n_bytes) {
+    return Json({{"id", id}, {"context", text.substr(100 - n_bytes)}, {"choices", Json::array()}, {"answer", "de"}})
+        .dump();
+  };
+  const auto asked = request(toy(), write("quiz.jsonl", {ask("fits", 62), ask("no BOS", 63), ask("long", 100)}), "out");
+  run(asked);
+  const auto found = answers(asked);
+  const auto of = [&](const char* id) { return Json::parse(found.at(id)); };
+  EXPECT_EQ(of("fits")["truncated"], false);
+  EXPECT_EQ(of("no BOS")["truncated"], true);
+  EXPECT_EQ(of("long")["bits"], of("no BOS")["bits"]);
+  EXPECT_NE(of("long")["bits"], of("fits")["bits"]);
+}
+
+TEST_F(Choose, BytesAreCountedNotCharacters) {
+  const auto asked =
+      request("uniform:256",
+              write("quiz.jsonl",
+                    {R"({"id": "q", "kind": "pick", "context": "c", "choices": [" ééé", " abcd"], "answer": 0})"}),
+              "out");
+  run(asked);
+  const Json json = Json::parse(answers(asked).at("q"));
+  EXPECT_EQ(json["n_bytes"], Json({7, 5}));
+  EXPECT_NEAR(json["bits"][0].get<double>(), 56.0, 1e-9);
 }
 
 TEST_F(Choose, ResultsComeBackThroughTheImportUnchanged) {
@@ -208,8 +261,6 @@ std::vector<Json> committed(std::size_t n) {
   for (std::string line; questions.size() < n && std::getline(file, line);) questions.push_back(Json::parse(line));
   return questions;
 }
-
-const std::string kDemo = (kSource / "models/demo/s-sp-4000.pt").string();
 
 // Each continuation asked for by itself shares nothing.
 TEST_F(Choose, WhatContinuationsShareChangesNoBitAndIsFedOnce) {

@@ -116,6 +116,16 @@ TEST(BootstrapInterval, IsUndefinedWhereAReplicateIs) {
   EXPECT_FALSE(bootstrap_interval({1.0, INFINITY}, 1.0, 0.0, 0.95, IntervalMethod::kPercentile));
 }
 
+// Of a mean they are (x - mean) / n: positive where a point pulls the estimate up, so that the acceleration has the
+// skewness' sign.
+TEST(CentreJackknife, GivesTheInfluencesOfAMean) {
+  std::vector<double> left_out = {1.5, 1.5, 0.0};  // means of 0, 0, 3 without one of them
+  centre_jackknife(left_out);
+  EXPECT_DOUBLE_EQ(left_out[0], -1.0 / 3.0);
+  EXPECT_DOUBLE_EQ(left_out[2], 2.0 / 3.0);
+  EXPECT_GT(acceleration(left_out), 0.0);
+}
+
 TEST(Acceleration, IsASixthOfTheSkewnessOverTheRootOfN) {
   // 0 is symmetric; one unit of n with all the influence has the largest value there is, 1/6.
   EXPECT_DOUBLE_EQ(acceleration({-1.0, 0.0, 1.0}), 0.0);

@@ -110,5 +110,19 @@ TEST(ContextWithShots, IsTheSameWhateverTheOrderAndNeverHoldsTheQuestionItself) 
   }
 }
 
+TEST(ContextWithShots, HoldsTheRightChoicesOfItsOwnKindAndArea) {
+  std::string text;
+  for (const char* id : {"a", "b", "c"})
+    text += std::string("{\"id\": \"") + id + "\", \"area\": \"x\", \"kind\": \"k\", \"context\": \"Q" + id +
+            "\", \"choices\": [\" no\", \" yes\"], \"answer\": 1}\n";
+  text +=
+      "{\"id\": \"d\", \"area\": \"x\", \"kind\": \"other\", \"context\": \"Qd\", \"answer\": \" w\"}\n"
+      "{\"id\": \"e\", \"area\": \"y\", \"kind\": \"k\", \"context\": \"Qe\", \"answer\": \" w\"}\n";
+  const auto questions = parse_questions(text, "f");
+  const std::string context = context_with_shots(questions, 0, 5);
+  EXPECT_TRUE(context == "Qb yes\n\nQc yes\n\nQa" || context == "Qc yes\n\nQb yes\n\nQa") << context;
+  EXPECT_EQ(context_with_shots(questions, 3, 5), "Qd");
+}
+
 }  // namespace
 }  // namespace lmbits

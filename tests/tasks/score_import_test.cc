@@ -142,11 +142,17 @@ TEST(ScoreImport, ReadsLightevalsOldNames) {
 
 // ---- HELM ----
 
+// As HELM writes it (benchmark/metrics/statistic.py, metric_name.py, runner.py): fields that are None are left out, a
+// statistic that nothing was added to has no mean, worst cases are perturbations with "computed_on".
 const char* const kHelm =
-    R"([{"name": {"name": "exact_match", "split": "valid"}, "count": 1, "mean": 0.1},
-        {"name": {"name": "exact_match", "split": "test"}, "count": 1, "mean": 0.3},
-        {"name": {"name": "exact_match", "split": "test", "perturbation": {"name": "robustness"}}, "count": 1, "mean": 0.2},
-        {"name": {"name": "num_instances", "split": "test"}, "count": 1, "mean": 114.0},
+    R"([{"name": {"name": "num_references", "split": "test"}, "count": 1, "sum": 4.0, "sum_squared": 16.0, "min": 4.0, "max": 4.0, "mean": 4.0, "variance": 0.0, "stddev": 0.0},
+        {"name": {"name": "exact_match", "split": "valid"}, "count": 1, "sum": 0.1, "sum_squared": 0.01, "min": 0.1, "max": 0.1, "mean": 0.1, "variance": 0.0, "stddev": 0.0},
+        {"name": {"name": "exact_match", "split": "test"}, "count": 1, "sum": 0.3, "sum_squared": 0.09, "min": 0.3, "max": 0.3, "mean": 0.3, "variance": 0.0, "stddev": 0.0},
+        {"name": {"name": "exact_match", "split": "test", "perturbation": {"name": "robustness", "robustness": true, "fairness": false, "computed_on": "worst"}}, "count": 1, "sum": 0.2, "sum_squared": 0.04, "min": 0.2, "max": 0.2, "mean": 0.2, "variance": 0.0, "stddev": 0.0},
+        {"name": {"name": "quasi_exact_match", "split": "test"}, "count": 0, "sum": 0, "sum_squared": 0},
+        {"name": {"name": "num_instances", "split": "test"}, "count": 1, "sum": 114.0, "sum_squared": 12996.0, "min": 114.0, "max": 114.0, "mean": 114.0, "variance": 0.0, "stddev": 0.0},
+        {"name": {"name": "num_instances", "split": "test", "perturbation": {"name": "robustness", "robustness": true, "fairness": false, "computed_on": "worst"}}, "count": 1, "mean": 50.0},
+        {"name": {"name": "num_instances", "split": "valid"}, "count": 1, "mean": 11.0},
         {"name": {"name": "inference_runtime", "split": "test"}, "count": 1, "mean": 1.5}])";
 
 TEST(ScoreImport, ReadsHelmsTestSplitUnperturbed) {
@@ -157,9 +163,29 @@ TEST(ScoreImport, ReadsHelmsTestSplitUnperturbed) {
   EXPECT_EQ(imported.scores[0].benchmark, "mmlu:subject=law,method=joint");
   EXPECT_EQ(imported.scores[0].value, 0.3);
   EXPECT_EQ(imported.scores[0].n, 114);
+  EXPECT_EQ(imported.left_out, (std::vector<std::string>{"quasi_exact_match: no value"}));
   const ImportedScores single = import(kHelm, {}, "/x/narrative_qa:model=m/stats.json");
   EXPECT_EQ(single.scores[0].benchmark, "narrative_qa");
   EXPECT_EQ(single.scores[0].model, "m");
+}
+
+TEST(ScoreImport, TellsHelmsSubSplitsApartAndTakesNullForNone) {
+  ImportOptions options = with_model("m");
+  options.benchmark = "b";
+  const ImportedScores imported = import(
+      R"([{"name": {"name": "f1_score", "split": "valid", "sub_split": "toxic", "perturbation": null}, "mean": 0.5},
+          {"name": {"name": "f1_score", "split": "valid", "sub_split": "nontoxic"}, "mean": 0.25},
+          {"name": {"name": "num_instances", "split": "valid", "sub_split": "toxic"}, "mean": 7.0},
+          {"name": {"name": "f1_score", "split": "train"}, "mean": 1.0}])",
+      options);
+  ASSERT_EQ(imported.scores.size(), 2u);
+  EXPECT_EQ(find(imported, "b", "f1_score,toxic")->value, 0.5);
+  EXPECT_EQ(find(imported, "b", "f1_score,toxic")->n, 7);
+  EXPECT_FALSE(find(imported, "b", "f1_score,nontoxic")->n);
+  const ImportedScores other = import(R"([{"name": {"name": "toxic_frac", "split": "test"}, "mean": 0.5}])", options);
+  EXPECT_TRUE(other.scores.empty());
+  ASSERT_EQ(other.left_out.size(), 1u);
+  EXPECT_NE(other.left_out[0].find("known measures of answers"), std::string::npos);
 }
 
 TEST(ScoreImport, AsksForHelmsNamesWhereTheFolderHasNone) {
@@ -207,6 +233,22 @@ TEST(ScoreImport, ReadsLongAndWideTables) {
   EXPECT_EQ(find(wide, "gsm8k", "score", "m")->area, "other");
   EXPECT_EQ(wide.left_out, (std::vector<std::string>{"gsm8k of k: no value", "column average: not a benchmark",
                                                      "column bpc_cc: not a benchmark"}));
+}
+
+TEST(ScoreImport, PercentsHaveStandardErrorsInPercentToo) {
+  ImportOptions options;
+  options.percent = true;
+  const ImportedScores imported = import("model,task,score,stderr\nm,arc,50,5\n", options);
+  EXPECT_EQ(imported.scores[0].value, 0.5);
+  EXPECT_EQ(imported.scores[0].standard_error, 0.05);
+}
+
+TEST(ScoreImport, KeepsNamesThatLookLikeNoNumber) {
+  const ImportedScores imported = import(
+      R"({"results": {"NaN \"quiz\" NaN": {"acc,none": 0.5, "em,none": -Infinity}}, "model_name": "Infinity-7b"})");
+  ASSERT_EQ(imported.scores.size(), 1u);
+  EXPECT_EQ(imported.scores[0].benchmark, "NaN \"quiz\" NaN");
+  EXPECT_EQ(imported.scores[0].model, "Infinity-7b");
 }
 
 TEST(ScoreImport, SaysThatValuesLookLikePercents) {

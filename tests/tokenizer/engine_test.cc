@@ -241,6 +241,9 @@ TEST(TokenizerReaders, ADamagedFileIsAnErrorOrATokenizerButNeverACrash) {
     ranks += " " + std::to_string(byte) + "\n";
   }
   EXPECT_EQ(read_tiktoken(ranks, "gpt2")->encode("ab").ids, (std::vector<std::int32_t>{'a', 'b'}));
+  const auto whole = read_tiktoken(ranks + "aGF0 256\n", "gpt2");  // "hat", which no two pieces make
+  EXPECT_EQ(whole->encode("hat").ids, std::vector<std::int32_t>{256});
+  EXPECT_EQ(whole->encode("hats").ids, (std::vector<std::int32_t>{'h', 'a', 't', 's'}));
   std::mt19937 rng(8);
   for (int trial = 0; trial < 200; ++trial) {
     for (const bool is_json : {true, false}) {

@@ -47,6 +47,10 @@ TEST(Normalizer, EachKindDoesWhatItsNameSays) {
        "\xFF"
        "e\xCC\x81\xC3",
        "\xFF\xC3\xA9\xC3"},  // invalid bytes pass
+      {{{"type", "NFC"}},    // newer than Unicode 9.0, so left alone
+       "\xF0\x91\xA4\xB5\xF0\x91\xA4\xB0",
+       "\xF0\x91\xA4\xB5\xF0\x91\xA4\xB0"},
+      {{{"type", "NFD"}}, "\xF0\x91\xA4\xB8", "\xF0\x91\xA4\xB8"},
       {{{"type", "Lowercase"}}, "\xC3\x89T \xC4\xB0", "\xC3\xA9t i\xCC\x87"},
       {{{"type", "Prepend"}, {"prepend", "\xE2\x96\x81"}},
        "a",
@@ -423,6 +427,19 @@ TEST(AnyTokenizer, LosslessIsTrueWhereItIsSaidAndFalseWhereItIsNot) {
       EXPECT_EQ(n_lossless, 400);
     }
   }
+}
+
+// The cache begins with the vocabulary's pieces: with those alone that their bytes become, and as they decode.
+TEST(AnyTokenizer, APieceThatNoMergeMakesIsNoTokenOfATextAndAnotherSurfaceIsALoss) {
+  Json changes = {{"model", {{"vocab", {{"hat", 400}}}}}};
+  EXPECT_EQ(read_tokenizer_json(gpt2_file(changes).dump())->encode("hat").ids,
+            (std::vector<std::int32_t>{'h', 'a', 't'}));
+  changes["model"]["ignore_merges"] = true;
+  EXPECT_EQ(read_tokenizer_json(gpt2_file(changes).dump())->encode("hat").ids, std::vector<std::int32_t>{400});
+  const Json other_surface = {{"added_tokens", Json::array({{{"id", 'a'}, {"content", "<a>"}}})}};
+  const Tokens tokens = read_tokenizer_json(gpt2_file(other_surface).dump())->encode("a");
+  EXPECT_EQ(tokens.ids, std::vector<std::int32_t>{'a'});
+  EXPECT_FALSE(tokens.lossless);
 }
 
 TEST(AnyTokenizer, BytesCountWithTheTokenThatStandsForThem) {

@@ -120,6 +120,7 @@ std::string random_text(std::mt19937& rng, std::size_t n) {
 TEST(SentencePieceTokenizer, GivesTheIdsOfOneLibraryCallOnTheWholeText) {
   std::mt19937 rng(3);
   for (const auto& [name, flags] : kModels) {
+    if (name == "unigram"s) continue;  // of paths that are nearly equal this library takes others: see below
     const auto reference = library(model_of(name));
     const auto tokenizer = lmbits::tokenizer(name);
     for (const std::size_t n : {0, 1, 10, 100, 9000, 60000}) {
@@ -140,8 +141,34 @@ TEST(SentencePieceTokenizer, LongTextsWithoutAPlaceToCutStayExact) {
   }
 }
 
-// A unigram model rounds its sum of scores differently behind a cut, whatever the characters there.
-TEST(SentencePieceTokenizer, LongTextsOfAUnigramModelStayExact) {
+// The sum of a path's scores, and the best of all paths' by the definition, in doubles.
+double score_of(const sentencepiece::SentencePieceProcessor& model, const std::vector<std::int32_t>& ids) {
+  double sum = 0;
+  for (const std::int32_t id : ids) sum += static_cast<double>(model.GetScore(id));
+  return sum;
+}
+double best_score(const sentencepiece::SentencePieceProcessor& model, const std::string& normalised) {
+  std::unordered_map<std::string, double> scores;
+  std::size_t longest = 0;
+  for (int id = 0; id < model.GetPieceSize(); ++id) {
+    if (model.IsByte(id) || model.IsControl(id) || model.IsUnknown(id)) continue;
+    scores[model.IdToPiece(id)] = static_cast<double>(model.GetScore(id));
+    longest = std::max(longest, model.IdToPiece(id).size());
+  }
+  std::vector<double> best(normalised.size() + 1, -1e300);
+  best[0] = 0;
+  for (std::size_t end = 1; end <= normalised.size(); ++end) {
+    for (std::size_t n = 1; n <= std::min(end, longest); ++n) {
+      const auto found = scores.find(normalised.substr(end - n, n));
+      if (found != scores.end()) best[end] = std::max(best[end], best[end - n] + found->second);
+    }
+  }
+  return best.back();
+}
+
+// The library of this system compares double sums with sums rounded to float: where two paths are nearly equal it may take
+// the worse one.
+TEST(SentencePieceTokenizer, LongTextsOfAUnigramModelTakeTheBestPath) {
   std::mt19937 rng(10);
   const auto letters = [&](std::size_t n) {  // many ways to cut a word into pieces, of nearly the same score
     std::string text;
@@ -151,8 +178,19 @@ TEST(SentencePieceTokenizer, LongTextsOfAUnigramModelStayExact) {
   std::vector<std::string> lines;
   for (int i = 0; i < 200; ++i) lines.push_back(letters(60));
   const std::string model = train({{"model_type", "unigram"}}, lines);
-  const std::string text = letters(100000);
-  ASSERT_EQ(make_sentencepiece_tokenizer(model)->encode(text).ids, library(model)->EncodeAsIds(text));
+  const auto reference = library(model);
+  const auto tokenizer = make_sentencepiece_tokenizer(model);
+  for (const std::size_t n : {1, 10, 1000, 100000}) {
+    const std::string text = letters(n);
+    std::string normalised;
+    for (const std::string& piece : reference->EncodeAsPieces(text)) normalised += piece;
+    const Tokens tokens = tokenizer->encode(text);
+    const double score = score_of(*reference, tokens.ids);
+    EXPECT_NEAR(score, best_score(*reference, normalised), 1e-9 * static_cast<double>(n)) << n;
+    EXPECT_GE(score, score_of(*reference, reference->EncodeAsIds(text)) - 1e-9 * static_cast<double>(n)) << n;
+    EXPECT_EQ(total(tokens.n_bytes), static_cast<std::int64_t>(n));
+    EXPECT_TRUE(tokens.lossless);
+  }
 }
 
 TEST(SentencePieceTokenizer, DecodesAsTheLibraryDoes) {
