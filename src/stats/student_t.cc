@@ -8,11 +8,17 @@
 namespace lmbits {
 namespace {
 
+// log Gamma(x), x > 0. std::lgamma also writes the sign to a variable that all threads share.
+double log_gamma(double x) {
+  int sign = 0;
+  return lgamma_r(x, &sign);
+}
+
 // I_x(a, b) for x <= (a + 1) / (a + b + 2), where the fraction converges fast; evaluated by Lentz's method.
 double incomplete_beta_below(double a, double b, double x) {
   constexpr double kTiny = 1e-300;
   const double log_front =
-      std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x) - std::log(a);
+      log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * std::log(x) + b * std::log1p(-x) - std::log(a);
   double c = 1.0, d = 1.0 / std::max(1.0 - (a + b) * x / (a + 1.0), kTiny), fraction = d;
   for (int m = 1; m < 10000; ++m) {
     const double k = m;
