@@ -69,7 +69,7 @@ class TcpStore final : public SharedStore {
 }  // namespace
 
 std::unique_ptr<SharedStore> connect_store(const StoreAddress& address, double patience_s) {
-  FLAGS_caffe2_log_level = c10::GLOG_ERROR;  // a lost connection is our error, without c10d's stack traces
+  FLAGS_caffe2_log_level = c10::GLOG_FATAL;  // a lost connection is our error, without c10d's stack traces
   const std::string place = address.host + ":" + std::to_string(address.port);
   c10d::TCPStoreOptions options;
   options.port = address.port;

@@ -17,8 +17,8 @@ namespace lmbits {
 namespace {
 
 constexpr std::int64_t kMaxStreams = 64, kMaxMixedStreams = 16;  // mixing keeps counts of its own for each
-constexpr std::int64_t kStreamBytes = std::int64_t{256} << 20;  // of kept keys and values, in all
-constexpr std::int64_t kTellEvery = 256;                        // ids
+constexpr std::int64_t kStreamBytes = std::int64_t{256} << 20;   // of kept keys and values, in all
+constexpr std::int64_t kTellEvery = 256;                         // ids
 
 double log2_of(std::uint64_t n) { return std::log2(static_cast<double>(n)); }
 

@@ -70,7 +70,8 @@ TEST(Similarity, IsUnbiasedAndHasTheErrorItIsSaidToHave) {
       double sum = 0.0, squares = 0.0, expected_variance = 0.0;
       const int n_trials = n > 1000 ? 20 : 100;
       for (int t = 0; t < n_trials; ++t) {
-        const Words a = random_words(n, 1000 + static_cast<unsigned>(t)), b = changed(a, changes, static_cast<unsigned>(t));
+        const Words a = random_words(n, 1000 + static_cast<unsigned>(t)),
+                    b = changed(a, changes, static_cast<unsigned>(t));
         const double truth = jaccard(a, b);
         const double error = similarity(signature_of(joined(a)), signature_of(joined(b))) - truth;
         const double full_bins = 256 * (1 - std::exp(-static_cast<double>(n) * (2 - truth) / 256));
