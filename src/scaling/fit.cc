@@ -142,6 +142,9 @@ void check_variation(const Law& law, const Problem& problem, const std::vector<S
 }
 
 void check_points(const Law& law, const Problem& problem, const std::vector<ScalingPoint>& points) {
+  if (problem.n_parameters() == 0)
+    throw Error(ErrorKind::kUsage, "all parameters of " + law.name() + " are given: nothing is left to fit",
+                "leave one of them free, or ask what the law says with lmbits scaling predict");
   for (const ScalingPoint& point : points) check_point(law, point);
   const std::size_t n_used = static_cast<std::size_t>(
       std::count_if(points.begin(), points.end(), [](const auto& p) { return p.weight > 0.0; }));

@@ -51,7 +51,7 @@ struct Fit {
 
 // Fits `law` to the points. Throws Error(kData) for fewer points than free parameters + 1, for a point that lacks one of
 // the law's variables, has a weight or a loss that is no positive number, and where all points share one value of a
-// variable whose exponent is free (named, with the remedy).
+// variable whose exponent is free (named, with the remedy); Error(kUsage) where the constraints leave no parameter free.
 Fit fit_law(std::shared_ptr<const Law> law, const std::vector<ScalingPoint>& points, const FitRequest& request);
 
 // `fit` again with other weights, from its own local minima.

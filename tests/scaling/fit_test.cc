@@ -189,6 +189,26 @@ TEST(Identifiability, SaysWhenTokensFollowParameters) {
   EXPECT_LT(fit.rms, 1e-4);  // it describes the ladder all the same
 }
 
+// What a fit under the constraints is refused with; empty where it is not.
+std::string refusal(const std::vector<ScalingPoint>& points, const Constraints& constraints) {
+  FitRequest request;
+  request.constraints = constraints;
+  try {
+    fit_law(law_of("chinchilla"), points, request);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kUsage);
+    EXPECT_FALSE(e.hint().empty());
+    return e.what();
+  }
+  return "";
+}
+
+TEST(FitLaw, RefusesToFitNothing) {
+  Constraints constraints(5);
+  for (std::size_t j = 0; j < 5; ++j) constraints[j].fixed = kTruth[j];
+  EXPECT_NE(refusal(isoflop_points(6, 0.01, 8), constraints).find("nothing is left to fit"), std::string::npos);
+}
+
 void expect_error(const std::vector<ScalingPoint>& points, const std::string& says,
                   const std::string& law = "chinchilla") {
   try {
