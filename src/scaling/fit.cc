@@ -19,7 +19,7 @@
 namespace lmbits {
 namespace {
 
-// The points as the minimiser sees them, with the free parameters alone.
+// The points as the minimiser sees them, with the free parameters alone. The constraints are resolved ones.
 class Problem final : public Residuals {
  public:
   Problem(const Law& law, const Constraints& constraints, const std::vector<ScalingPoint>& points)
@@ -241,6 +241,7 @@ Fit fit_law(std::shared_ptr<const Law> law, const std::vector<ScalingPoint>& poi
   Fit fit;
   fit.request = request;
   if (fit.request.constraints.empty()) fit.request.constraints = law->default_constraints();
+  fit.request.constraints = resolved(*law, fit.request.constraints);
   const Constraints& constraints = fit.request.constraints;
   Problem problem(*law, constraints, points);
   check_points(*law, problem, points);
@@ -514,7 +515,7 @@ std::optional<Interval> profile_interval(const Fit& fit, const std::vector<Scali
     const auto rise = [&](double value) {
       Constraints constraints = fit.request.constraints;
       constraints[parameter].fixed = value;
-      const Problem problem(*fit.law, constraints, points);
+      const Problem problem(*fit.law, resolved(*fit.law, constraints), points);
       const Minimum m =
           minimise_newton(problem, problem.targets(), fit.request.objective, problem.reduce(warm), problem.bounds());
       if (m.value - fit.objective <= allowed) warm = problem.expand(m.p);

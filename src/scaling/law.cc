@@ -506,6 +506,20 @@ std::unique_ptr<Law> make_law(const std::string& name, bool with_offset) {
   throw Error(ErrorKind::kUsage, "there is no law \"" + name + "\"", suggestion(name, law_names()));
 }
 
+Constraints resolved(const Law& law, Constraints constraints) {
+  const std::vector<LawParameter> parameters = law.parameters();
+  for (std::size_t j = 0; j < constraints.size(); ++j) {
+    if (!constraints[j].tied_to) continue;
+    const std::size_t to = *constraints[j].tied_to;
+    LMBITS_CHECK(to < j);  // so what it is tied to is resolved already
+    if (constraints[j].fixed)
+      throw Error(ErrorKind::kUsage, parameters[j].name + " is both given and tied to " + parameters[to].name,
+                  "give " + parameters[to].name + " instead, which gives both, or leave out the tie");
+    if (constraints[to].fixed || constraints[to].tied_to) constraints[j] = constraints[to];
+  }
+  return constraints;
+}
+
 Parameters constrained(const Constraints& constraints, Parameters p) {
   for (std::size_t j = 0; j < constraints.size(); ++j) {
     if (constraints[j].fixed) p[j] = *constraints[j].fixed;

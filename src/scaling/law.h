@@ -86,6 +86,10 @@ std::vector<std::string> law_names();
 // Throws Error(kUsage) for a name that is not one. `with_offset`: Kaplan's one-variable forms with a free E added.
 std::unique_ptr<Law> make_law(const std::string& name, bool with_offset = false);
 
+// The same constraints, every tie to a free parameter: chains are followed, and what is tied to a given parameter is given
+// itself. Throws Error(kUsage) for a parameter that is both given and tied.
+Constraints resolved(const Law& law, Constraints constraints);
+
 // Parameters that obey the constraints, the others as they are.
 Parameters constrained(const Constraints& constraints, Parameters p);
 

@@ -203,6 +203,21 @@ std::string refusal(const std::vector<ScalingPoint>& points, const Constraints& 
   return "";
 }
 
+TEST(FitLaw, GivesWhatIsTiedToAGivenParameter) {
+  const auto points = isoflop_points(6, 0.005, 5);
+  FitRequest tied, given;
+  tied.constraints.resize(5);
+  tied.constraints[3].fixed = 0.36;
+  given.constraints = tied.constraints;
+  tied.constraints[4].tied_to = 3;
+  given.constraints[4].fixed = 0.36;
+  const Fit a = fit_law(law_of("chinchilla"), points, tied), b = fit_law(law_of("chinchilla"), points, given);
+  EXPECT_EQ(a.p, b.p);
+  EXPECT_EQ(a.n_free, 3u);
+  tied.constraints[4].fixed = 0.36;
+  EXPECT_NE(refusal(points, tied.constraints).find("beta is both given and tied to alpha"), std::string::npos);
+}
+
 TEST(FitLaw, RefusesToFitNothing) {
   Constraints constraints(5);
   for (std::size_t j = 0; j < 5; ++j) constraints[j].fixed = kTruth[j];
@@ -342,6 +357,23 @@ TEST(ProfileInterval, IsStudentsIntervalWhereTheLawIsALine) {
   const auto predicted = profile_prediction(fit, points, at, 0.95);
   EXPECT_NEAR(std::log(predicted->hi) - std::log(fit.predict(at)), of_line, 2e-3 * of_line);
   EXPECT_NEAR(std::log(fit.predict(at)) - std::log(predicted->lo), of_line, 2e-3 * of_line);
+}
+
+TEST(ProfileInterval, OfATiedParameterMovesBoth) {
+  const auto points = isoflop_points(7, 0.01, 14);
+  FitRequest request = request_of(ObjectiveKind::kLeastSquares);
+  request.constraints.resize(5);
+  request.constraints[4].tied_to = 3;
+  const Fit fit = fit_law(law_of("chinchilla"), points, request);
+  const auto interval = profile_interval(fit, points, 3, 0.95);
+  ASSERT_TRUE(interval);
+  // The objective of the law with both exponents at an end is what the interval allows: t of 63 - 4 degrees of freedom.
+  const double allowed = fit.objective * 2.000995378 * 2.000995378 / 59.0;
+  for (const double end : {interval->lo, interval->hi}) {
+    request.constraints[3].fixed = end;
+    request.constraints[4] = {end, std::nullopt};
+    EXPECT_NEAR(fit_law(law_of("chinchilla"), points, request).objective - fit.objective, allowed, 1e-3 * allowed);
+  }
 }
 
 TEST(HoldOut, FitsBelowTheCutOffAlone) {

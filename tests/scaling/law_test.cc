@@ -162,6 +162,17 @@ TEST(KnownLaw, AGzipLawIsAChinchillaLawAtEachH) {
   EXPECT_THROW(at_complexity(gzip, 0.4), Error);  // E below 0
 }
 
+TEST(Resolved, TiesToFreeParametersAlone) {
+  const auto law = make_law("chinchilla");
+  Constraints constraints(5);
+  constraints[1].tied_to = 0;
+  constraints[2].tied_to = 1;
+  EXPECT_EQ(resolved(*law, constraints)[2].tied_to, 0u);
+  constraints[0].fixed = 0.5;
+  EXPECT_EQ(resolved(*law, constraints)[2].fixed, 0.5);
+  EXPECT_FALSE(resolved(*law, constraints)[2].tied_to);
+}
+
 TEST(Blended, IsLinearInEachParameter) {
   const KnownLaw a = find_law("hoffmann2022"), b = find_law("besiroglu2024");
   EXPECT_NEAR(blended(a, b, 0.0).p[1], a.p[1], 1e-12);
