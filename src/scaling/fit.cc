@@ -451,32 +451,44 @@ double bootstrap_se(const Refits& refits, const Quantity& quantity) {
 
 namespace {
 
-// By how much the objective may rise; see profile_interval.
+struct Weighted {
+  double size, weight;  // |r|, w
+};
+
+// E[w psi'] of the Huber or L1 objective, from the density of the residuals near 0. `of` has the points that count.
+double mean_slope(const Objective& objective, std::vector<Weighted> of, std::size_t n_free) {
+  std::sort(of.begin(), of.end(), [](const Weighted& a, const Weighted& b) { return a.size < b.size; });
+  const bool is_l1 = objective.kind == ObjectiveKind::kL1;
+  const auto n = static_cast<double>(of.size());
+  const double scale = of[of.size() / 2].size / 0.6745;
+  const double width = std::max(1.2 * scale * std::pow(n, -0.2), is_l1 ? 0.0 : objective.delta);
+  // The residuals that an L1 fit makes 0, one a free parameter, are left out of the density: they are 0 by construction.
+  double inside = 0.0, all = 0.0;
+  for (std::size_t i = 0; i < of.size(); ++i) {
+    all += of[i].weight;
+    if (of[i].size <= width && (!is_l1 || i >= n_free)) inside += of[i].weight;
+  }
+  const double share = std::max(inside, all / n) / n;  // at least one point of mean weight
+  return is_l1 ? share / width : share * std::min(1.0, objective.delta / width);
+}
+
+// By how much the objective may rise; see profile_interval. Points of weight 0 are none.
 double allowed_rise(const Fit& fit, const Problem& problem, double level) {
   const Objective& objective = fit.request.objective;
-  const auto n = static_cast<double>(fit.n), k = static_cast<double>(fit.n_free);
-  const double t = student_t_quantile(0.5 * (1.0 + level), n - k);
-  if (objective.kind == ObjectiveKind::kLeastSquares) return fit.objective * t * t / (n - k);
-  std::vector<double> sizes;
+  std::vector<Weighted> used;
   double psi_squared = 0.0;
   for (std::size_t i = 0; i < fit.n; ++i) {
-    const double r = std::abs(fit.law->log_loss(fit.p, problem.observations()[i]) - problem.targets()[i].log_loss);
-    sizes.push_back(r);
-    const double psi = objective.kind == ObjectiveKind::kL1 ? 1.0 : std::min(r, objective.delta);
-    psi_squared += psi * psi / n;
+    const Target& target = problem.targets()[i];
+    if (!(target.weight > 0.0)) continue;
+    const double r = std::abs(fit.law->log_loss(fit.p, problem.observations()[i]) - target.log_loss);
+    used.push_back({r, target.weight});
+    const double psi = target.weight * (objective.kind == ObjectiveKind::kL1 ? 1.0 : std::min(r, objective.delta));
+    psi_squared += psi * psi;
   }
-  std::sort(sizes.begin(), sizes.end());
-  // The k residuals that an L1 fit makes 0 are left out of the density: they are 0 by construction.
-  const auto first = static_cast<std::size_t>(k);
-  const double scale = sizes[sizes.size() / 2] / 0.6745;
-  const double width =
-      std::max(1.2 * scale * std::pow(n, -0.2), objective.kind == ObjectiveKind::kHuber ? objective.delta : 0.0);
-  const auto inside = static_cast<double>(std::upper_bound(sizes.begin(), sizes.end(), width) - sizes.begin());
-  const double share =
-      std::max(inside - (objective.kind == ObjectiveKind::kL1 ? static_cast<double>(first) : 0.0), 1.0) / n;
-  const double slope =
-      objective.kind == ObjectiveKind::kL1 ? share / width : share * std::min(1.0, objective.delta / width);
-  return 0.5 * t * t * psi_squared / slope * n / (n - k);
+  const auto n = static_cast<double>(used.size()), k = static_cast<double>(fit.n_free);
+  const double t = student_t_quantile(0.5 * (1.0 + level), n - k);
+  if (objective.kind == ObjectiveKind::kLeastSquares) return fit.objective * t * t / (n - k);
+  return 0.5 * t * t * (psi_squared / n) / mean_slope(objective, used, fit.n_free) * n / (n - k);
 }
 
 // Follows a profile from `start` outwards with growing steps until `rise(x)` passes `allowed`, then halves the bracket.

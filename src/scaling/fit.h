@@ -92,8 +92,9 @@ double bootstrap_se(const Refits& refits, const Quantity& quantity);
 
 // Profile likelihood. The objective's rise that a 1 - level test of a parameter allows is
 //   least squares:  F_min t^2 / (n - k), t the Student quantile of n - k degrees of freedom
-//   Huber, L1:      z^2 / 2 E[psi^2] / E[psi'] n / (n - k), psi the slope of the objective's function at the residuals
-// (Heritier & Ronchetti 1994, doi:10.1080/01621459.1994.10476822), E[psi'] from the density of the residuals near 0.
+//   Huber, L1:      t^2 / 2 E[w^2 psi^2] / E[w psi'] n / (n - k), psi the slope of the objective's function at the residuals
+// (Heritier & Ronchetti 1994, doi:10.1080/01621459.1994.10476822), E[w psi'] from the density of the residuals near 0, n
+// the points of weight above 0.
 // nullopt where the parameter is held. An end is infinite where the objective never rises that far.
 std::optional<Interval> profile_interval(const Fit& fit, const std::vector<ScalingPoint>& points, std::size_t parameter,
                                          double level);

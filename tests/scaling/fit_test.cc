@@ -376,6 +376,28 @@ TEST(ProfileInterval, OfATiedParameterMovesBoth) {
   }
 }
 
+TEST(ProfileInterval, DoesNotDependOnTheUnitOfTheWeights) {
+  const auto points = isoflop_points(7, 0.01, 15);
+  auto heavy = points, more = points;
+  for (ScalingPoint& point : heavy) point.weight = 100.0;
+  for (const ScalingPoint& point : isoflop_points(7, 0.5, 16)) {
+    more.push_back(point);
+    more.back().weight = 0.0;
+  }
+  for (const ObjectiveKind kind : kKinds) {
+    const Fit fit = fit_law(law_of("chinchilla"), points, request_of(kind));
+    const auto expected = profile_interval(fit, points, 3, 0.95);
+    ASSERT_TRUE(expected);
+    for (const auto& same : {heavy, more}) {
+      const Fit again = fit_law(law_of("chinchilla"), same, request_of(kind));
+      const auto found = profile_interval(again, same, 3, 0.95);
+      ASSERT_TRUE(found);
+      EXPECT_NEAR(found->lo, expected->lo, 1e-3 * (expected->hi - expected->lo)) << static_cast<int>(kind);
+      EXPECT_NEAR(found->hi, expected->hi, 1e-3 * (expected->hi - expected->lo)) << static_cast<int>(kind);
+    }
+  }
+}
+
 TEST(HoldOut, FitsBelowTheCutOffAlone) {
   auto points = isoflop_points(7, 0.0, 11);
   for (ScalingPoint& point : points) {
