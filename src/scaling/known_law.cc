@@ -173,6 +173,11 @@ KnownLaw blended(const KnownLaw& law, const KnownLaw& other, double share) {
       throw Error(ErrorKind::kUsage, "a " + known->law->name() + " law cannot be blended",
                   "blend chinchilla laws, or a gzip law at --complexity H");
   }
+  if (law.unit != other.unit)
+    throw Error(ErrorKind::kUsage,
+                "losses of " + law.source + " are in " + name_of(law.unit) + ", of " + other.source + " in " +
+                    name_of(other.unit) + ": laws of two units cannot be blended",
+                "fit both in one unit: --bytes-per-token turns bits/byte into nats/token");
   const auto parameters = law.law->parameters();
   const auto mix = [&](const Parameters& a, const Parameters& b) {
     Parameters p{};

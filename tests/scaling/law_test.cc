@@ -182,6 +182,20 @@ TEST(Blended, IsLinearInEachParameter) {
   EXPECT_THROW(blended(a, find_law("kaplan2020"), 0.5), Error);
 }
 
+TEST(Blended, RefusesLawsOfTwoUnits) {
+  const KnownLaw nats = find_law("hoffmann2022");
+  KnownLaw bits = nats;
+  bits.unit = LossUnit::kBitsPerByte;
+  try {
+    blended(nats, bits, 0.5);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kUsage);
+    EXPECT_NE(std::string(e.what()).find("nats/token"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("bits/byte"), std::string::npos) << e.what();
+  }
+}
+
 TEST(KnownLaw, ComesBackFromItsFileToTheLastBit) {
   KnownLaw law = find_law("besiroglu2024");
   law.refits.resampled = {law.p, kTruth};
