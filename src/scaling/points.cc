@@ -138,8 +138,9 @@ bool leaves_out(const Rule& rule, const CsvRow& row) {
   const std::string& cell = row.cells[rule.column];
   const auto a = number_of(cell), b = number_of(rule.value);
   const bool both = a && b;
-  if (rule.relation == "=" || rule.relation == "==") return both ? *a == *b : cell == rule.value;
-  if (rule.relation == "!=") return both ? *a != *b : cell != rule.value;
+  const bool same = both ? *a == *b || (std::isnan(*a) && std::isnan(*b)) : cell == rule.value;
+  if (rule.relation == "=" || rule.relation == "==") return same;
+  if (rule.relation == "!=") return !same;
   if (!both) return false;
   if (rule.relation == "<") return *a < *b;
   if (rule.relation == "<=") return *a <= *b;
@@ -148,18 +149,22 @@ bool leaves_out(const Rule& rule, const CsvRow& row) {
 
 // ---- units ----
 
-LossUnit unit_of(const CsvTable& table, const Places& places, const PointsRequest& request) {
-  if (request.unit) return *request.unit;
-  const std::string name = normalised(table.columns[places.at("loss")]);
-  if (name == "bitsperbyte" || name == "bpb") return LossUnit::kBitsPerByte;
-  return name == "bitspertoken" ? LossUnit::kBitsPerToken : LossUnit::kNatsPerToken;
+// "nats/token", "bits per byte"; nullopt where it is no unit of a loss.
+std::optional<LossUnit> parse_unit(const std::string& text) {
+  const std::string name = normalised(text);
+  if (name == "natstoken" || name == "natspertoken") return LossUnit::kNatsPerToken;
+  if (name == "bitstoken" || name == "bitspertoken") return LossUnit::kBitsPerToken;
+  if (name == "bitsbyte" || name == "bitsperbyte" || name == "bpb") return LossUnit::kBitsPerByte;
+  return std::nullopt;
 }
 
-void check_unit_column(const CsvTable& table, const Places& places) {
+// A row of those that are kept whose column `unit` all others agree with; nullptr where there is no such column.
+const CsvRow* row_with_unit(const CsvTable& table, const Places& places, const std::vector<Rule>& rules) {
   const auto place = places.find("unit");
-  if (place == places.end()) return;
+  if (place == places.end()) return nullptr;
   const CsvRow* first = nullptr;
   for (const CsvRow& row : table.rows) {
+    if (std::any_of(rules.begin(), rules.end(), [&](const Rule& r) { return leaves_out(r, row); })) continue;
     if (first == nullptr) first = &row;
     if (row.cells[place->second] == first->cells[place->second]) continue;
     throw Error(ErrorKind::kData,
@@ -167,6 +172,24 @@ void check_unit_column(const CsvTable& table, const Places& places) {
                     first->cells[place->second] + "\" on line " + std::to_string(first->line),
                 "one fit takes one unit: convert, or leave one out with --exclude");
   }
+  return first;
+}
+
+LossUnit unit_of(const CsvTable& table, const Places& places, const PointsRequest& request,
+                 const std::vector<Rule>& rules) {
+  const CsvRow* row = row_with_unit(table, places, rules);
+  if (const std::string text = row == nullptr ? "" : row->cells[places.at("unit")]; !text.empty()) {
+    const auto unit = parse_unit(text);
+    const std::string says = where(table, *row) + ": the unit is \"" + text + "\"";
+    if (!unit && !request.unit)
+      throw Error(ErrorKind::kData, says + ", which is none of nats/token, bits/token and bits/byte",
+                  "write one of them, or name the unit of all losses with --loss-unit");
+    if (unit && request.unit && *unit != *request.unit)
+      throw Error(ErrorKind::kData, says + ", and --loss-unit says " + name_of(*request.unit), "leave out --loss-unit");
+    if (unit) return *unit;
+  }
+  if (request.unit) return *request.unit;
+  return parse_unit(table.columns[places.at("loss")]).value_or(LossUnit::kNatsPerToken);
 }
 
 std::string number(double value) {
@@ -257,13 +280,12 @@ Points read_points(std::string_view csv, const std::string& source, const Points
           for (const std::string& column : table.columns) names += (names.empty() ? "" : ", ") + column;
           return names;
         }());
-  check_unit_column(table, places);
   std::vector<Rule> rules;
   for (const std::string& text : request.exclude) rules.push_back(parse_rule(text, table, places));
   Points result;
   result.n_rows = table.rows.size();
   for (const Rule& rule : rules) result.excluded.emplace_back(rule.text, 0);
-  const LossUnit unit = unit_of(table, places, request);
+  const LossUnit unit = unit_of(table, places, request, rules);
   double factor = 1.0;
   result.unit = unit;
   if (unit == LossUnit::kBitsPerToken) factor = kNatsPerBit;

@@ -18,7 +18,9 @@ struct PointsRequest {
       {};                                    // "N" -> the file's name for it; keys: N D C U H S loss weight run set
   std::map<std::string, double> scale = {};  // "N" -> what 1 in the file stands for
   std::vector<std::string> exclude = {};     // "COLUMN<VALUE" with < <= > >= = !=: rows that are left out
-  std::optional<LossUnit> unit = {};  // of the file's losses; nullopt: what the column's name says, else nats/token
+  std::optional<LossUnit> unit =
+      {};  // of the file's losses; nullopt: what a column `unit` says, else what the column's
+           // name says, else nats/token
   std::optional<double> bytes_per_token = {};  // turns bits/byte into nats/token
 };
 
@@ -36,7 +38,7 @@ struct Points {
 // Numbers may end in K, M, B, G or T. Of N, D and C a missing one is C = 6 N D. Throws Error(kUsage) for a rule, a key
 // or a column that is not one; Error(kData) with file and line for what is no number, not above 0, or given in mixed
 // units: two values of a column `unit`, sizes below 1000 beside others above a million, or C further than a factor of
-// ten from 6 N D.
+// ten from 6 N D. So does a column `unit` that says no unit of a loss, or another than the request.
 Points read_points(std::string_view csv, const std::string& source, const PointsRequest& request);
 
 }  // namespace lmbits

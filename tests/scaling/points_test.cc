@@ -42,6 +42,24 @@ TEST(ReadPoints, ConvertsBitsPerByteOnlyAtAStatedRate) {
   EXPECT_EQ(converted.notes.size(), 2u);
 }
 
+TEST(ReadPoints, TakesTheUnitFromItsColumn) {
+  PointsRequest request;
+  EXPECT_EQ(read_points("N,D,loss,unit\n1e8,1e9,1,bits/byte\n", "f", request).unit, LossUnit::kBitsPerByte);
+  EXPECT_EQ(read_points("N,D,loss,unit\n1e8,1e9,1,nats/token\n", "f", request).unit, LossUnit::kNatsPerToken);
+  EXPECT_DOUBLE_EQ(read_points("N,D,loss,unit\n1e8,1e9,1,bits/token\n", "f", request).points[0].loss,
+                   0.6931471805599453);
+  request.exclude = {"unit=bits/byte"};
+  EXPECT_EQ(read_points("N,D,loss,unit\n1e8,1e9,1,bits/byte\n1e8,1e9,3,nats/token\n", "f", request).points.size(), 1u);
+}
+
+TEST(ReadPoints, LeavesOutLossesThatAreNoNumber) {
+  PointsRequest request;
+  request.exclude = {"loss=nan"};
+  const Points points = read_points("N,D,loss\n1e8,1e9,3\n1e8,2e9,NaN\n", "f", request);
+  EXPECT_EQ(points.points.size(), 1u);
+  EXPECT_EQ(points.excluded[0].second, 1u);
+}
+
 TEST(ReadPoints, LeavesOutByRuleAndCounts) {
   PointsRequest request;
   request.exclude = {"loss>=4", "run=bad", "N<1e7"};
@@ -85,6 +103,10 @@ TEST(ReadPoints, RefusesBadInputWithFileAndLine) {
 TEST(ReadPoints, RefusesMixedUnits) {
   expect_error("N,D,loss,unit\n1e8,1e9,3,nats\n1e8,2e9,3,bits\n", {}, ErrorKind::kData,
                "the unit is \"bits\" and \"nats\"");
+  expect_error("N,D,loss,unit\n1e8,1e9,3,furlongs\n", {}, ErrorKind::kData, "f.csv, line 2: the unit is \"furlongs\"");
+  PointsRequest request;
+  request.unit = LossUnit::kNatsPerToken;
+  expect_error("N,D,loss,unit\n1e8,1e9,1,bits/byte\n", request, ErrorKind::kData, "--loss-unit says nats/token");
   expect_error("N,D,loss\n70,1e9,3\n7e9,1e9,3\n", {}, ErrorKind::kData, "mixed units");
   expect_error("N,D,C,loss\n1e8,1e9,6e17,3\n1e8,1e9,0.00694,3\n", {}, ErrorKind::kData, "6 N D is 6e+17: mixed units");
 }
