@@ -53,12 +53,9 @@ Constraints constraints_of(const FitFlags& flags, const Law& law) {
     throw Error(ErrorKind::kUsage, law.name() + " has no parameter \"" + name + "\"", suggestion(name, names));
   };
   for (const auto& [name, value] : parse_pairs(flags.fix, "--fix"))
-    constraints[index_of(name)].fixed = parameters[index_of(name)].fitted(parse_number(value, "--fix"));
-  for (const auto& [name, other] : parse_pairs(flags.tie, "--tie")) {
-    const std::size_t a = index_of(name), b = index_of(other);
-    if (a == b) throw Error(ErrorKind::kUsage, "--tie ties " + name + " to itself");
-    constraints[std::max(a, b)].tied_to = std::min(a, b);
-  }
+    constraints[index_of(name)] = given(parameters[index_of(name)], parse_number(value, "--fix"));
+  for (const auto& [name, other] : parse_pairs(flags.tie, "--tie"))
+    tie(constraints, law, index_of(name), index_of(other));
   return constraints;
 }
 

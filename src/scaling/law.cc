@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <map>
 
@@ -478,6 +479,14 @@ double LawParameter::shown(double fitted_value) const {
 
 double LawParameter::fitted(double shown_value) const { return is_log ? log_or_negligible(shown_value) : shown_value; }
 
+Constraint given(const LawParameter& parameter, double shown) {
+  const double lo = parameter.shown(parameter.lo), hi = parameter.shown(parameter.hi);
+  if (shown >= lo && shown <= hi) return {parameter.fitted(shown), std::nullopt};
+  char text[120];
+  std::snprintf(text, sizeof text, " cannot be %.6g: it lies between %.6g and %.6g", shown, lo, hi);
+  throw Error(ErrorKind::kUsage, parameter.name + text, "give a value between them");
+}
+
 std::vector<std::string> law_names() {
   return {"chinchilla", "kaplan-n", "kaplan-d", "kaplan-c", "kaplan-nd", "data-constrained", "gzip", "training"};
 }
@@ -504,6 +513,17 @@ std::unique_ptr<Law> make_law(const std::string& name, bool with_offset) {
   if (name == "data-constrained") return std::make_unique<DataConstrained>();
   if (name == "gzip") return std::make_unique<GzipLaw>();
   throw Error(ErrorKind::kUsage, "there is no law \"" + name + "\"", suggestion(name, law_names()));
+}
+
+void tie(Constraints& constraints, const Law& law, std::size_t a, std::size_t b) {
+  const LawParameter first = law.parameters()[std::min(a, b)], second = law.parameters()[std::max(a, b)];
+  if (a == b) throw Error(ErrorKind::kUsage, first.name + " is tied to itself", "tie two parameters, as in beta=alpha");
+  if (first.is_log != second.is_log)
+    throw Error(ErrorKind::kUsage,
+                second.name + " cannot be tied to " + first.name + ": " + (first.is_log ? first.name : second.name) +
+                    " is fitted as its logarithm and " + (first.is_log ? second.name : first.name) + " is not",
+                "tie two exponents, or two coefficients");
+  constraints[std::max(a, b)].tied_to = std::min(a, b);
 }
 
 Constraints resolved(const Law& law, Constraints constraints) {

@@ -60,6 +60,9 @@ struct Constraint {
 };
 using Constraints = std::vector<Constraint>;  // one a parameter
 
+// A parameter given as it is printed. Throws Error(kUsage) for a value that no fit could find.
+Constraint given(const LawParameter& parameter, double shown);
+
 class Law {
  public:
   virtual ~Law() = default;
@@ -85,6 +88,10 @@ class Law {
 std::vector<std::string> law_names();
 // Throws Error(kUsage) for a name that is not one. `with_offset`: Kaplan's one-variable forms with a free E added.
 std::unique_ptr<Law> make_law(const std::string& name, bool with_offset = false);
+
+// Makes two parameters one. Throws Error(kUsage) for a parameter and itself, and for one that is fitted as its logarithm
+// and one that is not: equal as fitted, they would not be as printed.
+void tie(Constraints& constraints, const Law& law, std::size_t a, std::size_t b);
 
 // The same constraints, every tie to a free parameter: chains are followed, and what is tied to a given parameter is given
 // itself. Throws Error(kUsage) for a parameter that is both given and tied.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "src/core/error.h"
 #include "src/scaling/known_law.h"
@@ -160,6 +161,38 @@ TEST(KnownLaw, AGzipLawIsAChinchillaLawAtEachH) {
   EXPECT_THROW(at_complexity(find_law("hoffmann2022"), 0.4), Error);
   gzip.p[5] = -10.0;
   EXPECT_THROW(at_complexity(gzip, 0.4), Error);  // E below 0
+}
+
+TEST(Given, RefusesWhatIsOutOfBounds) {
+  const auto parameters = make_law("chinchilla")->parameters();
+  EXPECT_EQ(given(parameters[1], 480.0).fixed, std::log(480.0));
+  EXPECT_EQ(given(parameters[0], 0.0).fixed, parameters[0].lo);  // no irreducible loss
+  for (const auto& [j, value, says] : {std::tuple{3, 9.0, "alpha cannot be 9: it lies between 0 and 4"},
+                                       {3, -0.1, "alpha cannot be -0.1"},
+                                       {1, -480.0, "A cannot be -480"}}) {
+    try {
+      given(parameters[static_cast<std::size_t>(j)], value);
+      FAIL() << "no error: " << says;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kUsage);
+      EXPECT_NE(std::string(e.what()).find(says), std::string::npos) << e.what();
+    }
+  }
+}
+
+TEST(Tie, RefusesALogarithmAndAnExponent) {
+  const auto law = make_law("chinchilla");
+  Constraints constraints(5);
+  tie(constraints, *law, 3, 4);
+  EXPECT_EQ(constraints[4].tied_to, 3u);
+  EXPECT_THROW(tie(constraints, *law, 3, 3), Error);
+  try {
+    tie(constraints, *law, 3, 1);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kUsage);
+    EXPECT_NE(std::string(e.what()).find("alpha cannot be tied to A"), std::string::npos) << e.what();
+  }
 }
 
 TEST(Resolved, TiesToFreeParametersAlone) {
