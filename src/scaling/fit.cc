@@ -462,7 +462,7 @@ double mean_slope(const Objective& objective, std::vector<Weighted> of, std::siz
   const auto n = static_cast<double>(of.size());
   const double scale = of[of.size() / 2].size / 0.6745;
   const double width = std::max(1.2 * scale * std::pow(n, -0.2), is_l1 ? 0.0 : objective.delta);
-  // The residuals that an L1 fit makes 0, one a free parameter, are left out of the density: they are 0 by construction.
+  // The residuals that an L1 fit makes 0, one a free parameter, are left out: they are 0 by construction.
   double inside = 0.0, all = 0.0;
   for (std::size_t i = 0; i < of.size(); ++i) {
     all += of[i].weight;

@@ -51,7 +51,7 @@ struct Fit {
 
 // Fits `law` to the points. Throws Error(kData) for fewer points than free parameters + 1, for a point that lacks one of
 // the law's variables, has a weight or a loss that is no positive number, and where all points share one value of a
-// variable whose exponent is free (named, with the remedy); Error(kUsage) where the constraints leave no parameter free.
+// variable whose exponent is free (named, with the remedy); Error(kUsage) where the constraints leave nothing free.
 Fit fit_law(std::shared_ptr<const Law> law, const std::vector<ScalingPoint>& points, const FitRequest& request);
 
 // `fit` again with other weights, from its own local minima.
@@ -92,9 +92,9 @@ double bootstrap_se(const Refits& refits, const Quantity& quantity);
 
 // Profile likelihood. The objective's rise that a 1 - level test of a parameter allows is
 //   least squares:  F_min t^2 / (n - k), t the Student quantile of n - k degrees of freedom
-//   Huber, L1:      t^2 / 2 E[w^2 psi^2] / E[w psi'] n / (n - k), psi the slope of the objective's function at the residuals
-// (Heritier & Ronchetti 1994, doi:10.1080/01621459.1994.10476822), E[w psi'] from the density of the residuals near 0, n
-// the points of weight above 0.
+//   Huber, L1:      t^2 / 2 E[w^2 psi^2] / E[w psi'] n / (n - k), psi the slope of the objective's function
+// (Heritier & Ronchetti 1994, doi:10.1080/01621459.1994.10476822), E[w psi'] from the density of the residuals near 0,
+// n the points of weight above 0.
 // nullopt where the parameter is held. An end is infinite where the objective never rises that far.
 std::optional<Interval> profile_interval(const Fit& fit, const std::vector<ScalingPoint>& points, std::size_t parameter,
                                          double level);

@@ -89,12 +89,12 @@ std::vector<std::string> law_names();
 // Throws Error(kUsage) for a name that is not one. `with_offset`: Kaplan's one-variable forms with a free E added.
 std::unique_ptr<Law> make_law(const std::string& name, bool with_offset = false);
 
-// Makes two parameters one. Throws Error(kUsage) for a parameter and itself, and for one that is fitted as its logarithm
-// and one that is not: equal as fitted, they would not be as printed.
+// Makes two parameters one. Throws Error(kUsage) for a parameter and itself, and for one that is fitted as its
+// logarithm and one that is not: equal as fitted, they would not be as printed.
 void tie(Constraints& constraints, const Law& law, std::size_t a, std::size_t b);
 
-// The same constraints, every tie to a free parameter: chains are followed, and what is tied to a given parameter is given
-// itself. Throws Error(kUsage) for a parameter that is both given and tied.
+// The same constraints, every tie to a free parameter: chains are followed, and what is tied to a given parameter is
+// given itself. Throws Error(kUsage) for a parameter that is both given and tied.
 Constraints resolved(const Law& law, Constraints constraints);
 
 // Parameters that obey the constraints, the others as they are.

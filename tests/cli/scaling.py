@@ -146,6 +146,8 @@ class Scaling(unittest.TestCase):
                 self.fails(code, says, "scaling", "fit", name + ".csv")
         self.fails(2, "fit", "scaling", "fitt", "runs.csv")
         self.fails(2, "no parameter", "scaling", "fit", "runs.csv", "--fix", "gamma=1")
+        self.fails(2, "alpha cannot be 9", "scaling", "fit", "runs.csv", "--fix", "alpha=9")
+        self.fails(2, "alpha cannot be tied to A", "scaling", "fit", "runs.csv", "--tie", "alpha=A")
         self.fails(2, "\"N=0,D=1e9\": N is 0", "scaling", "predict", "besiroglu2024", "N=0,D=1e9")
         self.fails(2, "--flops -1 is not above 0", "scaling", "plan", "besiroglu2024", "--flops", "-1")
         self.fails(2, "did you mean 3-20-2-2?", "pcfg", "3-20-2-x")
