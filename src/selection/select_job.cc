@@ -51,6 +51,23 @@ void check(const SelectRequest& request) {
                 "leave --algorithm away for the mended algorithm, which knows the rest");
 }
 
+// What would be lost, or would not be what its name says.
+void check_output(const SelectRequest& request) {
+  const std::string name = request.output.string();
+  std::error_code none;
+  for (const char* suffix : {"", ".choices.jsonl", ".manifest.json"}) {
+    const fs::path path = beside(request, suffix);
+    if (fs::equivalent(request.pool, path, none))
+      throw Error(ErrorKind::kUsage, path.string() + " is the pool itself", "give another -o");
+    if (fs::is_directory(path, none))
+      throw Error(ErrorKind::kUsage, path.string() + " is a folder, and a file is to be written",
+                  "give -o a file's name, such as " + (request.output / "chosen.jsonl").string());
+  }
+  if (is_compressed_name(name))
+    throw Error(ErrorKind::kUsage, name + ": the chosen records are written uncompressed",
+                "give -o " + name.substr(0, name.rfind('.')) + ", and compress it afterwards");
+}
+
 // All that the choices depend on, in one flat object.
 Json identity_of(const SelectRequest& request, const CostModel& model, const Pool& pool, const std::string& tokenizer) {
   const SelectOptions& o = request.options;
@@ -290,23 +307,49 @@ void write_manifest(const SelectRequest& request, const Json& identity, const Js
   write_file_atomically(beside(request, ".manifest.json"), manifest.dump(2) + "\n");
 }
 
-// OUT.work, locked; gone afterwards unless it holds a checkpoint.
+// OUT.work, locked; gone afterwards unless it holds a checkpoint, or a file that is not a selection's.
 class WorkFolder {
  public:
   explicit WorkFolder(fs::path path) : path_(std::move(path)) {
     fs::create_directories(path_);
+    refuse_files_of_others();
     lock_.emplace(path_);
   }
+  // The lock's file goes last, so that a folder with a selection's files has one, and is held until all is gone.
   ~WorkFolder() {
-    lock_.reset();
     std::error_code none;
-    if (!fs::exists(path_ / "checkpoint", none)) fs::remove_all(path_, none);
+    if (fs::exists(path_ / "checkpoint", none)) return;
+    for (const char* name : kNames) fs::remove(path_ / name, none);
+    remove_temporaries();
+    fs::remove(path_ / kLock, none);
+    fs::remove(path_, none);  // which fails where something is left
   }
   WorkFolder(const WorkFolder&) = delete;
   WorkFolder& operator=(const WorkFolder&) = delete;
   const fs::path& path() const { return path_; }
 
  private:
+  static constexpr const char* kLock = ".lock";
+  static constexpr const char* kNames[] = {"checkpoint", "pool", "selected", "choices"};
+
+  void refuse_files_of_others() const {
+    if (fs::exists(path_ / kLock)) return;
+    for (const char* name : kNames)
+      if (fs::exists(path_ / name))
+        throw Error(ErrorKind::kUsage, (path_ / name).string() + " is not a selection's, and would be overwritten",
+                    "give another -o, or move it away");
+  }
+
+  // Of a checkpoint whose writing was killed.
+  void remove_temporaries() const {
+    std::error_code none;
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(path_, none))
+      if (is_temporary_file(entry.path()) && entry.path().filename().string().starts_with(".checkpoint."))
+        found.push_back(entry.path());
+    for (const fs::path& path : found) fs::remove(path, none);
+  }
+
   fs::path path_;
   std::optional<FolderLock> lock_;
 };
@@ -349,9 +392,7 @@ std::string scored_text(const SelectRequest& request, const std::string& record)
 
 SelectOutcome run_select(const SelectRequest& request, const CostModel& model, Progress& progress) {
   check(request);
-  std::error_code none;
-  if (fs::equivalent(request.pool, request.output, none))
-    throw Error(ErrorKind::kUsage, request.output.string() + " is the pool itself", "give another -o");
+  check_output(request);
   WorkFolder work(beside(request, ".work"));
   const Pool pool(request.pool, work.path() / "pool");
   const auto tokenizer = request.options.unit == SelectOptions::Unit::kTokens ? tokenizer_of(request) : nullptr;

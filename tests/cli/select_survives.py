@@ -144,6 +144,34 @@ class SelectSurvives(harness.ProgramTest):
         self.select(packed, self.folder / "out2.jsonl", *SMALL)
         self.assertEqual([json.loads(line) for line in (self.folder / "out2.jsonl").read_text().splitlines()], chosen)
 
+    def test_files_of_others_in_the_work_folder_stay(self):
+        pool, out = self.write_pool(self.texts(100)), self.folder / "out.jsonl"
+        work = self.folder / "out.jsonl.work"
+        work.mkdir()
+        (work / "thesis.txt").write_text("mine")
+        self.assert_one_error(harness.run(self.arguments(self.folder / "missing.jsonl", out)), 4, "missing.jsonl")
+        self.assertEqual(harness.run(self.arguments(pool, out, *SMALL)).code, 0)
+        self.assertEqual([path.name for path in work.iterdir()], ["thesis.txt"])
+        (work / "pool").write_text("mine, too")
+        self.assert_one_error(harness.run(self.arguments(pool, out, *SMALL)), 2, "pool is not a selection's")
+        self.assertEqual((work / "pool").read_text(), "mine, too")
+        self.assertEqual((work / "thesis.txt").read_text(), "mine")
+
+    def test_no_output_takes_the_place_of_the_pool_or_of_a_folder(self):
+        for suffix in (".choices.jsonl", ".manifest.json"):
+            pool = self.write_pool(self.texts(20), "p" + suffix)
+            before = pool.read_bytes()
+            self.assert_one_error(harness.run(self.arguments(pool, self.folder / "p")), 2, "is the pool itself")
+            self.assertEqual(pool.read_bytes(), before)
+        folder = self.folder / "results"
+        folder.mkdir()
+        self.assert_one_error(harness.run(self.arguments(pool, folder)), 2, "is a folder, and a file")
+        self.assertFalse((self.folder / "results.work").exists())
+        for ending in (".gz", ".zst"):
+            out = self.folder / ("x.jsonl" + ending)
+            self.assert_one_error(harness.run(self.arguments(pool, out)), 2, "are written uncompressed")
+            self.assertFalse(out.exists())
+
     def test_adversarial_pools(self):
         empty = self.folder / "empty.jsonl"
         empty.write_text("")
