@@ -172,6 +172,18 @@ class SelectSurvives(harness.ProgramTest):
             self.assert_one_error(harness.run(self.arguments(pool, out)), 2, "are written uncompressed")
             self.assertFalse(out.exists())
 
+    def test_the_law_that_is_printed_is_the_one_that_was_fitted(self):
+        table = self.folder / "runs.csv"
+        rows = ["a,2.0,1.10,7.1", "b,2.3,1.15,6.7", "c,2.6,1.22,6.6", "d,2.9,1.20,6.2", "e,3.3,,5.9"]
+        table.write_text("\n".join(["name,ratio,loss,score", *rows]) + "\n")
+        outcome = harness.run(["select", "analyse", "--law", table])
+        self.assertIn("score = a + b ln R, 5 data sets", outcome.out)
+        self.assertIn("losses were not checked: 1 of 5 data sets have none", outcome.out)
+        law = json.loads(harness.run(["select", "analyse", "--law", table, "--json"]).out)["law"]
+        self.assertEqual(law["formula"], "score = a + b ln R")
+        table.write_text(table.read_text().replace("3.3,,", "3.3,1.31,"))
+        self.assertIn("score = a + b ln R + c loss, 5", harness.run(["select", "analyse", "--law", table]).out)
+
     def test_adversarial_pools(self):
         empty = self.folder / "empty.jsonl"
         empty.write_text("")
