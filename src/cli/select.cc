@@ -141,7 +141,13 @@ int run_command(SelectFlags& flags) {
   resolve(flags);
   const auto model = cost_model(flags);
   const auto progress = make_progress(flags.quiet);
-  const SelectOutcome outcome = run_select(flags.request, *model, *progress);
+  SelectOutcome outcome;
+  try {
+    run_select(flags.request, *model, *progress, outcome);
+  } catch (const Error&) {
+    tell_failures(outcome);
+    throw;
+  }
   tell_failures(outcome);
   if (outcome.is_interrupted) {
     std::fputs("stopped; all scores and finished stages are kept. To go on: the same command again\n", stderr);

@@ -289,22 +289,35 @@ std::string file_fingerprint(const fs::path& path) {
   return hash.hex();
 }
 
-// The summary of a finished selection of the same identity whose output is still what it wrote.
-std::optional<Json> finished_before(const SelectRequest& request, const Json& identity) {
-  const fs::path path = beside(request, ".manifest.json");
-  if (!fs::exists(path) || !fs::exists(request.output)) return std::nullopt;
+// Whether a finished selection of the same identity and seed has left what it wrote, and nobody changed it since.
+bool takes_finished(const SelectRequest& request, const Json& identity, SelectOutcome& outcome) {
+  const fs::path path = beside(request, ".manifest.json"), choices = beside(request, ".choices.jsonl");
+  if (!fs::exists(path) || !fs::exists(request.output) || !fs::exists(choices)) return false;
   const Json manifest = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!manifest.is_object() || manifest.value("identity", Json()) != identity) return std::nullopt;
-  if (manifest.value("output_fingerprint", "") != file_fingerprint(request.output)) return std::nullopt;
-  return manifest["summary"];
+  if (!manifest.is_object() || manifest.value("identity", Json()) != identity) return false;
+  if (manifest.value("seed", Json()) != Json(request.seed)) return false;  // the random choices would be others
+  if (manifest.value("output_fingerprint", Json()) != Json(file_fingerprint(request.output))) return false;
+  if (manifest.value("choices_fingerprint", Json()) != Json(file_fingerprint(choices))) return false;
+  outcome.summary = manifest.at("summary");
+  outcome.n_failed = outcome.summary.at("n_failed").get<std::int64_t>();
+  outcome.failures = manifest.at("failures").get<std::vector<std::string>>();
+  outcome.was_finished = true;
+  return true;
 }
 
-void write_manifest(const SelectRequest& request, const Json& identity, const Json& summary) {
-  const Json manifest = {{"schema", kSchema},          {"identity", identity},
-                         {"pool", request.pool},       {"zlib", zlibVersion()},
-                         {"command", request.command}, {"output_fingerprint", file_fingerprint(request.output)},
-                         {"summary", summary}};
-  write_file_atomically(beside(request, ".manifest.json"), manifest.dump(2) + "\n");
+void write_manifest(const SelectRequest& request, const Json& identity, const SelectOutcome& outcome) {
+  const Json manifest = {{"schema", kSchema},
+                         {"identity", identity},
+                         {"pool", request.pool},
+                         {"zlib", zlibVersion()},
+                         {"command", request.command},
+                         {"seed", request.seed},
+                         {"output_fingerprint", file_fingerprint(request.output)},
+                         {"choices_fingerprint", file_fingerprint(beside(request, ".choices.jsonl"))},
+                         {"summary", outcome.summary},
+                         {"failures", outcome.failures}};
+  write_file_atomically(beside(request, ".manifest.json"),
+                        manifest.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 // OUT.work, locked; gone afterwards unless it holds a checkpoint, or a file that is not a selection's.
@@ -356,6 +369,7 @@ class WorkFolder {
 
 void report_failures(const Pool& pool, const SelectState& state, SelectOutcome& outcome) {
   outcome.n_failed = std::ssize(state.failures);
+  outcome.failures.clear();
   for (const auto& failure : state.failures) {
     if (outcome.failures.size() == kFailuresShown) break;
     outcome.failures.push_back(pool.place(failure.record) + ": " + failure.error);
@@ -390,40 +404,40 @@ std::string scored_text(const SelectRequest& request, const std::string& record)
   return sample_text(parse_sample(record, request.sample));
 }
 
-SelectOutcome run_select(const SelectRequest& request, const CostModel& model, Progress& progress) {
+void run_select(const SelectRequest& request, const CostModel& model, Progress& progress, SelectOutcome& outcome) {
   check(request);
   check_output(request);
   WorkFolder work(beside(request, ".work"));
   const Pool pool(request.pool, work.path() / "pool");
   const auto tokenizer = request.options.unit == SelectOptions::Unit::kTokens ? tokenizer_of(request) : nullptr;
   const Json identity = identity_of(request, model, pool, tokenizer ? tokenizer->fingerprint() : "");
-  SelectOutcome outcome;
-  if (const auto summary = finished_before(request, identity)) {
-    outcome.summary = *summary;
-    outcome.was_finished = true;
-    return outcome;
-  }
+  if (takes_finished(request, identity, outcome)) return;
   const SelectInput input = input_of(request, pool, tokenizer.get());
   const fs::path checkpoint = work.path() / "checkpoint";
   SelectState state = read_checkpoint(checkpoint, identity).value_or(SelectState{});
   outcome.n_resumed = std::ssize(state.choices);
   outcome.n_scored_before = state.n_scored;
   Keeper keeper(checkpoint, identity, request.checkpoint_every_s);
-  const SelectEnd end =
-      select(input, model, request.options, state, progress, [&](const SelectState& s) { keeper.see(s); });
+  SelectEnd end = SelectEnd::kDone;
+  try {
+    end = select(input, model, request.options, state, progress, [&](const SelectState& s) { keeper.see(s); });
+  } catch (const Error&) {
+    progress.end();
+    report_failures(pool, state, outcome);  // they may be why: too few samples are left
+    throw;
+  }
   progress.end();
   report_failures(pool, state, outcome);
   if (end == SelectEnd::kStopped) {
     keeper.write(state);
     outcome.is_interrupted = true;
-    return outcome;
+    return;
   }
   outcome.summary = summary_of(request, input, state, end);
   write_selected(request, pool, state);
   write_choices(request, pool, state);
-  write_manifest(request, identity, outcome.summary);
+  write_manifest(request, identity, outcome);
   remove_file(checkpoint);
-  return outcome;
 }
 
 }  // namespace lmbits

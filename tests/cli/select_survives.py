@@ -184,6 +184,36 @@ class SelectSurvives(harness.ProgramTest):
         table.write_text(table.read_text().replace("3.3,,", "3.3,1.31,"))
         self.assertIn("score = a + b ln R + c loss, 5", harness.run(["select", "analyse", "--law", table]).out)
 
+    def test_a_finished_selection_keeps_its_failures(self):
+        pool, out = self.write_pool(self.texts(100)), self.folder / "out.jsonl"
+        pool.write_text(pool.read_text() + "not json\n")
+        first = self.select(pool, out, *SMALL, code=10)
+        again = self.select(pool, out, *SMALL, code=10)
+        self.assertEqual(again.err, first.err)
+        self.assertIn("lmbits: line 101: ", again.err)
+        self.assertIn("finished before", harness.run(["select", pool, "-o", out, *SMALL]).err)
+
+    def test_a_finished_selection_is_computed_again_for_what_is_missing(self):
+        pool, out = self.write_pool(self.texts(300)), self.folder / "out.jsonl"
+        self.select(pool, out, *SMALL)
+        expected, choices = self.result(out), self.folder / "out.jsonl.choices.jsonl"
+        for spoil in (choices.unlink, lambda: choices.write_text("spoilt")):
+            spoil()
+            self.select(pool, out, *SMALL)
+            self.assertEqual(self.result(out), expected)
+        ratios = [json.loads(self.select(pool, out, *SMALL, "--json", "--seed", seed).out)["random_ratios"] for seed in "12"]
+        self.assertNotEqual(ratios[0], ratios[1])
+        self.assertEqual(self.result(out), expected)
+
+    def test_unusable_records_are_named_where_too_few_are_left(self):
+        pool = self.write_pool(self.texts(10))
+        pool.write_text(pool.read_text() + "not json\n")
+        flags = ["--algorithm", "zip-reference", "--budget", "3", "--k1", "11", "--k2", "3", "--k3", "3"]
+        outcome = harness.run(self.arguments(pool, self.folder / "out.jsonl", *flags))
+        self.assertEqual(outcome.code, 3, outcome.err)
+        self.assertIn("the pool has 10 samples", outcome.err)
+        self.assertIn("lmbits: line 11: ", outcome.err)
+
     def test_adversarial_pools(self):
         empty = self.folder / "empty.jsonl"
         empty.write_text("")
