@@ -201,8 +201,8 @@ namespace {
 // How far rounding takes a loss from a line that it lies on, and residuals from 0, in parts of the largest loss.
 constexpr double kRoundedLoss = 1e-9, kRoundedResidual = 1e-12;
 
-// Of a loss `off` the expected one. Where the others lie on their line exactly there is no spread to measure it by: it lies
-// there, too, or it cannot be chance.
+// Of a loss `off` the expected one. Where the others lie on their line exactly there is no spread to measure it by: it
+// lies there, too, or it cannot be chance.
 double p_of_loss(double off, double sd, double residual_sd, double df, double largest) {
   if (residual_sd > kRoundedResidual * largest) return student_t_two_sided(off / sd, df);
   return std::abs(off) <= kRoundedLoss * largest ? 1.0 : 0.0;

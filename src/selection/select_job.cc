@@ -32,6 +32,8 @@ constexpr std::size_t kFailuresShown = 20;
 
 bool is_reference(const SelectRequest& request) { return request.options.algorithm == SelectAlgorithm::kZipReference; }
 
+bool counts_tokens(const SelectRequest& request) { return request.options.unit == SelectOptions::Unit::kTokens; }
+
 fs::path beside(const SelectRequest& request, const char* suffix) { return request.output.string() + suffix; }
 
 std::string unit_name(SelectOptions::Unit unit) {
@@ -105,7 +107,7 @@ std::unique_ptr<Tokenizer> tokenizer_of(const SelectRequest& request) {
 
 struct RecordFacts {
   std::string group;
-  std::int64_t n_bytes = -1;  // -1: cannot be used
+  std::int64_t n_bytes = -1;  // -1: cannot be used, or is not offered
 };
 
 std::vector<RecordFacts> facts_of(const SelectRequest& request, const Pool& pool, int n_threads) {
@@ -113,7 +115,8 @@ std::vector<RecordFacts> facts_of(const SelectRequest& request, const Pool& pool
   parallel_for(pool.size(), n_threads, [&](std::int64_t i) {
     try {
       const Sample sample = parse_sample(pool.record(i), request.sample);
-      facts[static_cast<std::size_t>(i)] = {sample.group, std::ssize(sample_text(sample))};
+      const std::string text = sample_text(sample);
+      facts[static_cast<std::size_t>(i)] = {sample.group, is_offered(request.options, text) ? std::ssize(text) : -1};
     } catch (const Error&) {  // is reported where the sample is scored
     }
   });
@@ -213,19 +216,24 @@ std::vector<double> random_ratios(const SelectInput& input, const SelectState& s
 
 Json summary_of(const SelectRequest& request, const SelectInput& input, const SelectState& state, SelectEnd end) {
   std::vector<std::int64_t> records;
-  std::int64_t n_bytes = 0;
+  std::int64_t n_bytes = 0, n_tokens = 0;
   for (const Choice& choice : state.choices) {
     records.push_back(choice.record);
     n_bytes += choice.n_bytes;
+    n_tokens += choice.n_tokens;
   }
+  const auto n_blank = std::count_if(state.candidates.begin(), state.candidates.end(),
+                                     [](const Candidate& candidate) { return candidate.is_blank; });
   Json json = {{"n_records", input.n_records},
                {"n_failed", state.failures.size()},
+               {"n_blank", n_blank},
                {"n_chosen", records.size()},
                {"n_bytes", n_bytes},
                {"n_stages", state.n_stages},
                {"budget_met", end == SelectEnd::kDone},
                {"ratio", nullptr},
                {"random_ratios", nullptr}};
+  if (counts_tokens(request)) json["n_tokens"] = n_tokens;
   if (records.empty()) return json;
   json["ratio"] = ratio_of_set(input, records);
   if (n_bytes <= kMaxRandomBytes) json["random_ratios"] = random_ratios(input, state, request.seed);
@@ -267,16 +275,17 @@ void write_choices(const SelectRequest& request, const Pool& pool, const SelectS
   AppendFile file(temporary, 0);
   std::int64_t rank = 0;
   for (const Choice& c : state.choices) {
-    file.append(Json{{"rank", ++rank},
-                     {"record", c.record},
-                     {"place", pool.place(c.record)},
-                     {"id", id_of(pool, c.record)},
-                     {"stage", c.stage},
-                     {"n_bytes", c.n_bytes},
-                     {"ratio_alone", c.ratio_alone},
-                     {"ratio_with_chosen", c.ratio_with_chosen},
-                     {"ratio_in_block", c.ratio_in_block}}
-                    .dump());
+    Json line = {{"rank", ++rank},
+                 {"record", c.record},
+                 {"place", pool.place(c.record)},
+                 {"id", id_of(pool, c.record)},
+                 {"stage", c.stage},
+                 {"n_bytes", c.n_bytes},
+                 {"ratio_alone", c.ratio_alone},
+                 {"ratio_with_chosen", c.ratio_with_chosen},
+                 {"ratio_in_block", c.ratio_in_block}};
+    if (counts_tokens(request)) line["n_tokens"] = c.n_tokens;
+    file.append(line.dump());
   }
   file.sync();
   fs::rename(temporary, beside(request, ".choices.jsonl"));
@@ -409,7 +418,7 @@ void run_select(const SelectRequest& request, const CostModel& model, Progress& 
   check_output(request);
   WorkFolder work(beside(request, ".work"));
   const Pool pool(request.pool, work.path() / "pool");
-  const auto tokenizer = request.options.unit == SelectOptions::Unit::kTokens ? tokenizer_of(request) : nullptr;
+  const auto tokenizer = counts_tokens(request) ? tokenizer_of(request) : nullptr;
   const Json identity = identity_of(request, model, pool, tokenizer ? tokenizer->fingerprint() : "");
   if (takes_finished(request, identity, outcome)) return;
   const SelectInput input = input_of(request, pool, tokenizer.get());

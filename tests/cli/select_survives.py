@@ -214,6 +214,38 @@ class SelectSurvives(harness.ProgramTest):
         self.assertIn("the pool has 10 samples", outcome.err)
         self.assertIn("lmbits: line 11: ", outcome.err)
 
+    def test_blank_texts_are_left_out_and_counted(self):
+        pool, out = self.write_pool(["", " \n\t", *self.texts(20), ""]), self.folder / "out.jsonl"
+        outcome = harness.run(["select", pool, "-o", out, "--budget", "10"])
+        self.assertIn("left out: 3 samples without a text", outcome.err)
+        self.assertTrue(all(json.loads(line)["text"].strip() for line in out.read_text().splitlines()))
+        self.assertEqual(json.loads((self.folder / "out.jsonl.manifest.json").read_text())["summary"]["n_blank"], 3)
+        flags = ["--algorithm", "zip-reference", "--budget", "3", "--k1", "23", "--k2", "9", "--k3", "3"]
+        self.select(pool, self.folder / "reference.jsonl", *flags)  # chooses them, as the released code does
+        self.assertIn('""', (self.folder / "reference.jsonl").read_text())
+
+    def test_a_budget_of_tokens_tells_its_tokens(self):
+        pool, out = self.write_pool(self.texts(50)), self.folder / "out.jsonl"
+        summary = json.loads(self.select(pool, out, "--budget-tokens", "3000", "--json").out)
+        choices = [json.loads(line) for line in (self.folder / "out.jsonl.choices.jsonl").read_text().splitlines()]
+        self.assertEqual(summary["n_tokens"], sum(choice["n_tokens"] for choice in choices))
+        self.assertEqual(summary["n_tokens"], summary["n_bytes"])  # without a tokenizer bytes are tokens
+        self.assertNotIn("n_tokens", json.loads(self.select(pool, out, "--budget", "5", "--json").out))
+        for flags in (["--budget", "5", "--budget-bytes", "9"], ["--budget-bytes", "9", "--budget-tokens", "9"]):
+            self.assert_one_error(harness.run(self.arguments(pool, out, *flags)), 2, "excludes")
+
+    def test_length_bins_are_of_the_samples_that_are_offered(self):
+        texts = [text for text in self.texts(200) if len(text) > 200]
+        pool = self.write_pool(["short " + str(i) for i in range(300)] + texts)
+        flags = ["--budget", "40", "--length-bins", "4", "--min-bytes", "200"]
+        summary = json.loads(self.select(pool, self.folder / "out.jsonl", *flags, "--json").out)
+        self.assertTrue(summary["budget_met"])
+        lengths = sorted(len(text.encode()) for text in texts)
+        rank = [lengths.index(len(json.loads(line)["text"].encode())) * 4 // len(lengths)
+                for line in (self.folder / "out.jsonl").read_text().splitlines()]
+        for quarter in range(4):
+            self.assertAlmostEqual(rank.count(quarter), 10, delta=2)  # equal lengths may be told apart by their place
+
     def test_adversarial_pools(self):
         empty = self.folder / "empty.jsonl"
         empty.write_text("")
