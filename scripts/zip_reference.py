@@ -14,7 +14,8 @@ candidate. What it does beyond the paper's description, and so this, too:
     then chosen ones are, too;
   - the budget is rounded up to a multiple of k3; k1 larger than the pool is an error.
 --mended: the default algorithm of `lmbits select` on records {"text": ...}: a set's text is its samples' texts, each with a
-newline behind it; of equal scores the first sample wins; block members that are not added stay; the budget is exact.
+newline behind it; of equal scores the first sample wins; block members that are not added stay; the budget is exact;
+texts of white space alone are left out.
 """
 import argparse
 import json
@@ -197,7 +198,7 @@ def mended(texts, budget, k1, k2, k3, level):
     def score(samples):
         return ratio("".join(text + "\n" for text in samples), level)
 
-    scores = {i: score([text]) for i, text in enumerate(texts)}
+    scores = {i: score([text]) for i, text in enumerate(texts) if text.strip(" \t\r\n\v\f")}
     chosen = []
     while len(chosen) < budget and scores:
         top = sorted(scores, key=lambda i: (scores[i], i))[:k1]

@@ -99,16 +99,20 @@ Table results(const Json& summary) {
   table.columns = {{.key = "what", .title = "", .align = Align::kLeft},
                    {.key = "samples", .title = "samples"},
                    {.key = "bytes", .title = "bytes of text"},
+                   {.key = "tokens",
+                    .title = "tokens",
+                    .audience = summary.contains("n_tokens") ? Audience::kAll : Audience::kMachines},
                    {.key = "ratio", .title = "R (zlib 9) ↓", .decimals = 4}};
+  const Cell tokens = summary.contains("n_tokens") ? Cell(summary["n_tokens"].get<std::int64_t>()) : Cell();
   const auto number = [](const Json& value) { return value.is_number() ? Cell(value.get<double>()) : Cell(); };
   table.rows.push_back({{"chosen", summary["n_chosen"].get<std::int64_t>(), summary["n_bytes"].get<std::int64_t>(),
-                         number(summary["ratio"])},
+                         tokens, number(summary["ratio"])},
                         Emphasis::kStrong});
   if (!summary["random_ratios"].is_array()) return table;
   auto ratios = summary["random_ratios"].get<std::vector<double>>();
   std::sort(ratios.begin(), ratios.end());
   const std::string name = "random, median of " + std::to_string(ratios.size());
-  table.rows.push_back({{name, summary["n_chosen"].get<std::int64_t>(), Cell(), ratios[ratios.size() / 2]}});
+  table.rows.push_back({{name, summary["n_chosen"].get<std::int64_t>(), Cell(), Cell(), ratios[ratios.size() / 2]}});
   return table;
 }
 
@@ -121,6 +125,8 @@ void tell(const SelectFlags& flags, const SelectOutcome& outcome) {
   }
   if (flags.quiet) return;
   if (outcome.was_finished) std::fprintf(stderr, "finished before; nothing was computed\n");
+  if (const auto n_blank = summary.value("n_blank", std::int64_t{0}); n_blank > 0)
+    std::fprintf(stderr, "left out: %s without a text\n", counted(n_blank, "sample").c_str());
   if (!summary["budget_met"].get<bool>())
     std::fprintf(stderr, "the pool has nothing left that fits: the budget is not used up\n");
   if (outcome.n_scored_before > 0)
@@ -141,7 +147,13 @@ int run_command(SelectFlags& flags) {
   resolve(flags);
   const auto model = cost_model(flags);
   const auto progress = make_progress(flags.quiet);
-  const SelectOutcome outcome = run_select(flags.request, *model, *progress);
+  SelectOutcome outcome;
+  try {
+    run_select(flags.request, *model, *progress, outcome);
+  } catch (const Error&) {
+    tell_failures(outcome);
+    throw;
+  }
   tell_failures(outcome);
   if (outcome.is_interrupted) {
     std::fputs("stopped; all scores and finished stages are kept. To go on: the same command again\n", stderr);
@@ -160,11 +172,16 @@ void add_select(CLI::App& app, int& exit_code) {
   command->footer(kSelectHelp);
   command->add_option("POOL,--pool", request.pool, "the samples to choose from");
   command->add_option("-o,--output", request.output, "the chosen records");
-  command->add_option("--budget", request.options.budget, "samples to choose (default 10000)")
+  CLI::Option* samples = command->add_option("--budget", request.options.budget, "samples to choose (default 10000)")
+                             ->check(CLI::PositiveNumber)
+                             ->capture_default_str();
+  CLI::Option* bytes = command->add_option("--budget-bytes", flags->budget_bytes, "instead: bytes of text")
+                           ->check(CLI::PositiveNumber)
+                           ->excludes(samples);
+  command->add_option("--budget-tokens", flags->budget_tokens, "instead: tokens of text")
       ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--budget-bytes", flags->budget_bytes, "instead: bytes of text")->check(CLI::PositiveNumber);
-  command->add_option("--budget-tokens", flags->budget_tokens, "instead: tokens of text")->check(CLI::PositiveNumber);
+      ->excludes(samples)
+      ->excludes(bytes);
   command->add_option("--tokenizer", request.tokenizer, "a SentencePiece .model that counts tokens (default: bytes)");
   command->add_option("--algorithm", flags->algorithm, "zip (default) or zip-reference")
       ->check(CLI::IsMember({"zip", "zip-reference"}))

@@ -203,16 +203,20 @@ void fit_law(const AnalyseFlags& flags, Json& json) {
   const auto checks = check_losses(rows, flags.level);
   json["law"] = {{"n", fit->n},
                  {"level", flags.level},
+                 {"formula", law_formula(*fit)},
                  {"terms", to_json(law_table(*fit))},
                  {"r_squared", fit->r_squared},
                  {"residual_sd", fit->residual_sd},
                  {"losses", to_json(loss_table(checks))}};
+  const std::string note = checks.empty() ? "losses were not checked: " + why_losses_are_unchecked(rows) : "";
+  if (!note.empty()) json["law"]["note"] = note;
   if (flags.json) return;
-  print("\nscore = a + b ln R + c loss, " + counted(static_cast<std::int64_t>(fit->n), "data set") + ", R² " +
+  print("\n" + law_formula(*fit) + ", " + counted(static_cast<std::int64_t>(fit->n), "data set") + ", R² " +
         format_fixed(fit->r_squared, 4) + ", residual sd " + format_fixed(fit->residual_sd, 4) + ", intervals at " +
         percent_as_given(flags.level) + "\n\n" + to_text(law_table(*fit), stdout_style()));
-  if (!checks.empty())
-    print("\nloss expected from ln R, by the other data sets\n\n" + to_text(loss_table(checks), stdout_style()));
+  print(checks.empty()
+            ? "\n" + note + "\n"
+            : "\nloss expected from ln R, by the other data sets\n\n" + to_text(loss_table(checks), stdout_style()));
 }
 
 std::string matrix_csv(const std::vector<std::string>& names, const std::vector<std::vector<double>>& saved) {

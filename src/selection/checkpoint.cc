@@ -11,7 +11,7 @@
 namespace lmbits {
 namespace {
 
-constexpr std::string_view kMagic = "lmbits select 2\n";
+constexpr std::string_view kMagic = "lmbits select 3\n";
 
 class Writer {
  public:
@@ -62,6 +62,7 @@ void visit(Visit&& field, auto& candidate_or_choice) requires requires {
 {
   field(candidate_or_choice.record), field(candidate_or_choice.n_bytes), field(candidate_or_choice.n_tokens);
   field(candidate_or_choice.score), field(candidate_or_choice.alone), field(candidate_or_choice.is_open);
+  field(candidate_or_choice.is_blank);
 }
 
 template <typename Visit>
@@ -69,7 +70,7 @@ void visit(Visit&& field, auto& choice) requires requires {
   choice.ratio_alone;
 }
 {
-  field(choice.record), field(choice.n_bytes), field(choice.stage);
+  field(choice.record), field(choice.n_bytes), field(choice.n_tokens), field(choice.stage);
   field(choice.ratio_alone), field(choice.ratio_with_chosen), field(choice.ratio_in_block);
 }
 

@@ -196,9 +196,41 @@ std::optional<LawFit> fit_entropy_law(const std::vector<LawRow>& rows, double le
   return fit_linear({log_ratios(rows), losses}, {"ln R", "loss"}, scores, level);
 }
 
+namespace {
+
+// How far rounding takes a loss from a line that it lies on, and residuals from 0, in parts of the largest loss.
+constexpr double kRoundedLoss = 1e-9, kRoundedResidual = 1e-12;
+
+// Of a loss `off` the expected one. Where the others lie on their line exactly there is no spread to measure it by: it
+// lies there, too, or it cannot be chance.
+double p_of_loss(double off, double sd, double residual_sd, double df, double largest) {
+  if (residual_sd > kRoundedResidual * largest) return student_t_two_sided(off / sd, df);
+  return std::abs(off) <= kRoundedLoss * largest ? 1.0 : 0.0;
+}
+
+}  // namespace
+
+std::string law_formula(const LawFit& fit) {
+  std::string formula = "score = a";
+  for (std::size_t k = 1; k < fit.terms.size(); ++k)
+    formula += std::string(" + ") + static_cast<char>('a' + k) + " " + fit.terms[k].name;
+  return formula;
+}
+
+std::string why_losses_are_unchecked(const std::vector<LawRow>& rows) {
+  const auto n = std::count_if(rows.begin(), rows.end(), [](const LawRow& row) { return row.loss.has_value(); });
+  if (n == 0) return "no data set has a loss";
+  if (n == std::ssize(rows))
+    return "they cannot be expected from the R of the other data sets, which are too much alike";
+  return std::to_string(std::ssize(rows) - n) + " of " + std::to_string(rows.size()) +
+         " data sets have none, and the other losses were left out of the fit, too";
+}
+
 std::vector<LossCheck> check_losses(const std::vector<LawRow>& rows, double level) {
   std::vector<LossCheck> checks;
   if (rows.size() < 4 || !all_have_losses(rows)) return checks;
+  double largest = 0.0;
+  for (const LawRow& row : rows) largest = std::max(largest, std::abs(*row.loss));
   for (std::size_t i = 0; i < rows.size(); ++i) {
     std::vector<double> x, losses;
     for (std::size_t j = 0; j < rows.size(); ++j) {
@@ -217,7 +249,7 @@ std::vector<LossCheck> check_losses(const std::vector<LawRow>& rows, double leve
         fit->residual_sd * std::sqrt(1 + 1 / static_cast<double>(x.size()) + (at - mean) * (at - mean) / ss);
     const double half = student_t_quantile((1 + level) / 2, df) * sd;
     check.interval = {check.expected - half, check.expected + half};
-    check.p = sd > 0 ? student_t_two_sided((check.loss - check.expected) / sd, df) : 1.0;
+    check.p = p_of_loss(check.loss - check.expected, sd, fit->residual_sd, df, largest);
     check.is_abnormal = check.p < (1 - level) / static_cast<double>(rows.size());
     checks.push_back(check);
   }

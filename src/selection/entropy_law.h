@@ -49,16 +49,22 @@ std::optional<LawFit> fit_linear(const std::vector<std::vector<double>>& columns
 // The law over all rows, with the loss where every row has one.
 std::optional<LawFit> fit_entropy_law(const std::vector<LawRow>& rows, double level);
 
+// What was fitted: "score = a + b ln R + c loss", or without the loss.
+std::string law_formula(const LawFit& fit);
+
 // A data set whose loss is not what its R lets expect: by the line loss = a + b ln R through the other data sets.
 struct LossCheck {
   std::string name;
   double loss = 0.0, expected = 0.0;
   Interval interval{0.0, 0.0};  // for a new data set of this R, at `level`
-  double p = 1.0;               // of a loss so far off
+  double p = 1.0;               // of a loss so far off; 1 or 0 where the others lie on their line exactly
   bool is_abnormal = false;     // p < (1 - level) / n: any of n would be flagged by chance with 1 - level at most
 };
 
 // Empty where a loss is missing, or there are fewer than four rows, or R does not vary.
 std::vector<LossCheck> check_losses(const std::vector<LawRow>& rows, double level);
+
+// Why check_losses is empty for rows that have a law: for a person.
+std::string why_losses_are_unchecked(const std::vector<LawRow>& rows);
 
 }  // namespace lmbits

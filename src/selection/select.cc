@@ -78,6 +78,8 @@ class Selector {
         std::string text = input_.text(begin + i);
         batch[k].record = begin + i;
         batch[k].n_bytes = std::ssize(text);
+        batch[k].is_open = is_offered(options_, text);
+        batch[k].is_blank = options_.algorithm == SelectAlgorithm::kZip && is_blank(text);
         if (input_.tokens) batch[k].n_tokens = input_.tokens(text);
         text += input_.close;
         return text;
@@ -93,8 +95,6 @@ class Selector {
         continue;
       }
       batch[k].alone = batch[k].score = stored_score(sizes[k].ratio());
-      batch[k].is_open =
-          batch[k].n_bytes >= options_.min_bytes && (options_.max_bytes == 0 || batch[k].n_bytes <= options_.max_bytes);
       state_.candidates.push_back(batch[k]);
     }
   }
@@ -145,7 +145,7 @@ class Selector {
 
   void choose(Candidate& c, double ratio_in_block) {
     state_.choices.push_back(
-        {c.record, c.n_bytes, state_.n_stages + 1, c.alone, ratio_with_chosen_of(c), ratio_in_block});
+        {c.record, c.n_bytes, c.n_tokens, state_.n_stages + 1, c.alone, ratio_with_chosen_of(c), ratio_in_block});
     const std::int64_t before = used_;
     count(c);
     progress_.advance(std::min(used_, options_.budget) - std::min(before, options_.budget));
@@ -358,6 +358,14 @@ class Selector {
 };
 
 }  // namespace
+
+bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n\v\f") == std::string::npos; }
+
+bool is_offered(const SelectOptions& options, const std::string& text) {
+  if (options.algorithm == SelectAlgorithm::kZipReference) return true;
+  const std::int64_t n_bytes = std::ssize(text);
+  return n_bytes >= options.min_bytes && (options.max_bytes == 0 || n_bytes <= options.max_bytes) && !is_blank(text);
+}
 
 SelectEnd select(const SelectInput& input, const CostModel& model, const SelectOptions& options, SelectState& state,
                  Progress& progress, const std::function<void(const SelectState&)>& saved) {

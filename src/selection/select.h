@@ -38,11 +38,17 @@ struct SelectOptions {
   std::int64_t k1 = 10000, k2 = 200, k3 = 100;  // Yin et al.'s
   enum class Unit { kSamples, kBytes, kTokens } unit = Unit::kSamples;
   std::int64_t budget = 10000;                // of samples, or of their texts' bytes or tokens
-  std::int64_t min_bytes = 0, max_bytes = 0;  // of a sample's text; 0: any. kZip only
+  std::int64_t min_bytes = 0, max_bytes = 0;  // of a sample's text; 0: any. kZip only, which leaves out blank ones, too
   // A sample is passed over for good where what it adds to the chosen is less than this share of what it needs alone, and
   // within a block, too (there it stays in the pool). 0: none is. kZip only.
   double min_new = 0.0;
 };
+
+// White space alone, or nothing: compresses worst of all, and says nothing.
+bool is_blank(const std::string& text);
+
+// Whether a sample of this text is offered at all.
+bool is_offered(const SelectOptions& options, const std::string& text);
 
 // What is chosen from. Functions are called from several threads.
 struct SelectInput {
@@ -56,8 +62,8 @@ struct SelectInput {
 
 struct Choice {
   std::int64_t record = 0;
-  std::int64_t n_bytes = 0;  // of the text
-  std::int64_t stage = 0;    // from 1
+  std::int64_t n_bytes = 0, n_tokens = 0;  // of the text; tokens are counted for Unit::kTokens only
+  std::int64_t stage = 0;                  // from 1
   double ratio_alone = 0.0, ratio_with_chosen = 0.0, ratio_in_block = 0.0;
 };
 
@@ -66,7 +72,8 @@ struct Candidate {
   std::int64_t n_bytes = 0, n_tokens = 0;
   double score = 0.0;  // the stored one
   double alone = 0.0;
-  bool is_open = true;  // may still be chosen; kZip only
+  bool is_open = true;    // may still be chosen; kZip only
+  bool is_blank = false;  // and therefore left out; kZip only
 };
 
 // Everything a selection has found out; with the same input and options it goes on from a copy as if never stopped.

@@ -32,6 +32,8 @@ constexpr std::size_t kFailuresShown = 20;
 
 bool is_reference(const SelectRequest& request) { return request.options.algorithm == SelectAlgorithm::kZipReference; }
 
+bool counts_tokens(const SelectRequest& request) { return request.options.unit == SelectOptions::Unit::kTokens; }
+
 fs::path beside(const SelectRequest& request, const char* suffix) { return request.output.string() + suffix; }
 
 std::string unit_name(SelectOptions::Unit unit) {
@@ -49,6 +51,23 @@ void check(const SelectRequest& request) {
     throw Error(ErrorKind::kUsage,
                 "zip-reference knows a budget of samples, k1, k2 and k3 alone, as the released code does",
                 "leave --algorithm away for the mended algorithm, which knows the rest");
+}
+
+// What would be lost, or would not be what its name says.
+void check_output(const SelectRequest& request) {
+  const std::string name = request.output.string();
+  std::error_code none;
+  for (const char* suffix : {"", ".choices.jsonl", ".manifest.json"}) {
+    const fs::path path = beside(request, suffix);
+    if (fs::equivalent(request.pool, path, none))
+      throw Error(ErrorKind::kUsage, path.string() + " is the pool itself", "give another -o");
+    if (fs::is_directory(path, none))
+      throw Error(ErrorKind::kUsage, path.string() + " is a folder, and a file is to be written",
+                  "give -o a file's name, such as " + (request.output / "chosen.jsonl").string());
+  }
+  if (is_compressed_name(name))
+    throw Error(ErrorKind::kUsage, name + ": the chosen records are written uncompressed",
+                "give -o " + name.substr(0, name.rfind('.')) + ", and compress it afterwards");
 }
 
 // All that the choices depend on, in one flat object.
@@ -88,7 +107,7 @@ std::unique_ptr<Tokenizer> tokenizer_of(const SelectRequest& request) {
 
 struct RecordFacts {
   std::string group;
-  std::int64_t n_bytes = -1;  // -1: cannot be used
+  std::int64_t n_bytes = -1;  // -1: cannot be used, or is not offered
 };
 
 std::vector<RecordFacts> facts_of(const SelectRequest& request, const Pool& pool, int n_threads) {
@@ -96,7 +115,8 @@ std::vector<RecordFacts> facts_of(const SelectRequest& request, const Pool& pool
   parallel_for(pool.size(), n_threads, [&](std::int64_t i) {
     try {
       const Sample sample = parse_sample(pool.record(i), request.sample);
-      facts[static_cast<std::size_t>(i)] = {sample.group, std::ssize(sample_text(sample))};
+      const std::string text = sample_text(sample);
+      facts[static_cast<std::size_t>(i)] = {sample.group, is_offered(request.options, text) ? std::ssize(text) : -1};
     } catch (const Error&) {  // is reported where the sample is scored
     }
   });
@@ -196,19 +216,24 @@ std::vector<double> random_ratios(const SelectInput& input, const SelectState& s
 
 Json summary_of(const SelectRequest& request, const SelectInput& input, const SelectState& state, SelectEnd end) {
   std::vector<std::int64_t> records;
-  std::int64_t n_bytes = 0;
+  std::int64_t n_bytes = 0, n_tokens = 0;
   for (const Choice& choice : state.choices) {
     records.push_back(choice.record);
     n_bytes += choice.n_bytes;
+    n_tokens += choice.n_tokens;
   }
+  const auto n_blank = std::count_if(state.candidates.begin(), state.candidates.end(),
+                                     [](const Candidate& candidate) { return candidate.is_blank; });
   Json json = {{"n_records", input.n_records},
                {"n_failed", state.failures.size()},
+               {"n_blank", n_blank},
                {"n_chosen", records.size()},
                {"n_bytes", n_bytes},
                {"n_stages", state.n_stages},
                {"budget_met", end == SelectEnd::kDone},
                {"ratio", nullptr},
                {"random_ratios", nullptr}};
+  if (counts_tokens(request)) json["n_tokens"] = n_tokens;
   if (records.empty()) return json;
   json["ratio"] = ratio_of_set(input, records);
   if (n_bytes <= kMaxRandomBytes) json["random_ratios"] = random_ratios(input, state, request.seed);
@@ -250,16 +275,17 @@ void write_choices(const SelectRequest& request, const Pool& pool, const SelectS
   AppendFile file(temporary, 0);
   std::int64_t rank = 0;
   for (const Choice& c : state.choices) {
-    file.append(Json{{"rank", ++rank},
-                     {"record", c.record},
-                     {"place", pool.place(c.record)},
-                     {"id", id_of(pool, c.record)},
-                     {"stage", c.stage},
-                     {"n_bytes", c.n_bytes},
-                     {"ratio_alone", c.ratio_alone},
-                     {"ratio_with_chosen", c.ratio_with_chosen},
-                     {"ratio_in_block", c.ratio_in_block}}
-                    .dump());
+    Json line = {{"rank", ++rank},
+                 {"record", c.record},
+                 {"place", pool.place(c.record)},
+                 {"id", id_of(pool, c.record)},
+                 {"stage", c.stage},
+                 {"n_bytes", c.n_bytes},
+                 {"ratio_alone", c.ratio_alone},
+                 {"ratio_with_chosen", c.ratio_with_chosen},
+                 {"ratio_in_block", c.ratio_in_block}};
+    if (counts_tokens(request)) line["n_tokens"] = c.n_tokens;
+    file.append(line.dump());
   }
   file.sync();
   fs::rename(temporary, beside(request, ".choices.jsonl"));
@@ -272,47 +298,87 @@ std::string file_fingerprint(const fs::path& path) {
   return hash.hex();
 }
 
-// The summary of a finished selection of the same identity whose output is still what it wrote.
-std::optional<Json> finished_before(const SelectRequest& request, const Json& identity) {
-  const fs::path path = beside(request, ".manifest.json");
-  if (!fs::exists(path) || !fs::exists(request.output)) return std::nullopt;
+// Whether a finished selection of the same identity and seed has left what it wrote, and nobody changed it since.
+bool takes_finished(const SelectRequest& request, const Json& identity, SelectOutcome& outcome) {
+  const fs::path path = beside(request, ".manifest.json"), choices = beside(request, ".choices.jsonl");
+  if (!fs::exists(path) || !fs::exists(request.output) || !fs::exists(choices)) return false;
   const Json manifest = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!manifest.is_object() || manifest.value("identity", Json()) != identity) return std::nullopt;
-  if (manifest.value("output_fingerprint", "") != file_fingerprint(request.output)) return std::nullopt;
-  return manifest["summary"];
+  if (!manifest.is_object() || manifest.value("identity", Json()) != identity) return false;
+  if (manifest.value("seed", Json()) != Json(request.seed)) return false;  // the random choices would be others
+  if (manifest.value("output_fingerprint", Json()) != Json(file_fingerprint(request.output))) return false;
+  if (manifest.value("choices_fingerprint", Json()) != Json(file_fingerprint(choices))) return false;
+  outcome.summary = manifest.at("summary");
+  outcome.n_failed = outcome.summary.at("n_failed").get<std::int64_t>();
+  outcome.failures = manifest.at("failures").get<std::vector<std::string>>();
+  outcome.was_finished = true;
+  return true;
 }
 
-void write_manifest(const SelectRequest& request, const Json& identity, const Json& summary) {
-  const Json manifest = {{"schema", kSchema},          {"identity", identity},
-                         {"pool", request.pool},       {"zlib", zlibVersion()},
-                         {"command", request.command}, {"output_fingerprint", file_fingerprint(request.output)},
-                         {"summary", summary}};
-  write_file_atomically(beside(request, ".manifest.json"), manifest.dump(2) + "\n");
+void write_manifest(const SelectRequest& request, const Json& identity, const SelectOutcome& outcome) {
+  const Json manifest = {{"schema", kSchema},
+                         {"identity", identity},
+                         {"pool", request.pool},
+                         {"zlib", zlibVersion()},
+                         {"command", request.command},
+                         {"seed", request.seed},
+                         {"output_fingerprint", file_fingerprint(request.output)},
+                         {"choices_fingerprint", file_fingerprint(beside(request, ".choices.jsonl"))},
+                         {"summary", outcome.summary},
+                         {"failures", outcome.failures}};
+  write_file_atomically(beside(request, ".manifest.json"),
+                        manifest.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
-// OUT.work, locked; gone afterwards unless it holds a checkpoint.
+// OUT.work, locked; gone afterwards unless it holds a checkpoint, or a file that is not a selection's.
 class WorkFolder {
  public:
   explicit WorkFolder(fs::path path) : path_(std::move(path)) {
     fs::create_directories(path_);
+    refuse_files_of_others();
     lock_.emplace(path_);
   }
+  // The lock's file goes last, so that a folder with a selection's files has one, and is held until all is gone.
   ~WorkFolder() {
-    lock_.reset();
     std::error_code none;
-    if (!fs::exists(path_ / "checkpoint", none)) fs::remove_all(path_, none);
+    if (fs::exists(path_ / "checkpoint", none)) return;
+    for (const char* name : kNames) fs::remove(path_ / name, none);
+    remove_temporaries();
+    fs::remove(path_ / kLock, none);
+    fs::remove(path_, none);  // which fails where something is left
   }
   WorkFolder(const WorkFolder&) = delete;
   WorkFolder& operator=(const WorkFolder&) = delete;
   const fs::path& path() const { return path_; }
 
  private:
+  static constexpr const char* kLock = ".lock";
+  static constexpr const char* kNames[] = {"checkpoint", "pool", "selected", "choices"};
+
+  void refuse_files_of_others() const {
+    if (fs::exists(path_ / kLock)) return;
+    for (const char* name : kNames)
+      if (fs::exists(path_ / name))
+        throw Error(ErrorKind::kUsage, (path_ / name).string() + " is not a selection's, and would be overwritten",
+                    "give another -o, or move it away");
+  }
+
+  // Of a checkpoint whose writing was killed.
+  void remove_temporaries() const {
+    std::error_code none;
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(path_, none))
+      if (is_temporary_file(entry.path()) && entry.path().filename().string().starts_with(".checkpoint."))
+        found.push_back(entry.path());
+    for (const fs::path& path : found) fs::remove(path, none);
+  }
+
   fs::path path_;
   std::optional<FolderLock> lock_;
 };
 
 void report_failures(const Pool& pool, const SelectState& state, SelectOutcome& outcome) {
   outcome.n_failed = std::ssize(state.failures);
+  outcome.failures.clear();
   for (const auto& failure : state.failures) {
     if (outcome.failures.size() == kFailuresShown) break;
     outcome.failures.push_back(pool.place(failure.record) + ": " + failure.error);
@@ -347,42 +413,40 @@ std::string scored_text(const SelectRequest& request, const std::string& record)
   return sample_text(parse_sample(record, request.sample));
 }
 
-SelectOutcome run_select(const SelectRequest& request, const CostModel& model, Progress& progress) {
+void run_select(const SelectRequest& request, const CostModel& model, Progress& progress, SelectOutcome& outcome) {
   check(request);
-  std::error_code none;
-  if (fs::equivalent(request.pool, request.output, none))
-    throw Error(ErrorKind::kUsage, request.output.string() + " is the pool itself", "give another -o");
+  check_output(request);
   WorkFolder work(beside(request, ".work"));
   const Pool pool(request.pool, work.path() / "pool");
-  const auto tokenizer = request.options.unit == SelectOptions::Unit::kTokens ? tokenizer_of(request) : nullptr;
+  const auto tokenizer = counts_tokens(request) ? tokenizer_of(request) : nullptr;
   const Json identity = identity_of(request, model, pool, tokenizer ? tokenizer->fingerprint() : "");
-  SelectOutcome outcome;
-  if (const auto summary = finished_before(request, identity)) {
-    outcome.summary = *summary;
-    outcome.was_finished = true;
-    return outcome;
-  }
+  if (takes_finished(request, identity, outcome)) return;
   const SelectInput input = input_of(request, pool, tokenizer.get());
   const fs::path checkpoint = work.path() / "checkpoint";
   SelectState state = read_checkpoint(checkpoint, identity).value_or(SelectState{});
   outcome.n_resumed = std::ssize(state.choices);
   outcome.n_scored_before = state.n_scored;
   Keeper keeper(checkpoint, identity, request.checkpoint_every_s);
-  const SelectEnd end =
-      select(input, model, request.options, state, progress, [&](const SelectState& s) { keeper.see(s); });
+  SelectEnd end = SelectEnd::kDone;
+  try {
+    end = select(input, model, request.options, state, progress, [&](const SelectState& s) { keeper.see(s); });
+  } catch (const Error&) {
+    progress.end();
+    report_failures(pool, state, outcome);  // they may be why: too few samples are left
+    throw;
+  }
   progress.end();
   report_failures(pool, state, outcome);
   if (end == SelectEnd::kStopped) {
     keeper.write(state);
     outcome.is_interrupted = true;
-    return outcome;
+    return;
   }
   outcome.summary = summary_of(request, input, state, end);
   write_selected(request, pool, state);
   write_choices(request, pool, state);
-  write_manifest(request, identity, outcome.summary);
+  write_manifest(request, identity, outcome);
   remove_file(checkpoint);
-  return outcome;
 }
 
 }  // namespace lmbits

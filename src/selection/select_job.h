@@ -35,7 +35,7 @@ struct SelectRequest {
 struct SelectOutcome {
   Json summary;  // docs/formats.md
   bool is_interrupted = false;
-  bool was_finished = false;          // by an earlier process: nothing was computed
+  bool was_finished = false;          // by an earlier process: nothing was computed, the failures are those it had
   std::int64_t n_resumed = 0;         // choices taken over from an earlier process
   std::int64_t n_scored_before = 0;   // samples that it had scored alone
   std::vector<std::string> failures;  // records that could not be used, the first 20: "line 17: not JSON ..."
@@ -43,8 +43,8 @@ struct SelectOutcome {
 };
 
 // Throws Error for what is wrong with the request (kUsage, kConfig), the pool (kData), an unfinished selection of other
-// settings in the same place (kConfig).
-SelectOutcome run_select(const SelectRequest& request, const CostModel& model, Progress& progress);
+// settings in the same place (kConfig). The failures are in `outcome` then, too.
+void run_select(const SelectRequest& request, const CostModel& model, Progress& progress, SelectOutcome& outcome);
 
 // What compares and compresses in a record, as `request` has it: Python's repr() of it, or its text by the template.
 std::string scored_text(const SelectRequest& request, const std::string& record);

@@ -144,6 +144,108 @@ class SelectSurvives(harness.ProgramTest):
         self.select(packed, self.folder / "out2.jsonl", *SMALL)
         self.assertEqual([json.loads(line) for line in (self.folder / "out2.jsonl").read_text().splitlines()], chosen)
 
+    def test_files_of_others_in_the_work_folder_stay(self):
+        pool, out = self.write_pool(self.texts(100)), self.folder / "out.jsonl"
+        work = self.folder / "out.jsonl.work"
+        work.mkdir()
+        (work / "thesis.txt").write_text("mine")
+        self.assert_one_error(harness.run(self.arguments(self.folder / "missing.jsonl", out)), 4, "missing.jsonl")
+        self.assertEqual(harness.run(self.arguments(pool, out, *SMALL)).code, 0)
+        self.assertEqual([path.name for path in work.iterdir()], ["thesis.txt"])
+        (work / "pool").write_text("mine, too")
+        self.assert_one_error(harness.run(self.arguments(pool, out, *SMALL)), 2, "pool is not a selection's")
+        self.assertEqual((work / "pool").read_text(), "mine, too")
+        self.assertEqual((work / "thesis.txt").read_text(), "mine")
+
+    def test_no_output_takes_the_place_of_the_pool_or_of_a_folder(self):
+        for suffix in (".choices.jsonl", ".manifest.json"):
+            pool = self.write_pool(self.texts(20), "p" + suffix)
+            before = pool.read_bytes()
+            self.assert_one_error(harness.run(self.arguments(pool, self.folder / "p")), 2, "is the pool itself")
+            self.assertEqual(pool.read_bytes(), before)
+        folder = self.folder / "results"
+        folder.mkdir()
+        self.assert_one_error(harness.run(self.arguments(pool, folder)), 2, "is a folder, and a file")
+        self.assertFalse((self.folder / "results.work").exists())
+        for ending in (".gz", ".zst"):
+            out = self.folder / ("x.jsonl" + ending)
+            self.assert_one_error(harness.run(self.arguments(pool, out)), 2, "are written uncompressed")
+            self.assertFalse(out.exists())
+
+    def test_the_law_that_is_printed_is_the_one_that_was_fitted(self):
+        table = self.folder / "runs.csv"
+        rows = ["a,2.0,1.10,7.1", "b,2.3,1.15,6.7", "c,2.6,1.22,6.6", "d,2.9,1.20,6.2", "e,3.3,,5.9"]
+        table.write_text("\n".join(["name,ratio,loss,score", *rows]) + "\n")
+        outcome = harness.run(["select", "analyse", "--law", table])
+        self.assertIn("score = a + b ln R, 5 data sets", outcome.out)
+        self.assertIn("losses were not checked: 1 of 5 data sets have none", outcome.out)
+        law = json.loads(harness.run(["select", "analyse", "--law", table, "--json"]).out)["law"]
+        self.assertEqual(law["formula"], "score = a + b ln R")
+        table.write_text(table.read_text().replace("3.3,,", "3.3,1.31,"))
+        self.assertIn("score = a + b ln R + c loss, 5", harness.run(["select", "analyse", "--law", table]).out)
+
+    def test_a_finished_selection_keeps_its_failures(self):
+        pool, out = self.write_pool(self.texts(100)), self.folder / "out.jsonl"
+        pool.write_text(pool.read_text() + "not json\n")
+        first = self.select(pool, out, *SMALL, code=10)
+        again = self.select(pool, out, *SMALL, code=10)
+        self.assertEqual(again.err, first.err)
+        self.assertIn("lmbits: line 101: ", again.err)
+        self.assertIn("finished before", harness.run(["select", pool, "-o", out, *SMALL]).err)
+
+    def test_a_finished_selection_is_computed_again_for_what_is_missing(self):
+        pool, out = self.write_pool(self.texts(300)), self.folder / "out.jsonl"
+        self.select(pool, out, *SMALL)
+        expected, choices = self.result(out), self.folder / "out.jsonl.choices.jsonl"
+        for spoil in (choices.unlink, lambda: choices.write_text("spoilt")):
+            spoil()
+            self.select(pool, out, *SMALL)
+            self.assertEqual(self.result(out), expected)
+        ratios = [json.loads(self.select(pool, out, *SMALL, "--json", "--seed", seed).out)["random_ratios"] for seed in "12"]
+        self.assertNotEqual(ratios[0], ratios[1])
+        self.assertEqual(self.result(out), expected)
+
+    def test_unusable_records_are_named_where_too_few_are_left(self):
+        pool = self.write_pool(self.texts(10))
+        pool.write_text(pool.read_text() + "not json\n")
+        flags = ["--algorithm", "zip-reference", "--budget", "3", "--k1", "11", "--k2", "3", "--k3", "3"]
+        outcome = harness.run(self.arguments(pool, self.folder / "out.jsonl", *flags))
+        self.assertEqual(outcome.code, 3, outcome.err)
+        self.assertIn("the pool has 10 samples", outcome.err)
+        self.assertIn("lmbits: line 11: ", outcome.err)
+
+    def test_blank_texts_are_left_out_and_counted(self):
+        pool, out = self.write_pool(["", " \n\t", *self.texts(20), ""]), self.folder / "out.jsonl"
+        outcome = harness.run(["select", pool, "-o", out, "--budget", "10"])
+        self.assertIn("left out: 3 samples without a text", outcome.err)
+        self.assertTrue(all(json.loads(line)["text"].strip() for line in out.read_text().splitlines()))
+        self.assertEqual(json.loads((self.folder / "out.jsonl.manifest.json").read_text())["summary"]["n_blank"], 3)
+        flags = ["--algorithm", "zip-reference", "--budget", "3", "--k1", "23", "--k2", "9", "--k3", "3"]
+        self.select(pool, self.folder / "reference.jsonl", *flags)  # chooses them, as the released code does
+        self.assertIn('""', (self.folder / "reference.jsonl").read_text())
+
+    def test_a_budget_of_tokens_tells_its_tokens(self):
+        pool, out = self.write_pool(self.texts(50)), self.folder / "out.jsonl"
+        summary = json.loads(self.select(pool, out, "--budget-tokens", "3000", "--json").out)
+        choices = [json.loads(line) for line in (self.folder / "out.jsonl.choices.jsonl").read_text().splitlines()]
+        self.assertEqual(summary["n_tokens"], sum(choice["n_tokens"] for choice in choices))
+        self.assertEqual(summary["n_tokens"], summary["n_bytes"])  # without a tokenizer bytes are tokens
+        self.assertNotIn("n_tokens", json.loads(self.select(pool, out, "--budget", "5", "--json").out))
+        for flags in (["--budget", "5", "--budget-bytes", "9"], ["--budget-bytes", "9", "--budget-tokens", "9"]):
+            self.assert_one_error(harness.run(self.arguments(pool, out, *flags)), 2, "excludes")
+
+    def test_length_bins_are_of_the_samples_that_are_offered(self):
+        texts = [text for text in self.texts(200) if len(text) > 200]
+        pool = self.write_pool(["short " + str(i) for i in range(300)] + texts)
+        flags = ["--budget", "40", "--length-bins", "4", "--min-bytes", "200"]
+        summary = json.loads(self.select(pool, self.folder / "out.jsonl", *flags, "--json").out)
+        self.assertTrue(summary["budget_met"])
+        lengths = sorted(len(text.encode()) for text in texts)
+        rank = [lengths.index(len(json.loads(line)["text"].encode())) * 4 // len(lengths)
+                for line in (self.folder / "out.jsonl").read_text().splitlines()]
+        for quarter in range(4):
+            self.assertAlmostEqual(rank.count(quarter), 10, delta=2)  # equal lengths may be told apart by their place
+
     def test_adversarial_pools(self):
         empty = self.folder / "empty.jsonl"
         empty.write_text("")

@@ -86,6 +86,30 @@ TEST(EntropyLaw, FlagsTheLossThatRDoesNotExplainAndNoOther) {
     EXPECT_EQ(check.is_abnormal, check.name == "odd") << check.loss;
 }
 
+// Where the other losses have no spread, a loss is on their line or it is flagged.
+TEST(EntropyLaw, FlagsALossBesideAnExactLine) {
+  for (const double slope : {0.0, 0.3}) {
+    auto rows = rows_of(6, 0.1, 3);
+    for (LawRow& row : rows) row.loss = 1.1 + slope * std::log(row.ratio);
+    for (const LossCheck& check : check_losses(rows, 0.95)) {
+      EXPECT_EQ(check.p, 1.0) << slope;
+      EXPECT_FALSE(check.is_abnormal) << slope;
+    }
+    rows[2].loss = *rows[2].loss + 0.5;
+    const auto checks = check_losses(rows, 0.95);
+    EXPECT_EQ(checks[2].p, 0.0) << slope;
+    EXPECT_TRUE(checks[2].is_abnormal) << slope;
+  }
+}
+
+TEST(EntropyLaw, SaysWhatWasFittedAndWhyLossesAreUnchecked) {
+  auto rows = rows_of(8, 0.1, 3);
+  EXPECT_EQ(law_formula(*fit_entropy_law(rows, 0.95)), "score = a + b ln R + c loss");
+  rows[1].loss.reset();
+  EXPECT_EQ(law_formula(*fit_entropy_law(rows, 0.95)), "score = a + b ln R");
+  EXPECT_TRUE(why_losses_are_unchecked(rows).starts_with("1 of 8 data sets have none"));
+}
+
 // Of tables without an abnormal loss at most one in twenty has a flag.
 TEST(EntropyLaw, RarelyFlagsWhatIsOnlyChance) {
   int n_flagged = 0;

@@ -54,6 +54,18 @@ Outcome run(const SelectInput& input, const CostModel& model, const SelectOption
 
 const SelectOptions kSmall{.k1 = 40, .k2 = 12, .k3 = 5, .budget = 33};
 
+TEST(Select, BlankTextsAreOfferedByTheReleasedCodeAlone) {
+  auto pool = pool_of(60, 1);
+  pool[7] = "", pool[9] = " \n";
+  const auto input = input_of(pool);
+  SelectOptions options = kSmall;
+  for (const std::int64_t record : run(input, *make_deflate_cost(9, 1), options).records())
+    EXPECT_TRUE(record != 7 && record != 9);
+  options.algorithm = SelectAlgorithm::kZipReference;
+  const auto chosen = run(input, *make_deflate_cost(9, 1), options).records();
+  EXPECT_NE(std::find(chosen.begin(), chosen.end(), 7), chosen.end());
+}
+
 TEST(Select, ThreadsChangeNothing) {
   const auto pool = pool_of(150, 1);
   const auto input = input_of(pool);
