@@ -84,12 +84,13 @@ class Workers(harness.ProgramTest):
             self.assertEqual([o.code for o in outcomes], [10] * n_workers, outcomes[0].err)
             self.assert_same_run(self.only_run(output), expected)
             profile = json.loads((self.only_run(output) / "summary.json").read_bytes())["profile"]
-            self.assertEqual(profile["n_workers"], n_workers)
+            self.assertIn(profile["n_workers"], range(1, n_workers + 1))  # who comes when all is done has no part
             self.assertIn("bits/byte", outcomes[0].out)
             self.assertEqual([o.out for o in outcomes[1:]], [""] * (n_workers - 1))  # one speaks
 
     def test_every_worker_takes_part(self):
         """Documents are handed out as workers become free: each leaves records of its own."""
+        self.model = harness.bundle(SLOW_MODEL)
         output = self.folder / "out"
         team = self.team(2, output)
         self.wait_for(lambda: self.parts(output) and self.n_lines(output) > 20, team[0], "records")
