@@ -105,8 +105,8 @@ void pack_values(const float* v, std::int64_t stride, const AttentionShape& shap
   }
 }
 
-// kRows rows of scores -> 2^(score - max) and 1 / their sum: of row i the first n[i] scores, 0 from there to `end`, a multiple of the lanes. Rows go through together, so that one's latencies hide behind
-// another's.
+// kRows rows of scores -> 2^(score - max) and 1 / their sum: of row i the first n[i] scores, 0 from there to `end`, a
+// multiple of the lanes. Rows go through together, so that one's latencies hide behind another's.
 template <class S, int kRows>
 void softmax_rows(float* scores, std::int64_t stride, const std::int64_t* n, std::int64_t end, float* factors) {
   constexpr std::int64_t kLanes = S::kLanes;

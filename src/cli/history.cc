@@ -11,6 +11,7 @@
 #include "src/core/file.h"
 #include "src/core/thread_pool.h"
 #include "src/report/compare_report.h"
+#include "src/report/history_points.h"
 #include "src/report/table.h"
 
 namespace lmbits::cli {
@@ -82,12 +83,10 @@ Table as_table(const std::vector<HistoryRun>& runs) {
                    {.key = "corpus_fingerprint", .title = "corpus", .audience = Audience::kMachines},
                    {.key = "path", .title = "path", .audience = Audience::kMachines}};
   for (const HistoryRun& run : runs) {
-    Cell interval;
-    if (run.lo && run.hi) interval = Interval{*run.lo, *run.hi};
     table.rows.push_back(
-        {{run.corpus, run.model, cell_of(run.step), cell_of(run.bits_per_byte), interval, run.n_documents, run.n_failed,
-          run.convention, run.started, run.n_bytes, run.n_tokens, run.bits, run.dtype, run.id, run.fingerprint,
-          run.model_fingerprint, run.corpus_fingerprint, run.path}});
+        {{run.corpus, run.model, cell_of(run.step), cell_of(run.bits_per_byte), cell_of(interval_of(run)),
+          run.n_documents, run.n_failed, run.convention, run.started, run.n_bytes, run.n_tokens, run.bits, run.dtype,
+          run.id, run.fingerprint, run.model_fingerprint, run.corpus_fingerprint, run.path}});
   }
   return table;
 }

@@ -8,6 +8,7 @@
 
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/report/history_points.h"
 #include "src/report/html.h"
 #include "src/report/plot.h"
 #include "src/report/table.h"
@@ -72,11 +73,9 @@ Table runs_table(const std::vector<HistoryRun>& runs) {
                    {.key = "convention", .title = "convention", .align = Align::kLeft},
                    {.key = "started", .title = "started (UTC)", .align = Align::kLeft}};
   for (const HistoryRun& run : runs) {
-    Cell interval;
-    if (run.lo && run.hi) interval = Interval{*run.lo, *run.hi};
     table.rows.push_back(
         {{run.model, "/run/" + std::to_string(run.id), run.corpus, cell_of(run.step), cell_of(run.bits_per_byte),
-          interval, run.n_documents, run.n_failed, run.convention, run.started}});
+          cell_of(interval_of(run)), run.n_documents, run.n_failed, run.convention, run.started}});
   }
   return table;
 }
@@ -91,12 +90,8 @@ Drawing trend(const std::string& corpus, const std::vector<const HistoryRun*>& r
   LineSeries line{.colour = 0, .thin = true};
   for (std::size_t k = 0; k < runs.size(); ++k) {
     if (!runs[k]->bits_per_byte) continue;
-    PlotPoint point{.at = {static_cast<double>(k + 1), *runs[k]->bits_per_byte},
-                    .tooltip = runs[k]->model + "\n" + format_fixed(*runs[k]->bits_per_byte, 4) + " bits/byte\n" +
-                               runs[k]->started};
-    if (runs[k]->lo && runs[k]->hi) point.y = Interval{*runs[k]->lo, *runs[k]->hi};
-    line.points.push_back(point.at);
-    points.points.push_back(std::move(point));
+    points.points.push_back(point_of(*runs[k], k + 1));
+    line.points.push_back(points.points.back().at);
   }
   Drawing drawing(kWidth, kHeight, plot.title);
   if (points.points.empty()) return drawing;
@@ -126,8 +121,7 @@ Page front_page(const History& history, const Query& query) {
 std::optional<Page> run_page(const History& history, const std::string& id) {
   const auto wanted = number(id);
   if (!wanted) return std::nullopt;
-  const std::vector<HistoryRun> all = history.runs({});
-  if (std::none_of(all.begin(), all.end(), [&](const HistoryRun& r) { return r.id == *wanted; })) return std::nullopt;
+  if (!history.has_run(*wanted)) return std::nullopt;
   const Run run = history.run(*wanted);
   std::vector<const DocumentRecord*> records;
   for (const DocumentRecord& record : run.records) records.push_back(&record);

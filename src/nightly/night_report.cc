@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 
+#include "src/report/history_points.h"
 #include "src/report/plot.h"
 #include "src/report/svg.h"
 #include "src/report/table.h"
@@ -57,10 +58,7 @@ Figure trend(const NightReport& report, const std::string& corpus) {
   for (std::size_t k = 0; k < runs.size(); ++k) {
     auto& [points, line] = series[runs[k].model->training_run];
     const HistoryRun& run = *runs[k].run;
-    const Xy at{static_cast<double>(k + 1), *run.bits_per_byte};
-    PlotPoint point{.at = at,
-                    .tooltip = run.model + "\n" + format_fixed(*run.bits_per_byte, 4) + " bits/byte\n" + run.started};
-    if (run.lo && run.hi) point.y = Interval{*run.lo, *run.hi};
+    PlotPoint point = point_of(run, k + 1);
     for (const Judgement& judgement : report.judgements) {
       if (judgement.model_fingerprint == run.model_fingerprint && judgement.regression()) {
         point.hollow = true;
@@ -68,7 +66,7 @@ Figure trend(const NightReport& report, const std::string& corpus) {
       }
     }
     points.points.push_back(point);
-    line.points.push_back(at);
+    line.points.push_back(point.at);
   }
   Plot plot;
   plot.title = corpus + ": bits/byte, as the checkpoints came";

@@ -347,6 +347,10 @@ ORDER BY corpus, convention, model, started)sql");
   return runs;
 }
 
+bool History::has_run(std::int64_t id) const {
+  return database_.prepare("SELECT 1 FROM runs WHERE id = ?").bind(id).step();
+}
+
 Run History::run(std::int64_t id) const {
   Run run;
   Statement head = database_.prepare("SELECT path, manifest, summary FROM runs WHERE id = ?");

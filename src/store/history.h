@@ -53,6 +53,7 @@ class History {
   ImportOutcome import(const std::filesystem::path& runs);
 
   std::vector<HistoryRun> runs(const HistoryFilter& filter) const;  // by corpus, model, start
+  bool has_run(std::int64_t id) const;
   // As it was read from its folder, but for the documents' `baselines` and `n_words`.
   Run run(std::int64_t id) const;
   std::vector<std::string> sources() const;  // folders that were imported
