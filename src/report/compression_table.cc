@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <set>
 
 #include "src/core/error.h"
@@ -206,6 +207,11 @@ CompressionTable compression_of_csv(const CsvTable& given) {
     for (const MetricColumn& column : columns) {
       const std::optional<double> value = csv_number(csv, cells, column.column);
       if (!value) continue;
+      if (!(*value > 0.0))
+        throw Error(ErrorKind::kData,
+                    csv.source + ", line " + std::to_string(cells.line) + ", column " + csv.columns[column.column] +
+                        ": " + cells.cells[column.column] + " is no compression, which is above 0",
+                    "mend it, or leave the cell empty");
       Compression& row = row_of(table, name, corpus ? cells.cells[*corpus] : column.corpus);
       if (row.value(column.metric))
         throw Error(ErrorKind::kData,
@@ -267,7 +273,9 @@ std::optional<double> parameters_in_name(const std::string& model) {
       --begin;
     const bool begins_word = begin == 0 || !std::isalpha(static_cast<unsigned char>(model[begin - 1]));
     if (begin == end || !begins_word) continue;
-    const double number = std::stod(model.substr(begin, end - begin));
+    double number = 0.0;
+    const auto parsed = std::from_chars(model.data() + begin, model.data() + end, number);
+    if (parsed.ec != std::errc() || !(number > 0.0)) continue;
     return number * (unit == 'b' ? 1e9 : 1e6);
   }
   return std::nullopt;

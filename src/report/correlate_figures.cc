@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/report/correlate_tables.h"
 #include "src/report/correlate_words.h"
 #include "src/report/wording.h"
 #include "src/stats/normal.h"
@@ -134,6 +135,13 @@ ReportSection correlate_section(const CorrelateReport& report) {
   for (const std::string& note : all_notes(report)) section.warnings.push_back(note);
   section.figures = correlate_figures(report);
   section.table = panels_table(report);
+  if (!report.matrix.empty())
+    section.more.push_back({"Does the corpus matter? r of an area's scores with each corpus", matrix_table(report)});
+  if (!report.gzip.empty())
+    section.more.push_back({"Model ratio against gzip ratio, higher is better", gzip_table(report)});
+  if (!report.gzip_documents.empty())
+    section.more.push_back(
+        {"Model ratio against gzip ratio, over the documents of a run", gzip_documents_table(report)});
   return section;
 }
 

@@ -45,6 +45,7 @@ Json panel_json(const PanelResult& result) {
             {"benchmark", panel.benchmark.empty() ? Json(nullptr) : Json(printable(panel.benchmark))},
             {"metric", panel.metric.empty() ? Json(nullptr) : Json(printable(panel.metric))},
             {"corpora", panel.corpora},
+            {"lower_is_better", panel.lower_is_better},
             {"association", to_json(result.association)},
             {"r_bits_per_token", to_json_or_null(result.bits_per_token_r)},
             {"given_log_parameters", nullptr},
@@ -110,6 +111,7 @@ Json to_json(const Association& a) {
                        {"percentile", to_json(e.percentile)},
                        {"clusters", to_json(e.clusters)}};
   }
+  json["pearson"]["clusters_t"] = to_json(a.pearson_clusters_t);
   json["pearson"]["bootstrap_t"] = to_json(a.pearson_bootstrap_t);
   json["pearson"]["t_p"] = to_json_or_null(a.pearson_t_p);
   const auto test = [&](const char* key, const std::optional<PermutationTest>& t) {

@@ -114,9 +114,10 @@ struct Warner {
     if (family_kind == "training runs")
       add("the " + n + " points are checkpoints of " +
           counted(static_cast<std::int64_t>(association.n_clusters), "training run") +
-          ", not independent models: part of r is training progress itself. The interval over whole runs is the honest "
-          "one" +
-          (association.pearson.clusters ? ": r from " + in_words(*association.pearson.clusters, 3) : std::string()));
+          ", not independent models: part of r is training progress itself, and the p-values take each for a model of "
+          "its own. The interval that leaves out whole runs is the one to read" +
+          (association.pearson_clusters_t ? ": r from " + in_words(*association.pearson_clusters_t, 3)
+                                          : std::string()));
     if (2 * largest->second > association.n)
       add("one family dominates: " + largest->first + " is " + std::to_string(largest->second) + " of " + n +
           " models");
@@ -125,18 +126,14 @@ struct Warner {
   }
 
   void influential() {
-    if (!association.pearson.value || association.n < 4) return;
-    std::size_t most = 0;
-    double change = 0.0;
-    for (std::size_t i = 0; i < association.influences.size(); ++i) {
-      const auto& without = association.influences[i].pearson_without;
-      if (!without || std::abs(*without - *association.pearson.value) <= std::abs(change)) continue;
-      change = *without - *association.pearson.value;
-      most = i;
-    }
-    if (std::abs(change) > 0.05)
-      add("one model carries much of it: without " + panel.points[most].model + " r is " +
-          fixed(*association.influences[most].pearson_without, 3) + " instead of " +
+    const std::optional<std::size_t> most = most_moving(association);
+    if (!most || association.n < 4) return;
+    const std::string& model = panel.points[*most].model;
+    const std::optional<double>& without = association.influences[*most].pearson_without;
+    if (!without)
+      add("one model carries all of it: without " + model + " one side is constant, and there is no correlation");
+    else if (std::abs(*without - *association.pearson.value) > 0.05)
+      add("one model carries much of it: without " + model + " r is " + fixed(*without, 3) + " instead of " +
           fixed(*association.pearson.value, 3));
   }
 

@@ -11,7 +11,8 @@ namespace {
 
 std::string fixed(double value, int decimals, bool sign = false) { return format_fixed(value, decimals, sign); }
 
-std::string verdict(const Association& a, bool lower_is_better) {
+// `compression_lower`, `scores_lower`: of which less is better.
+std::string verdict(const Association& a, bool compression_lower, bool scores_lower) {
   const auto& interval = a.pearson.formula;
   if (!a.pearson.value) return "No correlation can be computed.";
   const double r = *a.pearson.value, size = std::abs(r);
@@ -20,10 +21,19 @@ std::string verdict(const Association& a, bool lower_is_better) {
   if (interval->contains(0.0))
     return "No relation is shown: r = " + fixed(r, 3) + ", and " + spread + ", which includes 0.";
   const char* strength = size >= 0.9 ? "very strong" : size >= 0.7 ? "strong" : size >= 0.4 ? "moderate" : "weak";
-  const bool expected = lower_is_better == (r < 0.0);
-  return std::string("A ") + strength + " linear relation: r = " + fixed(r, 3) + ", " + spread + ". " +
-         (expected ? "Models that compress better score higher."
-                   : "Contrary to expectation, models that compress better score lower.");
+  const bool higher = compression_lower == (r < 0.0);  // the scores of models that compress better
+  const std::string models = higher != scores_lower ? "Models" : "Contrary to expectation, models";
+  return std::string("A ") + strength + " linear relation: r = " + fixed(r, 3) + ", " + spread + ". " + models +
+         " that compress better score " + (higher ? "higher" : "lower") +
+         (!scores_lower ? "."
+          : higher      ? ", which is worse here."
+                        : ", which is better here.");
+}
+
+// Are the scores shares, whose hundredths are points?
+bool in_points(const Panel& panel) {
+  return !panel.lower_is_better && std::all_of(panel.points.begin(), panel.points.end(),
+                                               [](const JoinedPoint& p) { return p.y >= 0.0 && p.y <= 1.0; });
 }
 
 struct Prediction {
@@ -81,14 +91,28 @@ std::string unmatched(const std::vector<std::string>& names, const std::string& 
   return what + ": " + list;
 }
 
+// The place of the corpus that an area's scores are set beside, where it is one.
+std::optional<std::size_t> own_corpus(const CorrelateReport& report, const MatrixRow& row) {
+  for (const PanelResult& result : report.panels) {
+    if (result.panel.kind != PanelKind::kArea || result.panel.area != row.area || result.panel.corpora.size() != 1)
+      continue;
+    const auto found =
+        std::find(report.matrix_corpora.begin(), report.matrix_corpora.end(), result.panel.corpora.front());
+    if (found != report.matrix_corpora.end()) return static_cast<std::size_t>(found - report.matrix_corpora.begin());
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string heading(const CorrelateReport& report) {
   std::size_t n = 0;
   for (const PanelResult& result : report.panels) n = std::max(n, result.association.n);
   const bool higher = report.join->by == CompressionMetric::kRatio;
-  return "compression (" + metric_words(report.join->by) + (higher ? " ↑" : " ↓") + ") against scores ↑ · " +
-         counted(static_cast<std::int64_t>(n), "model");
+  const bool scores_lower = std::any_of(report.panels.begin(), report.panels.end(),
+                                        [](const PanelResult& p) { return p.panel.lower_is_better; });
+  return "compression (" + metric_words(report.join->by) + (higher ? " ↑" : " ↓") + ") against scores " +
+         (scores_lower ? "↓" : "↑") + " · " + counted(static_cast<std::int64_t>(n), "model");
 }
 
 bool is_common(const std::string& warning) {
@@ -103,23 +127,27 @@ std::string corpora_text(const Panel& panel) {
 
 std::string panel_words(const PanelResult& result, CompressionMetric by, double level) {
   const Association& a = result.association;
-  std::string text = verdict(a, by != CompressionMetric::kRatio);
+  std::string text = verdict(a, by != CompressionMetric::kRatio, result.panel.lower_is_better);
+  const bool points = in_points(result.panel);
+  const double unit = points ? 100.0 : 1.0;
+  const int decimals = points ? 1 : 3;
+  const std::string of_score = points ? " points of score" : " of score";
   if (a.slope.value && a.slope.formula) {
-    const double step = by == CompressionMetric::kRatio ? 10.0 : -10.0;  // points of 0.01 a tenth
+    const double step = (by == CompressionMetric::kRatio ? 0.1 : -0.1) * unit;
     const double lo = std::min(step * a.slope.formula->lo, step * a.slope.formula->hi);
     const double hi = std::max(step * a.slope.formula->lo, step * a.slope.formula->hi);
     text += " 0.1 " + metric_words(by) + (by == CompressionMetric::kRatio ? " more" : " less") + " goes with " +
-            fixed(step * *a.slope.value, 1, true) + " points of score (" + fixed(lo, 1, true) + " to " +
-            fixed(hi, 1, true) + ").";
+            fixed(step * *a.slope.value, decimals, true) + of_score + " (" + fixed(lo, decimals, true) + " to " +
+            fixed(hi, decimals, true) + ").";
   }
   const Prediction prediction = predictions_of(result);
   if (prediction.n > 0)
-    text += " Each model predicted from the others: off by " + fixed(100.0 * prediction.root_mean_square, 1) +
-            " points (root mean square), " + std::to_string(prediction.n_inside) + " of " +
+    text += " Each model predicted from the others: off by " + fixed(unit * prediction.root_mean_square, decimals) +
+            (points ? " points" : "") + " (root mean square), " + std::to_string(prediction.n_inside) + " of " +
             std::to_string(prediction.n) + " inside their " + percent_as_given(level) + " prediction interval.";
-  if (a.pearson.clusters)
-    text += " Where related models are drawn together, as a whole, r is from " + fixed(a.pearson.clusters->lo, 3) +
-            " to " + fixed(a.pearson.clusters->hi, 3) + ".";
+  if (a.pearson_clusters_t)
+    text += " Where related models are left out together, r is from " + fixed(a.pearson_clusters_t->lo, 3) + " to " +
+            fixed(a.pearson_clusters_t->hi, 3) + ".";
   if (result.given_parameters && result.given_parameters->r)
     text += " With log parameters held fixed (" +
             counted(static_cast<std::int64_t>(result.given_parameters->n), "model") + ") r is " +
@@ -133,6 +161,9 @@ std::string panel_words(const PanelResult& result, CompressionMetric by, double 
 std::string tests_line(const Association& a, double level) {
   std::string text =
       "p: r " + p_text(a.pearson_test) + " · ρ " + p_text(a.spearman_test) + " · τ " + p_text(a.kendall_test);
+  if (a.pearson_clusters_t)
+    text += " · r without whole families, t on z, " + percent_as_given(level) + ": [" +
+            fixed(a.pearson_clusters_t->lo, 3) + ", " + fixed(a.pearson_clusters_t->hi, 3) + "]";
   if (a.pearson_bootstrap_t)
     text += " · r by bootstrap-t on z, " + percent_as_given(level) + ": [" + fixed(a.pearson_bootstrap_t->lo, 3) +
             ", " + fixed(a.pearson_bootstrap_t->hi, 3) + "]";
@@ -142,35 +173,43 @@ std::string tests_line(const Association& a, double level) {
 // Which model moves r most, and which the line.
 std::string influence_line(const PanelResult& result) {
   const auto& all = result.association.influences;
-  const auto& r = result.association.pearson.value;
-  if (!r || all.empty()) return {};
-  const auto change = [&](const Influence& i) { return i.pearson_without ? std::abs(*i.pearson_without - *r) : 0.0; };
-  const auto moves_r = std::max_element(all.begin(), all.end(),
-                                        [&](const Influence& a, const Influence& b) { return change(a) < change(b); });
+  const std::optional<std::size_t> moves_r = most_moving(result.association);
+  if (!moves_r) return {};
   const auto moves_line = std::max_element(all.begin(), all.end(), [](const Influence& a, const Influence& b) {
     return a.cooks_distance.value_or(0.0) < b.cooks_distance.value_or(0.0);
   });
-  const auto model = [&](auto point) {
-    return printable(result.panel.points[static_cast<std::size_t>(point - all.begin())].model);
-  };
-  if (!moves_r->pearson_without || !moves_line->cooks_distance) return {};
-  return "moves r most: " + model(moves_r) + ", without it r = " + fixed(*moves_r->pearson_without, 3) +
-         " · moves the line most: " + model(moves_line) + ", Cook's distance " + fixed(*moves_line->cooks_distance, 2) +
+  const auto model = [&](std::size_t point) { return printable(result.panel.points[point].model); };
+  const std::optional<double>& without = all[*moves_r].pearson_without;
+  const std::string text = "moves r most: " + model(*moves_r) + ", without it " +
+                           (without ? "r = " + fixed(*without, 3) : std::string("there is no correlation"));
+  if (!moves_line->cooks_distance) return text;
+  return text + " · moves the line most: " + model(static_cast<std::size_t>(moves_line - all.begin())) +
+         ", Cook's distance " + fixed(*moves_line->cooks_distance, 2) +
          (*moves_line->cooks_distance > 1.0 ? ": above 1, the line leans on it" : "");
 }
 
 std::string matrix_words(const CorrelateReport& report) {
   std::string text;
   for (const MatrixRow& row : report.matrix) {
-    text += (text.empty() ? "r of the scores of " : "; of ") + printable(row.area);
-    for (std::size_t c = 0; c < row.cells.size(); ++c) {
-      const MatrixCell& cell = row.cells[c];
-      text += (c == 0 ? " with " : ", ") + printable(report.matrix_corpora[c]) + " " +
-              (cell.r ? fixed(*cell.r, 3) : "—") +
-              (cell.interval ? " [" + fixed(cell.interval->lo, 3) + ", " + fixed(cell.interval->hi, 3) + "]" : "");
-    }
+    const auto strength = [&](const MatrixCell& cell) { return cell.r ? std::abs(*cell.r) : -1.0; };
+    const auto best =
+        std::max_element(row.cells.begin(), row.cells.end(),
+                         [&](const MatrixCell& a, const MatrixCell& b) { return strength(a) < strength(b); });
+    if (best == row.cells.end() || !best->r) continue;
+    const auto place = static_cast<std::size_t>(best - row.cells.begin());
+    text += (text.empty() ? "Scores of " : "; of ") + printable(row.area) +
+            (text.empty() ? " go best with " : " with ") + printable(report.matrix_corpora[place]);
+    const std::optional<std::size_t> own = own_corpus(report, row);
+    if (own == place)
+      text += ", their own corpus (r = " + fixed(*best->r, 3) + ")";
+    else
+      text += " (r = " + fixed(*best->r, 3) +
+              (own && row.cells[*own].r ? "; with their own corpus " + fixed(*row.cells[*own].r, 3) : std::string()) +
+              ")";
   }
-  return text.empty() ? text : "Does the corpus matter? " + text + ".";
+  if (text.empty()) return text;
+  return "Does the corpus matter? " + text +
+         ". A table below has every pair, with intervals; whether one r is larger than another it does not test.";
 }
 
 std::string gzip_words(const CorrelateReport& report) {

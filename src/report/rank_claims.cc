@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/core/error.h"
 #include "src/report/rank_report.h"
 #include "src/stats/correlation.h"
 
@@ -121,6 +122,10 @@ RankClaims rank_claims(const CompressionTable& table, const std::vector<Score>& 
   report.level = request.level;
   const ScoreJoin join = join_scores(table, scores, request.join);
   report.notes = join.notes;
+  for (const Panel& panel : join.panels)
+    if (panel.lower_is_better)
+      throw Error(ErrorKind::kUsage, "of " + request.join.metric + " less is better: the claim is about scores",
+                  "ask with a metric of which more is better");
   const bool has_ratio = join.by == CompressionMetric::kRatio;
   if (!has_ratio)
     report.notes.push_back("the order is by 1 / (" + metric_words(join.by) +

@@ -370,6 +370,10 @@ void add_section(HtmlPage& page, const ReportSection& section) {
   if (!section.warnings.empty()) page.list(section.warnings, "warnings");
   for (const Figure& figure : section.figures) page.figure(figure.drawing, figure.caption);
   if (section.table) page.table(*section.table);
+  for (const TitledTable& each : section.more) {
+    page.subsection(each.title);
+    page.table(each.table);
+  }
 }
 
 void add_provenance(HtmlPage& page, const RunReport& report) {
@@ -398,7 +402,10 @@ std::string section_markdown(const ReportSection& section) {
   std::string text = "\n## " + printable(section.title) + "\n\n";
   for (const std::string& paragraph : section.paragraphs) text += printable(paragraph) + "\n\n";
   if (!section.warnings.empty()) text += markdown_list(section.warnings) + "\n";
-  return section.table ? text + to_markdown(*section.table) : text;
+  if (section.table) text += to_markdown(*section.table);
+  for (const TitledTable& each : section.more)
+    text += "\n### " + printable(each.title) + "\n\n" + to_markdown(each.table);
+  return text;
 }
 
 Json printable_json(const std::vector<std::string>& texts) {
@@ -408,10 +415,14 @@ Json printable_json(const std::vector<std::string>& texts) {
 }
 
 Json section_json(const ReportSection& section) {
+  Json more = Json::array();
+  for (const TitledTable& each : section.more)
+    more.push_back({{"title", printable(each.title)}, {"rows", to_json(each.table)}});
   return {{"title", printable(section.title)},
           {"paragraphs", printable_json(section.paragraphs)},
           {"warnings", printable_json(section.warnings)},
-          {"rows", section.table ? to_json(*section.table) : Json(nullptr)}};
+          {"rows", section.table ? to_json(*section.table) : Json(nullptr)},
+          {"more", std::move(more)}};
 }
 
 }  // namespace

@@ -26,12 +26,18 @@ struct RunReport {
 // Throws Error as rank_runs does.
 RunReport report_runs(const std::vector<Run>& runs, const RankRequest& request);
 
+struct TitledTable {
+  std::string title;
+  Table table;
+};
+
 // A part of the page that other commands' numbers make: a heading, what it says, pictures, a table.
 struct ReportSection {
   std::string title;
   std::vector<std::string> paragraphs, warnings;
   std::vector<Figure> figures;
   std::optional<Table> table;
+  std::vector<TitledTable> more = {};  // tables beneath it
 };
 
 struct PageOptions {

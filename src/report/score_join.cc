@@ -14,6 +14,7 @@ namespace {
 struct Benchmark {
   std::string area, name, metric;
   std::map<std::string, Score> scores;
+  bool lower_is_better = false;
 };
 
 // An area's or the overall value of a model.
@@ -38,9 +39,10 @@ std::string shown(double value) {
 
 std::string area_of(const Score& score, const std::vector<std::string>& corpora) {
   if (!score.area.empty()) return score.area;
+  std::string longest;  // "prose2" rather than "prose"
   for (const std::string& corpus : corpora)
-    if (score.benchmark.find(corpus) != std::string::npos) return corpus;
-  return "all";
+    if (corpus.size() > longest.size() && score.benchmark.find(corpus) != std::string::npos) longest = corpus;
+  return longest.empty() ? "all" : longest;
 }
 
 using ByMetric = std::map<std::string, std::map<std::string, Score>>;  // metric -> model -> score
@@ -53,6 +55,26 @@ void insert(ByMetric& by_metric, const Score& score) {
                   shown(there->second.value) + " (" + there->second.source + ") and " + shown(score.value) + " (" +
                   score.source + ")",
               "keep one of them");
+}
+
+bool lower_is_better(const std::map<std::string, Score>& scores) {
+  return std::any_of(scores.begin(), scores.end(), [](const auto& entry) { return entry.second.lower_is_better; });
+}
+
+std::string left_out_words(const std::string& benchmark, const ByMetric& by_metric, const JoinRequest& request) {
+  std::string list;
+  for (const auto& [metric, scores] : by_metric)
+    list += (list.empty() ? "" : ", ") + metric + (lower_is_better(scores) ? " (lower is better)" : "");
+  return benchmark + " is left out: it has " + list + (request.metric.empty() ? "; choose with --metric" : "");
+}
+
+[[noreturn]] void refuse_metrics(const std::set<std::string>& all, const std::string& wanted) {
+  const std::vector<std::string> known(all.begin(), all.end());
+  if (wanted.empty())
+    throw Error(ErrorKind::kUsage, "no benchmark has a metric that stands for it: there are " + listed(known),
+                "choose one with --metric");
+  throw Error(ErrorKind::kUsage, "--metric " + wanted + ": no score is of that metric, they are of " + listed(known),
+              suggestion(wanted, known));
 }
 
 std::vector<Benchmark> benchmarks_of(std::vector<Score> scores, const CompressionTable& table,
@@ -69,16 +91,22 @@ std::vector<Benchmark> benchmarks_of(std::vector<Score> scores, const Compressio
   if (!guessed.empty())
     join.notes.push_back("areas by the corpus in the benchmark's name: " + listed({guessed.begin(), guessed.end()}));
   std::vector<Benchmark> benchmarks;
+  std::set<std::string> known;
   for (auto& [key, by_metric] : all) {
     std::vector<std::string> metrics;
-    for (const auto& entry : by_metric) metrics.push_back(entry.first);
+    for (const auto& [metric, of_models] : by_metric) {
+      known.insert(metric);
+      if (!request.metric.empty() || !lower_is_better(of_models)) metrics.push_back(metric);
+    }
     const std::string metric = chosen_metric(metrics, request.metric);
-    if (metric.empty())
-      join.notes.push_back(key.second + " is left out: it has " + listed(metrics) +
-                           (request.metric.empty() ? "; choose with --metric" : ""));
-    else
-      benchmarks.push_back({key.first, key.second, metric, std::move(by_metric[metric])});
+    if (metric.empty()) {
+      join.notes.push_back(left_out_words(key.second, by_metric, request));
+      continue;
+    }
+    const bool lower = lower_is_better(by_metric[metric]);
+    benchmarks.push_back({key.first, key.second, metric, std::move(by_metric[metric]), lower});
   }
+  if (benchmarks.empty() && !known.empty()) refuse_metrics(known, request.metric);
   return benchmarks;
 }
 
@@ -159,27 +187,40 @@ class PanelMaker {
   PanelMaker(const CompressionTable& table, const JoinRequest& request, CompressionMetric by)
       : table_(table), request_(request), by_(by) {}
 
-  // `score` gives a model's y; models that have some but not all are named as left out.
+  // `score` gives a model's y; x is the mean of the means over each set of corpora. Models that have some but not all are
+  // named as left out.
   template <typename ScoreOf>
-  Panel make(Panel panel, const std::set<std::string>& candidates, const ScoreOf& score) const {
+  Panel make(Panel panel, const std::vector<std::vector<std::string>>& corpora, const std::set<std::string>& candidates,
+             const ScoreOf& score) const {
     for (const std::string& model : candidates) {
       if (std::find(request_.leave_out.begin(), request_.leave_out.end(), model) != request_.leave_out.end()) continue;
       const auto facts = table_.models.find(model);
       if (facts == table_.models.end()) continue;
-      const std::optional<double> x = mean_over(table_, model, panel.corpora, by_);
+      const std::optional<double> x = mean_of_means(model, corpora, by_);
       const std::optional<MeanScore> y = score(model);
       if (!x || !y) {
         panel.left_out.push_back(model);
         continue;
       }
       panel.points.push_back({model, facts->second.family, *x, y->value, y->error,
-                              mean_over(table_, model, panel.corpora, CompressionMetric::kBitsPerToken),
+                              mean_of_means(model, corpora, CompressionMetric::kBitsPerToken),
                               facts->second.parameters});
     }
     return panel;
   }
 
  private:
+  std::optional<double> mean_of_means(const std::string& model, const std::vector<std::vector<std::string>>& corpora,
+                                      CompressionMetric metric) const {
+    double sum = 0.0;
+    for (const std::vector<std::string>& set : corpora) {
+      const std::optional<double> mean = mean_over(table_, model, set, metric);
+      if (!mean) return std::nullopt;
+      sum += *mean;
+    }
+    return sum / static_cast<double>(corpora.size());
+  }
+
   const CompressionTable& table_;
   const JoinRequest& request_;
   CompressionMetric by_;
@@ -255,7 +296,7 @@ ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& s
   for (const Benchmark& benchmark : benchmarks) {
     const bool is_share = std::all_of(benchmark.scores.begin(), benchmark.scores.end(),
                                       [](const auto& entry) { return entry.second.value <= 1.0; });
-    if (!is_share)
+    if (!is_share && !benchmark.lower_is_better)
       join.notes.push_back(benchmark.name + " has scores above 1: if they are percents, import them with --percent");
   }
   std::map<std::string, std::vector<const Benchmark*>> areas;
@@ -276,33 +317,40 @@ ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& s
   Panel overall;
   overall.kind = PanelKind::kOverall;
   std::vector<Panel> panels;
+  std::vector<std::vector<std::string>> corpora_of_areas;
   for (const auto& [area, members] : areas) {
     join.areas.push_back(area);
     Panel panel;
     panel.kind = PanelKind::kArea;
     panel.area = area;
     panel.corpora = corpora_of_area(area, table, request, join);
+    panel.lower_is_better =
+        std::any_of(members.begin(), members.end(), [](const Benchmark* b) { return b->lower_is_better; });
     if (members.size() == 1) {
       panel.benchmark = members[0]->name;
       panel.metric = members[0]->metric;
     }
-    overall.corpora.insert(overall.corpora.end(), panel.corpora.begin(), panel.corpora.end());
+    corpora_of_areas.push_back(panel.corpora);
+    overall.lower_is_better = overall.lower_is_better || panel.lower_is_better;
+    for (const std::string& corpus : panel.corpora)
+      if (std::find(overall.corpora.begin(), overall.corpora.end(), corpus) == overall.corpora.end())
+        overall.corpora.push_back(corpus);
     const auto& its = members;
-    panels.push_back(
-        maker.make(panel, models_of(its), [&](const std::string& model) { return mean_score(its, model); }));
+    panels.push_back(maker.make(panel, {panel.corpora}, models_of(its),
+                                [&](const std::string& model) { return mean_score(its, model); }));
     if (its.size() == 1) continue;
     for (const Benchmark* benchmark : its) {
       Panel one = panel;
       one.kind = PanelKind::kBenchmark;
       one.benchmark = benchmark->name;
       one.metric = benchmark->metric;
-      panels.push_back(maker.make(one, models_of({benchmark}),
+      panels.push_back(maker.make(one, {one.corpora}, models_of({benchmark}),
                                   [&](const std::string& model) { return mean_score({benchmark}, model); }));
     }
   }
   if (areas.size() > 1)
-    join.panels.push_back(
-        maker.make(overall, scored, [&](const std::string& model) { return overall_score(areas, model); }));
+    join.panels.push_back(maker.make(overall, corpora_of_areas, scored,
+                                     [&](const std::string& model) { return overall_score(areas, model); }));
   join.panels.insert(join.panels.end(), panels.begin(), panels.end());
   return join;
 }

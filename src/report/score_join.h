@@ -28,7 +28,7 @@ struct JoinedPoint {
 };
 
 enum class PanelKind {
-  kOverall,    // y: the mean of the areas' scores; x: the mean over their corpora
+  kOverall,    // y: the mean of the areas' scores; x: the mean of the areas' x
   kArea,       // y: the mean of the area's benchmarks, or its only one
   kBenchmark,  // y: one benchmark
 };
@@ -37,7 +37,8 @@ struct Panel {
   PanelKind kind = PanelKind::kBenchmark;
   std::string area;                   // overall: empty
   std::string benchmark, metric;      // of a benchmark, or of an area that has only one
-  std::vector<std::string> corpora;   // that x is the mean of
+  std::vector<std::string> corpora;   // that x is the mean of; overall: the areas' ones
+  bool lower_is_better = false;       // of y
   std::vector<JoinedPoint> points;    // by model name
   std::vector<std::string> left_out;  // models that have only a part of what it takes
 };
@@ -58,14 +59,15 @@ struct ScoreJoin {
 };
 
 // The metric that stands for a benchmark: `wanted`, else the first there is of acc_norm, acc, accuracy, exact_match
-// (any filter), em, quasi_exact_match, pass@1, f1, f1_score, score; else its only one. Empty where none is.
+// (any filter), em, quasi_exact_match, pass@1, f1, f1_score, score; else its only one. Empty where none is. join_scores
+// offers those of which more is better, unless one is asked for: a mean over accuracies and perplexities means nothing.
 std::string chosen_metric(const std::vector<std::string>& metrics, const std::string& wanted);
 
-// Scores without an area are of the area whose corpus' name their benchmark's name holds ("cloze_code": code), or of
-// one area "all". An area's corpus is `corpus_of_area`'s, the one of its name, the only one, or the mean of all. A
+// Scores without an area are of the area whose corpus' name their benchmark's name holds ("cloze_code": code; the
+// longest), or of one area "all". An area's corpus is `corpus_of_area`'s, the one of its name, the only one, or the mean of all. A
 // model counts in a panel where it has everything the panel's means need. Throws Error(kData) where no model is on both
-// sides, and for two different values of one model, benchmark and metric; Error(kUsage) for corpora and areas that are
-// not there.
+// sides, and for two different values of one model, benchmark and metric; Error(kUsage) for corpora, areas and
+// a metric that are not there.
 ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& scores, const JoinRequest& request);
 
 // The points of `area`'s mean score over another corpus: the mismatched picture.

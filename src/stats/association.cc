@@ -5,15 +5,18 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
 #include "src/stats/random.h"
+#include "src/stats/student_t.h"
 
 namespace lmbits {
 namespace {
 
 constexpr std::size_t kFewestPoints = 5, kFewestClusters = 4;
+constexpr double kMostConstant = 0.05;  // of the resamples
 constexpr std::size_t kNumbers = 9;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
@@ -80,12 +83,18 @@ std::vector<std::vector<std::size_t>> groups_of(std::span<const std::size_t> clu
   return groups;
 }
 
-// Draws as many groups as there are, with replacement; again until three different points are among them.
-Sample resampled(const Sample& sample, const std::vector<std::vector<std::size_t>>& groups, Random& random) {
+bool varies(const std::vector<double>& values) {
+  return std::any_of(values.begin(), values.end(), [&](double v) { return v != values[0]; });
+}
+
+// Draws as many groups as there are, with replacement; again until three different points are among them, and neither
+// side is constant: `n_constant` counts draws that were.
+Sample resampled(const Sample& sample, const std::vector<std::vector<std::size_t>>& groups, Random& random,
+                 std::int64_t& n_constant) {
   Sample drawn;
   std::vector<char> seen;
   std::size_t n_different = 0;
-  while (n_different < 3) {
+  while (true) {
     drawn = {};
     seen.assign(sample.x.size(), 0);
     n_different = 0;
@@ -97,13 +106,22 @@ Sample resampled(const Sample& sample, const std::vector<std::vector<std::size_t
         seen[i] = 1;
       }
     }
+    if (n_different < 3) continue;
+    if (varies(drawn.x) && varies(drawn.y)) return drawn;
+    ++n_constant;
   }
-  return drawn;
 }
 
 struct Replicates {
   std::array<std::vector<double>, kNumbers> numbers;
-  std::vector<double> t;  // (z* - z) / its error
+  std::vector<double> t;                 // (z* - z) / its error
+  std::vector<std::int64_t> n_constant;  // draws that were drawn again, a chunk each
+
+  // So many that those left are about a few points that always have to be among them.
+  bool mostly_constant() const {
+    const auto n = static_cast<double>(std::accumulate(n_constant.begin(), n_constant.end(), std::int64_t{0}));
+    return n > kMostConstant * static_cast<double>(t.size());
+  }
 };
 
 Replicates replicate(const Sample& sample, const std::vector<std::vector<std::size_t>>& groups, double pearson,
@@ -113,11 +131,12 @@ Replicates replicate(const Sample& sample, const std::vector<std::vector<std::si
   const auto n = static_cast<std::size_t>(options.n_resamples);
   for (auto& values : replicates.numbers) values.resize(n);
   replicates.t.resize(n);
+  replicates.n_constant.resize((n + static_cast<std::size_t>(kChunk) - 1) / static_cast<std::size_t>(kChunk));
   parallel_for((options.n_resamples + kChunk - 1) / kChunk, options.n_threads, [&](std::int64_t chunk) {
     const auto end = static_cast<std::size_t>(std::min(options.n_resamples, (chunk + 1) * kChunk));
     for (auto b = static_cast<std::size_t>(chunk * kChunk); b < end; ++b) {
       Random random(options.seed, (stream << 32) + b);
-      const Sample drawn = resampled(sample, groups, random);
+      const Sample drawn = resampled(sample, groups, random, replicates.n_constant[static_cast<std::size_t>(chunk)]);
       const Numbers numbers = numbers_of(drawn);
       for (std::size_t k = 0; k < kNumbers; ++k) replicates.numbers[k][b] = numbers[k];
       replicates.t[b] = (std::atanh(numbers[0]) - std::atanh(pearson)) / z_error(drawn);
@@ -147,11 +166,38 @@ std::optional<Interval> bootstrap_t(std::vector<double> t, double pearson, doubl
   return Interval{std::tanh(z - q->hi * error), std::tanh(z - q->lo * error)};
 }
 
+std::optional<Interval> clusters_t(const Sample& sample, const std::vector<std::vector<std::size_t>>& clusters,
+                                   double level) {
+  std::vector<double> z;
+  for (std::size_t left_out = 0; left_out < clusters.size(); ++left_out) {
+    Sample rest;
+    for (std::size_t g = 0; g < clusters.size(); ++g) {
+      for (const std::size_t i : clusters[g]) {
+        if (g == left_out) break;
+        rest.x.push_back(sample.x[i]);
+        rest.y.push_back(sample.y[i]);
+      }
+    }
+    z.push_back(std::atanh(correlation(Correlation::kPearson, rest.x, rest.y).value_or(kNaN)));
+  }
+  const auto n = static_cast<double>(z.size());
+  double mean = 0.0, squares = 0.0;
+  for (const double value : z) mean += value / n;
+  for (const double value : z) squares += (value - mean) * (value - mean);
+  const double all = std::atanh(correlation(Correlation::kPearson, sample.x, sample.y).value_or(kNaN));
+  const double half = student_t_quantile(0.5 * (1.0 + level), n - 1.0) * std::sqrt((n - 1.0) / n * squares);
+  if (!std::isfinite(all) || !std::isfinite(half)) return std::nullopt;
+  return Interval{std::tanh(all - half), std::tanh(all + half)};
+}
+
 void add_bootstrap(const Sample& sample, const std::vector<std::vector<std::size_t>>& clusters,
                    const AssociationOptions& options, Association& result) {
   if (result.n < kFewestPoints || !result.pearson.value) return;
   const double pearson = *result.pearson.value;
+  const bool has_clusters = clusters.size() >= kFewestClusters && clusters.size() < result.n;
+  if (has_clusters) result.pearson_clusters_t = clusters_t(sample, clusters, options.level);
   const Replicates points = replicate(sample, groups_of({}, result.n), pearson, options, 1);
+  if (points.mostly_constant()) return;
   const auto influences = jackknife(sample);
   const auto fields = members();
   for (std::size_t k = 0; k < kNumbers; ++k) {
@@ -163,14 +209,22 @@ void add_bootstrap(const Sample& sample, const std::vector<std::vector<std::size
         bootstrap_interval(points.numbers[k], *estimate.value, a, options.level, IntervalMethod::kPercentile);
   }
   result.pearson_bootstrap_t = bootstrap_t(points.t, pearson, z_error(sample), options.level);
-  if (clusters.size() < kFewestClusters || clusters.size() == result.n) return;
+  if (!has_clusters) return;
   const Replicates whole = replicate(sample, clusters, pearson, options, 2);
+  if (whole.mostly_constant()) return;
   for (std::size_t k = 0; k < kNumbers; ++k) {
     Estimate& estimate = result.*fields[k];
     if (estimate.value)
       estimate.clusters =
           bootstrap_interval(whole.numbers[k], *estimate.value, 0.0, options.level, IntervalMethod::kPercentile);
   }
+}
+
+// Where r lies between, r^2 does: resampled ones are never 0, and so never hold a true 0.
+std::optional<Interval> squared(const std::optional<Interval>& r) {
+  if (!r) return std::nullopt;
+  const double a = r->lo * r->lo, b = r->hi * r->hi;
+  return Interval{r->contains(0.0) ? 0.0 : std::min(a, b), std::max(a, b)};
 }
 
 void add_formulas(const Sample& sample, const AssociationOptions& options, Association& result) {
@@ -181,6 +235,7 @@ void add_formulas(const Sample& sample, const AssociationOptions& options, Assoc
   result.pearson.formula = interval(Correlation::kPearson, result.pearson);
   result.spearman.formula = interval(Correlation::kSpearman, result.spearman);
   result.kendall.formula = interval(Correlation::kKendall, result.kendall);
+  result.r_squared.formula = squared(result.pearson.formula);
   if (result.fit) {
     result.slope.formula = slope_interval(*result.fit, options.level);
     result.intercept.formula = intercept_interval(*result.fit, options.level);
@@ -220,6 +275,20 @@ Association associate(std::span<const double> x, std::span<const double> y, std:
   result.kendall_test = test(Correlation::kKendall);
   if (result.pearson.value) result.pearson_t_p = pearson_t_test(*result.pearson.value, result.n);
   return result;
+}
+
+std::optional<std::size_t> most_moving(const Association& association) {
+  const std::vector<Influence>& all = association.influences;
+  const bool any =
+      std::any_of(all.begin(), all.end(), [](const Influence& i) { return i.pearson_without.has_value(); });
+  if (!association.pearson.value || !any) return std::nullopt;
+  const auto moved = [&](const Influence& i) {
+    return i.pearson_without ? std::abs(*i.pearson_without - *association.pearson.value)
+                             : std::numeric_limits<double>::infinity();
+  };
+  const auto most = std::max_element(all.begin(), all.end(),
+                                     [&](const Influence& a, const Influence& b) { return moved(a) < moved(b); });
+  return static_cast<std::size_t>(most - all.begin());
 }
 
 std::int64_t default_model_resamples(std::size_t n) {

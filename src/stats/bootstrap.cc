@@ -70,8 +70,11 @@ double quantile(std::vector<double>& values, double p, std::ptrdiff_t& from) {
 }
 
 // The probability whose quantile BCa takes in the place of normal_cdf(z): equation (14.10) of the book.
+// It grows with z, up to where the denominator is 0: from there on it is the end that it went to.
 double bca_probability(double z, double bias, double acceleration) {
-  return normal_cdf(bias + (bias + z) / (1.0 - acceleration * (bias + z)));
+  const double rest = 1.0 - acceleration * (bias + z);
+  if (rest <= 0.0) return bias + z > 0.0 ? 1.0 : 0.0;
+  return normal_cdf(bias + (bias + z) / rest);
 }
 
 }  // namespace

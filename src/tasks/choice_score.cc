@@ -187,7 +187,7 @@ std::vector<Score> scores_of(const std::vector<Benchmark>& benchmarks, const std
   for (const Benchmark& benchmark : benchmarks)
     for (const ChoiceMetric& metric : benchmark.metrics)
       scores.push_back({model, benchmark.name, benchmark.area, metric.name, metric.value, benchmark.n,
-                        metric.standard_error, source});
+                        metric.standard_error, source, lower_is_better_by_name(metric.name)});
   return scores;
 }
 
@@ -201,7 +201,7 @@ Json lm_eval_results(const std::vector<Benchmark>& benchmarks, const std::string
     for (const ChoiceMetric& metric : benchmark.metrics) {
       result[metric.name + ",none"] = metric.value;
       result[metric.name + "_stderr,none"] = metric.standard_error ? Json(*metric.standard_error) : Json("N/A");
-      better[benchmark.name][metric.name] = metric.name != "answer_bits";
+      better[benchmark.name][metric.name] = !lower_is_better_by_name(metric.name);
       if (metric.lo) intervals[benchmark.name][metric.name] = {*metric.lo, *metric.hi};
     }
     configs[benchmark.name] = {{"task", benchmark.name}, {"num_fewshot", n_shots}, {"metadata", Json::object()}};

@@ -74,8 +74,8 @@ void import_wide(Importer& importer, const CsvTable& table, std::size_t model) {
     for (const CsvRow& row : table.rows) {
       const std::optional<double> number = csv_number(table, row, c);
       if (number)
-        importer.add(
-            {row.cells[model], table.columns[c], {}, "score", *number * scale, std::nullopt, std::nullopt, {}});
+        importer.add({row.cells[model], table.columns[c], {}, "score", *number * scale, std::nullopt, std::nullopt, {}},
+                     lower_is_better_by_name(table.columns[c]));
       else
         importer.leave_out(table.columns[c] + " of " + row.cells[model] + ": no value");
     }

@@ -61,6 +61,14 @@ std::optional<std::int64_t> lm_eval_n(const Json& json, const std::string& task,
   return n.is_number_integer() ? std::optional(n.get<std::int64_t>()) : std::nullopt;
 }
 
+// higher_is_better.TASK.METRIC, turned round.
+std::optional<bool> lm_eval_lower_is_better(const Json& json, const std::string& task, const std::string& metric) {
+  const Json all = json.value("higher_is_better", Json::object());
+  const Json of_task = all.is_object() ? all.value(task, Json()) : Json();
+  const Json higher = of_task.is_object() ? of_task.value(metric, Json()) : Json();
+  return higher.is_boolean() ? std::optional(!higher.get<bool>()) : std::nullopt;
+}
+
 // configs.TASK.metadata.area, which `lmbits choice` writes.
 std::string lm_eval_area(const Json& json, const std::string& task) {
   const Json configs = json.value("configs", Json::object());
@@ -90,7 +98,7 @@ void import_lm_eval_task(Importer& importer, const Json& json, const std::string
     const std::string error_key = metric.error_key(old_style);
     if (result.contains(error_key))
       score.standard_error = importer.number_at("results." + task + "." + error_key, result[error_key]);
-    importer.add(std::move(score));
+    importer.add(std::move(score), lm_eval_lower_is_better(json, task, metric.metric));
   }
 }
 

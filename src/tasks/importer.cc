@@ -10,8 +10,9 @@ void Importer::refuse(const std::string& key, const std::string& what, const std
   throw Error(ErrorKind::kData, source + ": " + key + " " + what, hint);
 }
 
-void Importer::add(Score score) {
+void Importer::add(Score score, std::optional<bool> lower_is_better) {
   score.source = source;
+  score.lower_is_better = lower_is_better.value_or(lower_is_better_by_name(score.metric));
   const auto area = options.areas.find(score.benchmark);
   if (area != options.areas.end())
     score.area = area->second;

@@ -18,8 +18,9 @@ struct Importer {
   // Throws Error(kData): "SOURCE: KEY WHAT".
   [[noreturn]] void refuse(const std::string& key, const std::string& what, const std::string& hint = {}) const;
   void leave_out(const std::string& what) { result.left_out.push_back(what); }
-  // With the file's name, and the area that the options give the benchmark.
-  void add(Score score);
+  // With the file's name, and the area that the options give the benchmark. `lower_is_better`: what the file says of the
+  // metric; else its name tells.
+  void add(Score score, std::optional<bool> lower_is_better = std::nullopt);
   // The options' model, else the file's; refuses where there is neither.
   std::string model_or_refuse(const std::string& found, const std::string& keys) const;
   // A number, or nullopt for the ways in which tools write that there is none ("N/A", null, ...).

@@ -47,7 +47,8 @@ ImportedScores import_scores(std::string_view text, const std::string& source, c
   if (format == "jsonl") {
     for (Score& score : parse_scores(text, source)) {
       const std::string origin = score.source;
-      importer.add(std::move(score));
+      const bool lower = score.lower_is_better;
+      importer.add(std::move(score), lower);
       if (!origin.empty()) importer.result.scores.back().source = origin;
     }
   } else if (format == "lm-eval") {

@@ -1,6 +1,8 @@
 #include "src/tasks/scores.h"
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "src/core/error.h"
 
@@ -22,6 +24,22 @@ std::string text_at(const Json& line, const char* key, bool required, const std:
   return value.get<std::string>();
 }
 
+// The letters between other characters, in lower case: "Word_Perplexity,none" -> {"word", "perplexity"}.
+std::set<std::string> words_of(const std::string& metric) {
+  std::set<std::string> words;
+  std::string word;
+  for (const char c : metric.substr(0, metric.find(',')) + " ") {
+    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    if (lower >= 'a' && lower <= 'z') {
+      word += lower;
+    } else if (!word.empty()) {
+      words.insert(word);
+      word.clear();
+    }
+  }
+  return words;
+}
+
 Score parse_line(const Json& line, const std::string& where) {
   Score score;
   score.model = text_at(line, "model", true, where);
@@ -39,10 +57,21 @@ Score parse_line(const Json& line, const std::string& where) {
     if (!error.is_number() || error.get<double>() < 0.0) refuse(where, "stderr", error, "a standard error");
     score.standard_error = error.get<double>();
   }
+  const Json lower = line.value("lower_is_better", Json());
+  if (!lower.is_null() && !lower.is_boolean()) refuse(where, "lower_is_better", lower, "true or false");
+  score.lower_is_better = lower.is_null() ? lower_is_better_by_name(score.metric) : lower.get<bool>();
   return score;
 }
 
 }  // namespace
+
+bool lower_is_better_by_name(const std::string& metric) {
+  static const std::set<std::string> kLower = {"perplexity", "ppl",    "bits", "bpb", "bpc", "loss", "nll", "brier",
+                                               "error",      "errors", "wer",  "cer", "ter", "mse",  "mae", "rmse"};
+  const std::set<std::string> words = words_of(metric);
+  return words.count("margin") == 0 &&
+         std::any_of(words.begin(), words.end(), [](const std::string& word) { return kLower.count(word) > 0; });
+}
 
 Json to_json(const Score& score) {
   return {{"schema", kSchema},
@@ -53,6 +82,7 @@ Json to_json(const Score& score) {
           {"value", score.value},
           {"n", to_json_or_null(score.n)},
           {"stderr", to_json_or_null(score.standard_error)},
+          {"lower_is_better", score.lower_is_better},
           {"source", score.source.empty() ? Json(nullptr) : Json(score.source)}};
 }
 

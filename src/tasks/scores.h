@@ -18,7 +18,12 @@ struct Score {
   std::optional<std::int64_t> n;         // questions
   std::optional<double> standard_error;  // of the value, over questions
   std::string source;                    // the file or program it comes from; empty: not said
+  bool lower_is_better = false;          // of the metric: bits, perplexities, errors
 };
+
+// What a metric's name says where nothing else does: true for "word_perplexity", "answer_bits", "brier_score" and the
+// like, not for "margin_bits". A filter after the comma says nothing.
+bool lower_is_better_by_name(const std::string& metric);
 
 Json to_json(const Score& score);
 

@@ -73,6 +73,36 @@ class Relate(unittest.TestCase):
             for line in done.stdout.splitlines():
                 self.assertEqual(json.loads(line)["model"], "xs-byte-100")
 
+    def test_odd_names_and_values(self):
+        """Names with commas, quotes and markup; a name that looks like a size; one score missing."""
+        self.write("bits.csv", 'model,bpb_x\n"a,1",1\n"b""q",2\n<script>alert(1)</script>,3\nd,4\n.b,5\n')
+        self.write("scores.csv", 'model,q\n"a,1",0.9\n"b""q",0.8\n<script>alert(1)</script>,0.5\nd,0.4\n.b,nan\n')
+        report = json.loads(self.run_program("correlate", "bits.csv", "--scores", "scores.csv", "--json").stdout)
+        self.assertEqual([p["model"] for p in report["panels"][0]["points"]], ["<script>alert(1)</script>", "a,1", 'b"q', "d"])
+        self.assertIn("compression without scores: .b", report["notes"])
+        self.run_program("correlate", "bits.csv", "--scores", "scores.csv", "--figures", "figures")
+        self.assertNotIn("<script>", (self.folder / "figures" / "scatter_all.svg").read_text())
+        self.write("bits.csv", "model,bpb_x\na,-1\n")
+        self.assertIn("bits.csv, line 2, column bpb_x: -1 is no compression", self.run_program("correlate", "bits.csv", "--scores", "scores.csv", code=4).stderr)
+
+    def test_two_models_say_that_nothing_can_be_said(self):
+        self.write("bits.csv", "model,bpb_x\na,1\nb,2\n")
+        self.write("scores.csv", "model,q\na,0.9\nb,0.8\n")
+        text = self.run_program("correlate", "bits.csv", "--scores", "scores.csv").stdout
+        self.assertIn("only 2 models: nothing can be said", text)
+
+    def test_metrics_of_which_less_is_better(self):
+        self.write("bits.csv", "model,bpb_x\na,1\nb,2\nc,3\nd,4\ne,5\n")
+        self.write("scores.csv", "model,benchmark,metric,value\n" + "".join(
+            f"{m},wiki,word_perplexity,{9 + i + i % 2}\n{m},q,acc,{0.9 - 0.1 * i}\n" for i, m in enumerate("abcde")))
+        text = " ".join(self.run_program("correlate", "bits.csv", "--scores", "scores.csv").stdout.split())
+        self.assertIn("wiki is left out: it has word_perplexity (lower is better); choose with --metric", text)
+        text = " ".join(self.run_program("correlate", "bits.csv", "--scores", "scores.csv", "--metric", "word_perplexity").stdout.split())
+        self.assertIn("Models that compress better score lower, which is better here.", text)
+        self.assertIn("--metric ac: no score is of that metric, they are of acc, word_perplexity",
+                      self.run_program("correlate", "bits.csv", "--scores", "scores.csv", "--metric", "ac", code=2).stderr)
+        self.assertIn("less is better", self.run_program("reproduce", "guo2024", "bits.csv", "--scores", "scores.csv", "--metric", "word_perplexity", code=2).stderr)
+
     def test_malformed_files_are_refused_with_the_key(self):
         self.write("bad.json", '{"model_name": "m", "results": {"arc": {"acc,none": "high"}}}')
         refused = self.run_program("scores", "import", "bad.json", code=4)

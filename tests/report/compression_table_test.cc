@@ -120,5 +120,16 @@ TEST(CompressionTable, ReadsFamiliesAndSizesInNames) {
     EXPECT_FALSE(parameters_in_name(name)) << name;
 }
 
+TEST(CompressionTable, RefusesBitsThatAreNoCompression) {
+  EXPECT_EQ(refusal("model,bpb_x\na,1\nb,-2\n"), "c.csv, line 3, column bpb_x: -2 is no compression, which is above 0");
+  EXPECT_EQ(refusal("model,corpus,ratio\na,x,0\n"),
+            "c.csv, line 2, column ratio: 0 is no compression, which is above 0");
+}
+
+TEST(CompressionTable, TakesNamesThatLookLikeSizesButAreNone) {
+  for (const std::string& name : std::vector<std::string>{".b", "x-.b", "0b", "..m", std::string(400, '9') + "b"})
+    EXPECT_FALSE(parameters_in_name(name)) << name;
+}
+
 }  // namespace
 }  // namespace lmbits

@@ -84,7 +84,7 @@ TEST(CorrelateFigures, AreTheOverviewAndEachAreaWithItsResiduals) {
 TEST(CorrelateFigures, TheSectionSaysEveryPanelAndItsWarnings) {
   const CorrelateReport report = some_report();
   const ReportSection section = correlate_section(report);
-  EXPECT_EQ(section.paragraphs.size(), 4u);  // overall, two areas, gzip
+  EXPECT_EQ(section.paragraphs.size(), 4u);  // overall, two areas, corpora
   EXPECT_EQ(section.paragraphs[0].rfind("overall: ", 0), 0u);
   ASSERT_TRUE(section.table);
   EXPECT_EQ(section.table->rows.size(), report.panels.size());
@@ -92,6 +92,33 @@ TEST(CorrelateFigures, TheSectionSaysEveryPanelAndItsWarnings) {
   const std::string markdown = to_markdown(RunReport{}, {section});
   EXPECT_NE(markdown.find("## Compression and scores\n\noverall: "), std::string::npos);
   EXPECT_EQ(to_json(RunReport{}, {section})["sections"][0]["rows"].size(), report.panels.size());
+}
+
+// The sentence names the numbers of its table: the corpus with the largest |r| of each row, and the own one's.
+TEST(CorrelateFigures, TheSentenceOnCorporaIsItsTables) {
+  CompressionTable table = some_compression();
+  for (Compression& row : table.rows)  // prose's bits go with nothing much
+    if (row.corpus == "prose") row.bits_per_byte = 2.0 + 0.1 * (row.model.back() % 3);
+  CorrelateRequest request;
+  request.n_resamples = 100;
+  request.n_permutations = 99;
+  const CorrelateReport report = correlate(table, {}, some_scores(), request);
+  const ReportSection section = correlate_section(report);
+  ASSERT_EQ(report.matrix.size(), 2u);
+  const auto shown = [&](std::size_t row, std::size_t column) {
+    return format_fixed(*report.matrix[row].cells[column].r, 3);
+  };
+  EXPECT_EQ(
+      section.paragraphs[3],
+      "Does the corpus matter? Scores of code go best with code, their own corpus (r = " + shown(0, 0) +
+          "); of prose with code (r = " + shown(1, 0) + "; with their own corpus " + shown(1, 1) +
+          "). A table below has every pair, with intervals; whether one r is larger than another it does not test.");
+  ASSERT_EQ(section.more.size(), 1u);
+  EXPECT_EQ(section.more[0].table.rows.size(), 2u);
+  const std::string markdown = to_markdown(RunReport{}, {section});
+  EXPECT_NE(markdown.find("### Does the corpus matter?"), std::string::npos);
+  EXPECT_NE(markdown.find(shown(1, 1)), std::string::npos);
+  EXPECT_EQ(to_json(RunReport{}, {section})["sections"][0]["more"][0]["rows"].size(), 2u);
 }
 
 // What the paper prints in its legends (Figures 1 and 2).

@@ -175,5 +175,30 @@ TEST(Correlate, StaysWithinTheTerminal) {
   }
 }
 
+TEST(Correlate, KnowsThatFewerBitsAnAnswerAreBetter) {
+  Panel panel = panel_of(15, -3.0, 0.02);  // the score rises with the bits: 9 points a bit
+  panel.lower_is_better = true;
+  const std::string text = to_text(report_of(panel), "", {.width = 4000});
+  EXPECT_NE(text.find("against scores ↓"), std::string::npos) << text;
+  EXPECT_NE(text.find("Models that compress better score lower, which is better here."), std::string::npos) << text;
+  EXPECT_NE(text.find("0.1 bits/byte less goes with -0.30"), std::string::npos) << text;
+  EXPECT_EQ(text.find("points of score"), std::string::npos);
+  panel = panel_of(15, 3.0, 0.02);
+  panel.lower_is_better = true;
+  EXPECT_NE(to_text(report_of(panel), "", {.width = 4000})
+                .find("Contrary to expectation, models that compress better score higher, which is worse here."),
+            std::string::npos);
+}
+
+TEST(Correlate, NamesTheModelWithoutWhichThereIsNothing) {
+  Panel panel = panel_of(8, 0.0, 0.0);
+  for (JoinedPoint& point : panel.points) point.y = 0.25;
+  panel.points[5].y = 0.5;
+  const PanelResult result = analysed(panel);
+  EXPECT_TRUE(warns(result, "one model carries all of it: without m5 one side is constant"));
+  EXPECT_NE(to_text(report_of(panel), "", {.width = 4000}).find("moves r most: m5, without it there is no correlation"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace lmbits

@@ -190,5 +190,15 @@ TEST(MinKReport, RefusesTextsOfOneExample) {
   EXPECT_NE(to_text(report, {.width = 4000}).find("no sign that either text was trained on"), std::string::npos);
 }
 
+TEST(RankClaims, RefusesMetricsOfWhichLessIsBetter) {
+  const CompressionTable table = compression_of_csv(parse_csv("model,ratio_x\na,5\nb,4\nc,3\n", "c"));
+  std::vector<Score> scores;
+  for (const char* model : {"a", "b", "c"})
+    scores.push_back({model, "q", "", "answer_bits", 3.0, std::nullopt, std::nullopt, "", true});
+  CorrelateRequest request;
+  request.join.metric = "answer_bits";
+  EXPECT_THROW(rank_claims(table, scores, request), Error);
+}
+
 }  // namespace
 }  // namespace lmbits

@@ -161,5 +161,51 @@ TEST(ChosenMetric, PrefersNormalisedAccuracy) {
   EXPECT_EQ(chosen_metric({"acc", "acc_norm"}, "f1"), "");
 }
 
+TEST(ScoreJoin, TakesTheLongestCorpusInABenchmarksName) {
+  const ScoreJoin join = join_scores(table_of("model,bpb_prose,bpb_prose2\na,1,2\nb,2,3\n"),
+                                     {score("a", "prose2-x", "", 0.5), score("b", "prose2-x", "", 0.4)}, {});
+  EXPECT_EQ(join.areas, (std::vector<std::string>{"prose2"}));
+}
+
+// An area without a corpus of its own has the mean of all as its x, and counts once.
+TEST(ScoreJoin, OverallIsTheMeanOfTheAreas) {
+  std::vector<Score> scores;
+  for (const char* model : {"a", "b", "c"})
+    for (const char* area : {"code", "knowledge"}) scores.push_back(score(model, area, area, 0.5));
+  const Panel overall = find(join_scores(table_of(kTable), scores, {}), PanelKind::kOverall);
+  EXPECT_EQ(overall.corpora, (std::vector<std::string>{"code", "prose"}));
+  EXPECT_DOUBLE_EQ(overall.points[0].x, (0.5 + (0.5 + 1.0) / 2.0) / 2.0);
+}
+
+Score lower(Score score) {
+  score.lower_is_better = true;
+  return score;
+}
+
+// A perplexity once went into the mean with the accuracies.
+TEST(ScoreJoin, LeavesOutMetricsOfWhichLessIsBetterUnlessAsked) {
+  std::vector<Score> scores = all_scores();
+  for (const char* model : {"a", "b", "c"}) scores.push_back(lower(score(model, "wiki", "prose", 9.0, "ppl")));
+  const ScoreJoin join = join_scores(table_of(kTable), scores, {});
+  EXPECT_DOUBLE_EQ(find(join, PanelKind::kArea, "prose").points[0].y, 0.8);
+  EXPECT_FALSE(find(join, PanelKind::kOverall).lower_is_better);
+  EXPECT_EQ(join.notes,
+            (std::vector<std::string>{"wiki is left out: it has ppl (lower is better); choose with --metric"}));
+  JoinRequest request;
+  request.metric = "ppl";
+  const ScoreJoin asked = join_scores(table_of(kTable), scores, request);
+  EXPECT_TRUE(find(asked, PanelKind::kArea, "prose").lower_is_better);
+  EXPECT_EQ(find(asked, PanelKind::kArea, "prose").points.size(), 3u);
+}
+
+TEST(ScoreJoin, RefusesAMetricThatNoScoreHas) {
+  JoinRequest request;
+  request.metric = "acc_nrom";
+  EXPECT_EQ(refusal(table_of(kTable), all_scores(), request),
+            "--metric acc_nrom: no score is of that metric, they are of acc");
+  EXPECT_EQ(refusal(table_of(kTable), {lower(score("a", "wiki", "prose", 9.0, "ppl"))}),
+            "no benchmark has a metric that stands for it: there are ppl");
+}
+
 }  // namespace
 }  // namespace lmbits

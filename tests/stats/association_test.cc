@@ -377,6 +377,24 @@ TEST(Association, OfEqualPointsInAClusterIsAsUncertainAsTheClusters) {
   const Association a = associate(x, y, clusters, quick());
   EXPECT_EQ(a.n_clusters, 8u);
   EXPECT_EQ(a.largest_cluster, 5u);
+  ASSERT_TRUE(a.pearson_clusters_t);  // the jackknife written out
+  Values z;
+  for (std::size_t left_out = 0; left_out < 8; ++left_out) {
+    Values rest_x, rest_y;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (clusters[i] == left_out) continue;
+      rest_x.push_back(x[i]);
+      rest_y.push_back(y[i]);
+    }
+    z.push_back(std::atanh(*correlation(Correlation::kPearson, rest_x, rest_y)));
+  }
+  const double mean = std::accumulate(z.begin(), z.end(), 0.0) / 8.0;
+  double squares = 0.0;
+  for (const double value : z) squares += (value - mean) * (value - mean);
+  EXPECT_NEAR(0.5 * (std::atanh(a.pearson_clusters_t->hi) - std::atanh(a.pearson_clusters_t->lo)),
+              2.3646242515927853 * std::sqrt(7.0 / 8.0 * squares), 1e-9);  // t of 7 degrees of freedom
+  EXPECT_NEAR(0.5 * (std::atanh(a.pearson_clusters_t->hi) + std::atanh(a.pearson_clusters_t->lo)),
+              std::atanh(*a.pearson.value), 1e-9);
   ASSERT_TRUE(a.slope.clusters);
   EXPECT_GT(a.slope.clusters->hi - a.slope.clusters->lo, 1.5 * (a.slope.percentile->hi - a.slope.percentile->lo));
 }
@@ -406,6 +424,55 @@ TEST(Association, OnALineIsOne) {
   EXPECT_EQ(*a.kendall.value, -1.0);
   EXPECT_NEAR(*a.slope.value, -0.5, 1e-12);
   EXPECT_NEAR(*a.rmse.value, 0.0, 1e-12);
+}
+
+// A benchmark near chance: most models score alike. Some resamples have them alone; those once took the intervals of
+// every correlation with them.
+TEST(Association, OfMostlyTiedScoresHasIntervals) {
+  Values x(12), y(12, 0.25);
+  std::iota(x.begin(), x.end(), 1.0);
+  y[0] = 0.6, y[1] = 0.4, y[2] = 0.3;
+  const Association a = associate(x, y, {}, quick());
+  for (const Estimate* e : {&a.pearson, &a.spearman, &a.kendall, &a.slope, &a.r_squared}) {
+    ASSERT_TRUE(e->bca && e->percentile);
+    EXPECT_TRUE(std::isfinite(e->bca->lo) && std::isfinite(e->percentile->hi));
+  }
+  EXPECT_LT(a.r_squared.percentile->hi, 1.0);  // a constant side has R2 1 by convention only
+  EXPECT_LT(a.slope.percentile->hi, 0.0);      // and slope 0
+}
+
+// A third of the resamples of six lack the only one that differs: the others would all hold it, and look sure.
+TEST(Association, OfOnePointThatDiffersHasNoBootstrap) {
+  const Association a =
+      associate(Values{1.0, 2.0, 3.0, 4.0, 5.0, 6.0}, Values{0.5, 0.25, 0.25, 0.25, 0.25, 0.25}, {}, quick());
+  EXPECT_TRUE(a.pearson.formula);
+  EXPECT_FALSE(a.pearson.bca || a.pearson.percentile || a.slope.percentile || a.pearson_bootstrap_t);
+}
+
+TEST(Association, SquaresTheIntervalOfR) {
+  const auto squared = [](const Values& x, const Values& y) { return associate(x, y, {}, quick()); };
+  const Case c = cases()[3];
+  const Association strong = squared(c.x, c.y);
+  const Interval r = *strong.pearson.formula, r2 = *strong.r_squared.formula;
+  ASSERT_FALSE(r.contains(0.0));
+  EXPECT_DOUBLE_EQ(r2.lo, std::min(r.lo * r.lo, r.hi * r.hi));
+  EXPECT_DOUBLE_EQ(r2.hi, std::max(r.lo * r.lo, r.hi * r.hi));
+  EXPECT_TRUE(r2.contains(*strong.r_squared.value));
+  const Association none = squared({1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0}, {2.0, 1.0, 3.0, 1.0, 2.0, 3.0, 1.5});
+  ASSERT_TRUE(none.pearson.formula->contains(0.0));
+  EXPECT_EQ(none.r_squared.formula->lo, 0.0);
+}
+
+TEST(MostMoving, IsThePointWithoutWhichThereIsNoCorrelation) {
+  const Association a = associate(Values{1.0, 2.0, 3.0, 4.0, 5.0}, Values{0.25, 0.25, 0.25, 0.5, 0.25}, {}, quick());
+  EXPECT_EQ(most_moving(a), 3u);
+  const Case c = cases()[3];
+  const Association other = associate(c.x, c.y, {}, quick());
+  const std::size_t most = *most_moving(other);
+  for (const Influence& i : other.influences)
+    EXPECT_LE(std::abs(*i.pearson_without - *other.pearson.value),
+              std::abs(*other.influences[most].pearson_without - *other.pearson.value));
+  EXPECT_FALSE(most_moving(associate(Values{1.0, 2.0}, Values{1.0, 2.0}, {}, quick())));
 }
 
 }  // namespace

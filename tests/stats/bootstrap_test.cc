@@ -110,6 +110,25 @@ TEST(BootstrapInterval, BcaMovesWithBiasAndSkewnessByTheBooksFormula) {
   EXPECT_NEAR(interval->hi / 1e5, normal_cdf(bias + (bias + z) / (1 - a * (bias + z))), 1e-4);
 }
 
+// Beyond the pole of the formula the upper end once lay below the lower one.
+TEST(BootstrapInterval, BcaStaysInOrderUnderStrongBiasAndSkewness) {
+  std::vector<double> replicates(10001);
+  std::iota(replicates.begin(), replicates.end(), 0.0);
+  for (const double bias : {-3.0, -1.0, 1.0, 3.0}) {
+    for (const double a : {-0.3, -0.16, 0.16, 0.3}) {
+      const auto interval = bootstrap_interval(replicates, 10000.0 * normal_cdf(bias), a, 0.9999, IntervalMethod::kBca);
+      EXPECT_LT(interval->lo, interval->hi) << bias << " " << a;
+      const double z = normal_quantile(0.99995);
+      if (1.0 - a * (bias + z) <= 0.0) {
+        EXPECT_EQ(interval->hi, 10000.0) << bias << " " << a;
+      }
+      if (1.0 - a * (bias - z) <= 0.0) {
+        EXPECT_EQ(interval->lo, 0.0) << bias << " " << a;
+      }
+    }
+  }
+}
+
 TEST(BootstrapInterval, IsUndefinedWhereAReplicateIs) {
   EXPECT_FALSE(bootstrap_interval({}, 0.0, 0.0, 0.95, IntervalMethod::kBca));
   EXPECT_FALSE(bootstrap_interval({1.0, NAN, 2.0}, 1.0, 0.0, 0.95, IntervalMethod::kBca));

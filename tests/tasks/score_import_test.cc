@@ -313,5 +313,23 @@ TEST(ScoreImport, SurvivesDamagedFiles) {
   }
 }
 
+// ---- direction ----
+
+TEST(ScoreImport, TakesTheDirectionFromTheFileElseFromTheName) {
+  const ImportedScores imported = import(
+      R"({"model_name": "m", "results": {"t": {"acc,none": 0.5, "word_perplexity,none": 9, "odd,none": 2, "loss,none": 1}},
+          "higher_is_better": {"t": {"odd": false, "loss": true}}})");
+  EXPECT_FALSE(find(imported, "t", "acc")->lower_is_better);
+  EXPECT_TRUE(find(imported, "t", "word_perplexity")->lower_is_better);
+  EXPECT_TRUE(find(imported, "t", "odd")->lower_is_better);
+  EXPECT_FALSE(find(imported, "t", "loss")->lower_is_better);
+  const ImportedScores again = import(to_jsonl(imported.scores));
+  EXPECT_TRUE(find(again, "t", "odd")->lower_is_better);
+  EXPECT_FALSE(find(again, "t", "loss")->lower_is_better);
+  const ImportedScores wide = import("model,arc,wikitext_ppl\nm,0.5,9\n");
+  EXPECT_FALSE(find(wide, "arc", "score")->lower_is_better);
+  EXPECT_TRUE(find(wide, "wikitext_ppl", "score")->lower_is_better);
+}
+
 }  // namespace
 }  // namespace lmbits

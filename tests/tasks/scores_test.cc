@@ -55,5 +55,21 @@ TEST(Scores, RefusesWithLineAndKey) {
             "s.jsonl, line 1: \"schema\" is 2, this program reads 1");
 }
 
+TEST(Scores, KnowOfWhichMetricsLessIsBetter) {
+  for (const char* metric : {"word_perplexity", "perplexity,none", "answer_bits", "bits_per_byte", "bpc", "brier_score",
+                             "WikiText-PPL", "loss", "wer"})
+    EXPECT_TRUE(lower_is_better_by_name(metric)) << metric;
+  for (const char* metric :
+       {"acc", "acc_norm", "margin_bits", "exact_match", "pass@1", "answer", "f1", "habits", "score,perplexity"})
+    EXPECT_FALSE(lower_is_better_by_name(metric)) << metric;
+  const auto read = [](const std::string& more) {
+    return parse_scores(R"({"model":"m","benchmark":"b","metric":"ppl","value":1)" + more + "}", "s")[0];
+  };
+  EXPECT_TRUE(read("").lower_is_better);
+  EXPECT_FALSE(read(R"(,"lower_is_better":false)").lower_is_better);
+  EXPECT_EQ(refusal(R"({"model":"m","benchmark":"b","metric":"acc","value":1,"lower_is_better":1})"),
+            "s.jsonl, line 1: \"lower_is_better\" is 1, not true or false");
+}
+
 }  // namespace
 }  // namespace lmbits
