@@ -169,6 +169,20 @@ TEST(ScoreImport, ReadsHelmsTestSplitUnperturbed) {
   EXPECT_EQ(single.scores[0].model, "m");
 }
 
+// Written by HELM's own classes (scripts/make_score_fixtures.py): 69 of 400 questions.
+TEST(ScoreImport, ReadsWhatHelmsClassesWrote) {
+  const ImportedScores imported =
+      import(committed("helm-0.5.16.json"), {}, "/x/cloze-prose:kind=shuf,model=xs-byte-100/stats.json");
+  EXPECT_EQ(imported.format, "helm");
+  ASSERT_EQ(imported.scores.size(), 1u);  // not the worst case under perturbations, nor the run time
+  EXPECT_EQ(imported.scores[0].model, "xs-byte-100");
+  EXPECT_EQ(imported.scores[0].benchmark, "cloze-prose:kind=shuf");
+  EXPECT_EQ(imported.scores[0].metric, "exact_match");
+  EXPECT_EQ(imported.scores[0].value, 69.0 / 400.0);
+  EXPECT_EQ(imported.scores[0].n, 400);
+  EXPECT_EQ(imported.left_out, (std::vector<std::string>{"quasi_exact_match: no value"}));
+}
+
 TEST(ScoreImport, TellsHelmsSubSplitsApartAndTakesNullForNone) {
   ImportOptions options = with_model("m");
   options.benchmark = "b";
@@ -212,6 +226,17 @@ TEST(ScoreImport, ReadsOpenCompassSummaries) {
   EXPECT_NEAR(find(imported, "humaneval", "humaneval_pass@1", "model-b")->value, 0.2, 1e-15);
   EXPECT_EQ(find(imported, "llm_compression", "bpc", "model-a")->value, 0.59);
   EXPECT_EQ(imported.left_out, (std::vector<std::string>{"ARC-c of model-b: no value"}));
+}
+
+// Written by OpenCompass' DefaultSummarizer (scripts/make_score_fixtures.py): the second model was not run.
+TEST(ScoreImport, ReadsWhatOpenCompassWrote) {
+  const ImportedScores imported = import(committed("opencompass-0.5.4.csv"));
+  EXPECT_EQ(imported.format, "opencompass");
+  ASSERT_EQ(imported.scores.size(), 3u);
+  EXPECT_EQ(find(imported, "cloze-prose-shuf", "accuracy", "xs-byte-100")->value, 0.1725);
+  EXPECT_EQ(find(imported, "cloze-prose-sub1", "accuracy", "xs-byte-100")->value, 0.26);
+  EXPECT_EQ(find(imported, "cloze-prose-next", "accuracy", "xs-byte-100")->value, 0.0);
+  EXPECT_EQ(imported.left_out.size(), 5u);
 }
 
 TEST(ScoreImport, ReadsLongAndWideTables) {
