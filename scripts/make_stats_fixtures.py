@@ -59,6 +59,7 @@ def case(x, y, z):
         "partial": partial(x, y, z), "ranks": scipy.stats.rankdata(x).tolist(),
         "intercept": ols.params[0], "slope": ols.params[1], "r_squared": ols.rsquared,
         "rmse": float(numpy.sqrt(numpy.mean(ols.resid ** 2))),
+        "rmse_interval": [float(numpy.sqrt((ols.resid ** 2).sum() / scipy.stats.chi2.ppf(q, len(x) - 2))) for q in (0.5 + level / 2, 0.5 - level / 2)],
         "intercept_interval": ols.conf_int(1 - level)[0].tolist(), "slope_interval": ols.conf_int(1 - level)[1].tolist(),
         "x_new": x_new, "line_interval": prediction.conf_int(alpha=1 - level)[0].tolist(),
         "prediction_interval": prediction.conf_int(obs=True, alpha=1 - level)[0].tolist(),

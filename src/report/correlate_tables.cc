@@ -78,7 +78,7 @@ Table estimates_table(const Association& a, const std::string& family_kind) {
   Table table;
   table.columns = {{.key = "number", .title = "", .align = Align::kLeft},
                    {.key = "value", .title = "value", .decimals = 3},
-                   {.key = "formula", .title = "z / t / Sen", .decimals = 3, .interval = true},
+                   {.key = "formula", .title = "by formula", .decimals = 3, .interval = true},
                    {.key = "bca", .title = "BCa", .decimals = 3, .interval = true},
                    {.key = "percentile", .title = "percentile", .decimals = 3, .interval = true}};
   if (has_clusters(a))

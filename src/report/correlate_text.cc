@@ -90,7 +90,7 @@ std::string legend(const CorrelateReport& report, const TextStyle& style) {
   text += "Intervals at " + percent_as_given(request.level) + ": Fisher's z for r, ρ, τ";
   if (!report.panels.empty())
     text +=
-        ", Student's t for the line; BCa and percentile: " + with_thousands(request.n_resamples) +
+        ", Student's t for the line, chi² for RMSE; BCa and percentile: " + with_thousands(request.n_resamples) +
         " bootstrap resamples of models (seed " + std::to_string(request.seed) +
         "). p: permutations of the scores, two-sided. An interval is about models like these, and says nothing of why";
   if (!report.gzip_documents.empty())

@@ -239,6 +239,7 @@ void add_formulas(const Sample& sample, const AssociationOptions& options, Assoc
   if (result.fit) {
     result.slope.formula = slope_interval(*result.fit, options.level);
     result.intercept.formula = intercept_interval(*result.fit, options.level);
+    result.rmse.formula = rmse_interval(*result.fit, options.level);
   }
   result.theil_sen_slope.formula = theil_sen_interval(sample.x, sample.y, options.level);
 }

@@ -20,7 +20,7 @@ struct AssociationOptions {
 };
 
 // A number and its intervals at one level. `formula` is Fisher's z for a correlation (its square for R2), Student's t
-// for the line, Sen's for Theil-Sen's slope, and none for the others. The bootstraps draw points, `clusters` whole clusters of points
+// for the line, chi squared for rmse, Sen's for Theil-Sen's slope, and none for its intercept. The bootstraps draw points, `clusters` whole clusters of points
 // (percentile); none under 5 points or 4 clusters, where a bootstrap interval means nothing.
 struct Estimate {
   std::optional<double> value;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 
 #include "src/core/error.h"
@@ -27,6 +28,29 @@ std::optional<Interval> t_interval(const LinearFit& fit, double centre, double e
   if (fit.n < 3) return std::nullopt;
   const double half = student_t_quantile(0.5 * (1.0 + level), static_cast<double>(fit.n) - 2.0) * error;
   return Interval{centre - half, centre + half};
+}
+
+// P(chi squared with `df` degrees of freedom >= x), x > 0: two more degrees add (x/2)^(df/2) e^(-x/2) / Gamma(df/2 + 1).
+double chi_squared_upper(double x, std::size_t df) {
+  const bool odd = df % 2 == 1;
+  double upper = odd ? std::erfc(std::sqrt(0.5 * x)) : std::exp(-0.5 * x);
+  double k = odd ? 1.0 : 2.0;
+  double log_term = 0.5 * k * std::log(0.5 * x) - 0.5 * x - (odd ? std::log(0.5 * std::sqrt(std::numbers::pi)) : 0.0);
+  for (; k < static_cast<double>(df); k += 2.0) {
+    upper += std::exp(log_term);
+    log_term += std::log(0.5 * x) - std::log(0.5 * k + 1.0);
+  }
+  return upper;
+}
+
+double chi_squared_quantile(double p, std::size_t df) {
+  double lo = 0.0, hi = static_cast<double>(df);
+  while (chi_squared_upper(hi, df) > 1.0 - p) hi *= 2.0;
+  for (int i = 0; i < 200 && hi - lo > 1e-15 * hi; ++i) {
+    const double middle = 0.5 * (lo + hi);
+    (chi_squared_upper(middle, df) > 1.0 - p ? lo : hi) = middle;
+  }
+  return 0.5 * (lo + hi);
 }
 
 std::vector<double> without(std::span<const double> values, std::size_t i) {
@@ -99,6 +123,13 @@ std::optional<Interval> slope_interval(const LinearFit& fit, double level) {
 
 std::optional<Interval> intercept_interval(const LinearFit& fit, double level) {
   return t_interval(fit, fit.intercept, fit.intercept_error(), level);
+}
+
+std::optional<Interval> rmse_interval(const LinearFit& fit, double level) {
+  if (fit.n < 3) return std::nullopt;
+  const double root = fit.rmse * std::sqrt(static_cast<double>(fit.n));
+  const auto at = [&](double p) { return root / std::sqrt(chi_squared_quantile(p, fit.n - 2)); };
+  return Interval{at(0.5 * (1.0 + level)), at(0.5 * (1.0 - level))};
 }
 
 std::optional<Interval> line_interval(const LinearFit& fit, double x, double level) {

@@ -30,6 +30,9 @@ std::optional<LinearFit> fit_line(std::span<const double> x, std::span<const dou
 // three points.
 std::optional<Interval> slope_interval(const LinearFit& fit, double level);
 std::optional<Interval> intercept_interval(const LinearFit& fit, double level);
+// Of the standard deviation around the line, which rmse estimates (low, with few points): sqrt(n rmse^2 / q), q the
+// quantiles of chi squared with n - 2 degrees of freedom.
+std::optional<Interval> rmse_interval(const LinearFit& fit, double level);
 // Of the line at x (the confidence band), and of a new point there (the prediction band).
 std::optional<Interval> line_interval(const LinearFit& fit, double x, double level);
 std::optional<Interval> prediction_interval(const LinearFit& fit, double x, double level);

@@ -203,6 +203,7 @@ TEST(Regression, IsStatsmodels) {
     expect_near(std::optional(fit.rmse), c.expected["rmse"], "rmse");
     expect_near(slope_interval(fit, c.level), c.expected["slope_interval"], "slope's interval");
     expect_near(intercept_interval(fit, c.level), c.expected["intercept_interval"], "intercept's interval");
+    expect_near(rmse_interval(fit, c.level), c.expected["rmse_interval"], "rmse's interval");
     expect_near(line_interval(fit, c.expected["x_new"], c.level), c.expected["line_interval"], "confidence band");
     expect_near(prediction_interval(fit, c.expected["x_new"], c.level), c.expected["prediction_interval"],
                 "prediction band");
@@ -264,7 +265,8 @@ TEST(Association, HoldsTheNumbersOfItsParts) {
   EXPECT_DOUBLE_EQ(*a.rmse.value, fit_line(c.x, c.y)->rmse);
   EXPECT_DOUBLE_EQ(*a.theil_sen_slope.value, theil_sen(c.x, c.y)->slope);
   EXPECT_DOUBLE_EQ(a.pearson.formula->lo, fisher_z_interval(Correlation::kPearson, *a.pearson.value, 19, 0.95)->lo);
-  EXPECT_FALSE(a.rmse.formula);
+  EXPECT_DOUBLE_EQ(a.rmse.formula->hi, rmse_interval(*a.fit, 0.95)->hi);
+  EXPECT_FALSE(a.theil_sen_intercept.formula);
   EXPECT_FALSE(a.pearson.clusters);  // every point is alone
   for (const Estimate* e : {&a.pearson, &a.spearman, &a.kendall, &a.slope, &a.intercept, &a.rmse, &a.r_squared,
                             &a.theil_sen_slope, &a.theil_sen_intercept}) {

@@ -54,9 +54,10 @@ std::vector<Kind> kinds() {
       {"intercept, Student t (default)", [](const Association& a) { return a.intercept.formula; }, zero, true},
       {"intercept, BCa", [](const Association& a) { return a.intercept.bca; }, zero, false},
       {"intercept, percentile", [](const Association& a) { return a.intercept.percentile; }, zero, false},
-      {"R2, Fisher z squared", [](const Association& a) { return a.r_squared.formula; }, squared, false},
+      {"R2, Fisher z squared (default)", [](const Association& a) { return a.r_squared.formula; }, squared, true},
       {"R2, BCa", [](const Association& a) { return a.r_squared.bca; }, squared, false},
       {"R2, percentile", [](const Association& a) { return a.r_squared.percentile; }, squared, false},
+      {"RMSE, chi squared (default)", [](const Association& a) { return a.rmse.formula; }, rmse_of, true},
       {"RMSE, BCa", [](const Association& a) { return a.rmse.bca; }, rmse_of, false},
       {"RMSE, percentile", [](const Association& a) { return a.rmse.percentile; }, rmse_of, false}};
 }
