@@ -128,6 +128,9 @@ std::vector<std::string> corpora_of_area(const std::string& area, const Compress
   if (table.corpora.size() > 1)
     join.notes.push_back("area " + area + " has no corpus of its name: its x is the mean over " +
                          listed(table.corpora) + " (--area " + area + "=CORPUS chooses one)");
+  else if (area != "all")
+    join.notes.push_back("area " + area + " has no corpus of its name: its x is " + listed(table.corpora) +
+                         ", the only one");
   return table.corpora;
 }
 

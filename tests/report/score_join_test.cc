@@ -207,5 +207,13 @@ TEST(ScoreJoin, RefusesAMetricThatNoScoreHas) {
             "no benchmark has a metric that stands for it: there are ppl");
 }
 
+TEST(ScoreJoin, SaysWhichScoresAreSetBesideTheOnlyCorpus) {
+  const ScoreJoin join = join_scores(table_of("model,bpb_prose\na,1\nb,2\nc,3\n"), all_scores(), {});
+  EXPECT_EQ(join.notes,
+            (std::vector<std::string>{"area code has no corpus of its name: its x is prose, the only one"}));
+  const std::vector<Score> anything = {score("a", "q", "", 0.5), score("b", "q", "", 0.4)};
+  EXPECT_TRUE(join_scores(table_of("model,bpb_prose\na,1\nb,2\n"), anything, {}).notes.empty());
+}
+
 }  // namespace
 }  // namespace lmbits
