@@ -38,13 +38,20 @@ std::string lm_eval_model(const Json& json) {
   return text_or(config, "model");
 }
 
+// A group without an aggregate has an alias and blanks only.
+bool has_number(const Json& result) {
+  return result.is_object() && std::any_of(result.items().begin(), result.items().end(), [](const auto& item) {
+           return item.value().is_number() && !item.key().starts_with("sample_");
+         });
+}
+
 // The tasks that are parts of a group which has a result of its own.
 std::set<std::string> parts_of_groups(const Json& json) {
   std::set<std::string> parts;
   const Json groups = json.value("groups", Json::object()), members = json.value("group_subtasks", Json::object());
   if (!groups.is_object() || !members.is_object()) return parts;
   for (const auto& [group, tasks] : members.items()) {
-    if (!groups.contains(group) || !tasks.is_array()) continue;
+    if (!has_number(groups.value(group, Json())) || !tasks.is_array()) continue;
     for (const Json& task : tasks)
       if (task.is_string() && task.get<std::string>() != group) parts.insert(task.get<std::string>());
   }

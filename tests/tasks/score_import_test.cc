@@ -338,6 +338,14 @@ TEST(ScoreImport, SurvivesDamagedFiles) {
   }
 }
 
+TEST(ScoreImport, TakesTheTasksOfAGroupWithoutAScore) {
+  const ImportedScores imported = import(
+      R"({"model_name": "m", "results": {"g": {"alias": "g", " ": " "}, "t": {"acc,none": 0.5}},
+          "groups": {"g": {"alias": "g", " ": " ", "sample_len": 5}}, "group_subtasks": {"g": ["t"], "t": []}})");
+  ASSERT_EQ(imported.scores.size(), 1u);
+  EXPECT_EQ(imported.scores[0].benchmark, "t");
+}
+
 // ---- direction ----
 
 TEST(ScoreImport, TakesTheDirectionFromTheFileElseFromTheName) {
