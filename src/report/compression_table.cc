@@ -232,10 +232,15 @@ CompressionTable compression_of_csv(const CsvTable& given) {
 }
 
 void set_families(CompressionTable& table, const std::map<std::string, std::string>& families) {
+  std::string unknown;
   for (const auto& [model, family] : families) {
     const auto found = table.models.find(model);
-    if (found != table.models.end()) found->second.family = family;
+    if (found != table.models.end())
+      found->second.family = family;
+    else
+      unknown += (unknown.empty() ? "" : ", ") + model;
   }
+  if (!unknown.empty()) table.notes.push_back("--families names models without compression: " + unknown);
   std::erase_if(table.notes, [](const std::string& note) { return note.starts_with("families are"); });
   table.family_kind = "families";
 }

@@ -266,6 +266,23 @@ void list_unmatched(const CompressionTable& table, const std::set<std::string>& 
       "--names FILE maps one to the other: a CSV file with the columns score_name, model");
 }
 
+// A name that is mistyped would change the answer without a word.
+void check_left_out(const CompressionTable& table, const std::set<std::string>& scored, const JoinRequest& request) {
+  std::vector<std::string> known(scored.begin(), scored.end());
+  for (const auto& entry : table.models) known.push_back(entry.first);
+  for (const std::string& model : request.leave_out)
+    if (std::find(known.begin(), known.end(), model) == known.end())
+      throw Error(ErrorKind::kUsage, "--leave-out " + model + ": no such model", suggestion(model, known));
+}
+
+void note_unused_names(const std::vector<Score>& scores, const JoinRequest& request, ScoreJoin& join) {
+  std::vector<std::string> unused;
+  for (const auto& entry : request.names)
+    if (std::none_of(scores.begin(), scores.end(), [&](const Score& s) { return s.model == entry.first; }))
+      unused.push_back(entry.first);
+  if (!unused.empty()) join.notes.push_back("--names maps names that no score has: " + listed(unused));
+}
+
 }  // namespace
 
 std::string chosen_metric(const std::vector<std::string>& metrics, const std::string& wanted) {
@@ -295,6 +312,7 @@ PanelColumns panel_columns(const Panel& panel) {
 ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& scores, const JoinRequest& request) {
   ScoreJoin join;
   join.by = available_metric(table, request.by, join);
+  note_unused_names(scores, request, join);
   const std::vector<Benchmark> benchmarks = benchmarks_of(scores, table, request, join);
   for (const Benchmark& benchmark : benchmarks) {
     const bool is_share = std::all_of(benchmark.scores.begin(), benchmark.scores.end(),
@@ -314,6 +332,7 @@ ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& s
   std::vector<const Benchmark*> every;
   for (const Benchmark& benchmark : benchmarks) every.push_back(&benchmark);
   const std::set<std::string> scored = models_of(every);
+  check_left_out(table, scored, request);
   list_unmatched(table, scored, join);
 
   const PanelMaker maker(table, request, join.by);

@@ -66,7 +66,7 @@ std::string chosen_metric(const std::vector<std::string>& metrics, const std::st
 // Scores without an area are of the area whose corpus' name their benchmark's name holds ("cloze_code": code; the
 // longest), or of one area "all". An area's corpus is `corpus_of_area`'s, the one of its name, the only one, or the mean of all. A
 // model counts in a panel where it has everything the panel's means need. Throws Error(kData) where no model is on both
-// sides, and for two different values of one model, benchmark and metric; Error(kUsage) for corpora, areas and
+// sides, and for two different values of one model, benchmark and metric; Error(kUsage) for corpora, areas, models to leave out and
 // a metric that are not there.
 ScoreJoin join_scores(const CompressionTable& table, const std::vector<Score>& scores, const JoinRequest& request);
 

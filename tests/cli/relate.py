@@ -103,6 +103,18 @@ class Relate(unittest.TestCase):
                       self.run_program("correlate", "bits.csv", "--scores", "scores.csv", "--metric", "ac", code=2).stderr)
         self.assertIn("less is better", self.run_program("reproduce", "guo2024", "bits.csv", "--scores", "scores.csv", "--metric", "word_perplexity", code=2).stderr)
 
+    def test_names_that_match_nothing_are_said(self):
+        arguments = self.csv_with_ratios()
+        refused = self.run_program("correlate", *arguments, "--leave-out", "aa", code=2)
+        self.assertIn("--leave-out aa: no such model", refused.stderr)
+        report = json.loads(self.run_program("correlate", *arguments, "--leave-out", "a", "--json").stdout)
+        self.assertEqual([p["model"] for p in report["panels"][0]["points"]], ["b", "c", "d"])
+        self.write("names.csv", "score_name,model\norg/z,d\n")
+        self.write("families.csv", "model,family\na,x\nq,x\n")
+        notes = json.loads(self.run_program("correlate", *arguments, "--names", "names.csv", "--families", "families.csv", "--json").stdout)["notes"]
+        self.assertIn("--names maps names that no score has: org/z", notes)
+        self.assertIn("--families names models without compression: q", notes)
+
     def test_malformed_files_are_refused_with_the_key(self):
         self.write("bad.json", '{"model_name": "m", "results": {"arc": {"acc,none": "high"}}}')
         refused = self.run_program("scores", "import", "bad.json", code=4)
