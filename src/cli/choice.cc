@@ -8,6 +8,7 @@
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/report/table.h"
 
 namespace lmbits::cli {
@@ -83,6 +84,7 @@ Json to_json(const ChooseOutcome& outcome) {
 }
 
 int run(const ChoiceFlags& flags) {
+  stop_cleanly_on_signals();
   const ChooseRequest& request = flags.request;
   const auto progress = make_progress(flags.quiet);
   const ChooseOutcome outcome = eval_library().choose(request, *progress);
