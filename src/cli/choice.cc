@@ -120,7 +120,7 @@ void add_choice(const Command& app, int& exit_code) {
   request.output = "scores";
   request.n_threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const Command command =
-      app.add_subcommand("choice", "which answers to questions does each model find most probable?");
+      app.add_subcommand("choice", "Which answers to questions does each model find most probable?");
   command.footer(kHelp);
   command.add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed").required();
   command.add_option("--questions", request.questions, "a JSONL file of questions; several allowed").required();

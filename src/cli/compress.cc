@@ -213,7 +213,7 @@ void add_compress(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<CompressFlags>();
   CompressRequest& request = flags->request;
   request.n_threads = available_threads();
-  const Command command = app.add_subcommand("compress", "does a model really store the file? lossless, for any file");
+  const Command command = app.add_subcommand("compress", "Does a model really store the file? lossless, for any file");
   command.footer(kCompressHelp);
   command.add_option("file", request.input, "the file to compress").required();
   command.add_option("-o,--output", request.output, "the compressed file").required();
@@ -242,7 +242,7 @@ void add_decompress(const Command& app, int& exit_code) {
   DecompressRequest& request = flags->request;
   request.n_threads = available_threads();
   const Command command =
-      app.add_subcommand("decompress", "the file that lmbits compress stored, proved byte for byte");
+      app.add_subcommand("decompress", "The file that lmbits compress stored, proved byte for byte");
   command.footer(kDecompressHelp);
   command.add_option("file", request.input, "the compressed file").required();
   command.add_option("-o,--output", request.output, "the file to write (default: without .lmb)");

@@ -273,7 +273,7 @@ void add_eval(const Command& app, int& exit_code) {
   request.baselines = {"gzip-9", "zstd-19", "xz-9e", "bzip2-9"};
   request.output = "runs";
   request.score.n_threads = 0;
-  const Command command = app.add_subcommand("eval", "how many bits does each model need for each corpus?");
+  const Command command = app.add_subcommand("eval", "How many bits does each model need for each corpus?");
   command.footer(kHelp);
   command.add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed").required();
   command.add_option("--weights", request.weights,
