@@ -4,7 +4,7 @@
 usage: choice.py PROGRAM SOURCE_DIR [test ...]
 
 LMBITS_KILLS=N: that many kills (4). LMBITS_CHOICE_REFERENCE=1: the picks of every demo model against
-scripts/make_choice_reference.py, which needs the Python packages torch and sentencepiece (LMBITS_PYTHON: the interpreter
+scripts/make_choice_reference.py, which needs the Python packages torch, sentencepiece and xxhash (LMBITS_PYTHON: the interpreter
 that has them).
 """
 import json
@@ -124,8 +124,8 @@ class Choice(harness.ProgramTest):
 
     @unittest.skipUnless(os.environ.get("LMBITS_CHOICE_REFERENCE"), "a long test: LMBITS_CHOICE_REFERENCE=1 runs it")
     def test_every_demo_model_picks_what_an_independent_implementation_picks(self):
-        if subprocess.run([PYTHON, "-c", "import torch, sentencepiece"], stderr=subprocess.DEVNULL).returncode != 0:
-            self.skipTest(f"{PYTHON} lacks the packages torch and sentencepiece (LMBITS_PYTHON names another)")
+        if subprocess.run([PYTHON, "-c", "import torch, sentencepiece, xxhash"], stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest(f"{PYTHON} lacks the packages torch, sentencepiece and xxhash (LMBITS_PYTHON names another)")
         models = sorted((harness.SOURCE / "models" / "demo").glob("*.pt"))
         script = harness.SOURCE / "scripts" / "make_choice_reference.py"
         for shots in (0, 2):
