@@ -82,6 +82,7 @@ void run_fit(const FitFlags& flags) {
   request.n_threads = available_threads();
   FitReportRequest report_request = flags.request;
   report_request.n_threads = request.n_threads;
+  report_request.keeps_refits = !flags.output.empty();
   if (!flags.intervals.empty()) report_request.intervals = intervals_of(flags.intervals);
   report_request.draws_as_numpy = flags.draws == "numpy";
   if (report_request.draws_as_numpy && report_request.seed > 0xffffffffu)
