@@ -89,13 +89,13 @@ class SelectSurvives(harness.ProgramTest):
         self.select(pool, self.folder / "whole.jsonl", *flags)
         process = harness.start(self.arguments(pool, out, *flags, "--checkpoint-seconds", "0"))
         checkpoint = out.parent / (out.name + ".work") / "checkpoint"
-        self.wait_for(checkpoint.exists, process, "a checkpoint")  # the first is written after 64 samples
+        self.wait_for(checkpoint.exists, process, "a checkpoint")  # the first is written after 16 samples
         process.kill()
         process.communicate()
         outcome = harness.run(["select", pool, "-o", out, *flags])
         scored = re.search(r"went on from ([\d,]+) samples scored and 0 choices", outcome.err)
         self.assertTrue(scored, outcome.err)
-        self.assertGreaterEqual(int(scored[1].replace(",", "")), 64)
+        self.assertGreaterEqual(int(scored[1].replace(",", "")), 16)
         self.assertEqual(self.result(out), self.result(self.folder / "whole.jsonl"))
 
     def test_other_settings_do_not_resume_and_say_which(self):
