@@ -368,6 +368,8 @@ Identifiability identifiability(const Fit& fit, const std::vector<ScalingPoint>&
 
 namespace {
 
+constexpr double kNormalQuartile = 0.6745;  // median of |r| of normal residuals, in standard deviations
+
 struct Weighted {
   double size, weight;  // |r|, w
 };
@@ -377,7 +379,7 @@ double mean_slope(const Objective& objective, std::vector<Weighted> of, std::siz
   std::sort(of.begin(), of.end(), [](const Weighted& a, const Weighted& b) { return a.size < b.size; });
   const bool is_l1 = objective.kind == ObjectiveKind::kL1;
   const auto n = static_cast<double>(of.size());
-  const double scale = of[of.size() / 2].size / 0.6745;
+  const double scale = of[of.size() / 2].size / kNormalQuartile;
   const double width = std::max(1.2 * scale * std::pow(n, -0.2), is_l1 ? 0.0 : objective.delta);
   // The residuals that an L1 fit makes 0, one a free parameter, are left out: they are 0 by construction.
   double inside = 0.0, all = 0.0;
@@ -400,56 +402,32 @@ std::vector<Weighted> residuals_of(const Fit& fit, const Problem& problem) {
   return used;
 }
 
-// An L1 fit without each of its points; see Refits. All as the fit is where the points do not determine a step.
-std::vector<Parameters> l1_left_out(const Fit& fit, const Problem& problem) {
-  const std::size_t m = problem.n_parameters();
-  const Parameters q = problem.reduce(fit.p);
-  const double slope = mean_slope(fit.request.objective, residuals_of(fit, problem), fit.n_free);
-  std::vector<double> h(m * m, 0.0), psi;
-  std::vector<Parameters> gradients;
-  double weights = 0.0;
-  for (std::size_t i = 0; i < fit.n; ++i) {
-    const Target& target = problem.targets()[i];
-    LogLoss at;
-    problem.evaluate(i, q, at);
-    // Those the fit goes through have no sign of their own: the kink, smoothed by a hundredth of the residuals' size.
-    psi.push_back(target.weight * std::clamp((at.value - target.log_loss) / (0.01 * fit.rms + 1e-300), -1.0, 1.0));
-    gradients.push_back(at.gradient);
-    weights += target.weight;
-    for (std::size_t j = 0; j < m; ++j) {
-      for (std::size_t k = 0; k < m; ++k) h[j * m + k] += target.weight * at.gradient[j] * at.gradient[k];
-    }
-  }
-  for (std::size_t j = 0; j < m; ++j) {
-    if (q[j] > problem.bounds().lo[j] && q[j] < problem.bounds().hi[j]) continue;
-    for (std::size_t k = 0; k < m; ++k) h[j * m + k] = h[k * m + j] = j == k ? 1.0 : 0.0;  // held by its bound
-    for (Parameters& gradient : gradients) gradient[j] = 0.0;
-  }
-  const double scale = slope * static_cast<double>(fit.n) / weights;
-  std::vector<Parameters> left_out(fit.n, fit.p);
-  for (std::size_t i = 0; i < fit.n; ++i) {
-    std::vector<double> b(m);
-    for (std::size_t j = 0; j < m; ++j) b[j] = psi[i] * gradients[i][j] / scale;
-    const auto step = solve_positive_definite(h, b);
-    if (!step) break;
-    Parameters moved = q;
-    for (std::size_t j = 0; j < m; ++j) moved[j] += (*step)[j];
-    left_out[i] = problem.expand(moved);
-  }
-  return left_out;
+// The fit whose refits tell how sure `fit` is: itself, or of L1 the one whose kinks are rounded; see Refits.
+Fit smoothed(const Fit& fit, const std::vector<ScalingPoint>& points) {
+  if (fit.request.objective.kind != ObjectiveKind::kL1) return fit;
+  Problem problem(*fit.law, fit.request.constraints, points);
+  std::vector<double> sizes, weights;
+  for (const Weighted& residual : residuals_of(fit, problem)) sizes.push_back(residual.size);
+  for (const ScalingPoint& point : points) weights.push_back(point.weight);
+  std::nth_element(sizes.begin(), sizes.begin() + std::ssize(sizes) / 2, sizes.end());
+  Fit smooth = fit;
+  smooth.request.objective = {ObjectiveKind::kHuber, std::max(0.15 * sizes[sizes.size() / 2] / kNormalQuartile, 1e-12)};
+  smooth.p = refit(smooth, problem, weights);
+  smooth.ends.insert(smooth.ends.begin(), smooth.p);
+  return smooth;
 }
 
 // draw(b) adds the points of resample b to the weights; called from several threads.
-Refits refits_of(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples, int n_threads,
+Refits refits_of(const Fit& of, const std::vector<ScalingPoint>& points, std::int64_t n_resamples, int n_threads,
                  const std::function<void(std::int64_t, std::vector<double>&)>& draw) {
+  const Fit fit = smoothed(of, points);
   constexpr std::int64_t kPerTask = 16;
   const std::size_t n = points.size();
   Refits refits;
+  refits.centre = fit.p;
   refits.resampled.resize(static_cast<std::size_t>(n_resamples));
   refits.left_out.resize(n);
-  const bool is_l1 = fit.request.objective.kind == ObjectiveKind::kL1;
-  if (is_l1) refits.left_out = l1_left_out(fit, Problem(*fit.law, fit.request.constraints, points));
-  const std::int64_t n_all = n_resamples + (is_l1 ? 0 : static_cast<std::int64_t>(n));
+  const std::int64_t n_all = n_resamples + static_cast<std::int64_t>(n);
   parallel_for((n_all + kPerTask - 1) / kPerTask, n_threads, [&](std::int64_t task) {
     Problem problem(*fit.law, fit.request.constraints, points);
     std::vector<double> weights(n);
@@ -514,7 +492,8 @@ std::optional<Interval> bootstrap_interval(const Refits& refits, const Fit& fit,
   for (const Parameters& p : refits.resampled) replicates.push_back(quantity(p));
   for (const Parameters& p : refits.left_out) influences.push_back(quantity(p));
   centre_jackknife(influences);
-  return bootstrap_interval(replicates, quantity(fit.p), acceleration(influences), level, method);
+  return bootstrap_interval(replicates, quantity(refits.centre.value_or(fit.p)), acceleration(influences), level,
+                            method);
 }
 
 std::optional<double> bootstrap_se(const Refits& refits, const Quantity& quantity) {

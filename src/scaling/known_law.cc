@@ -115,6 +115,7 @@ Json to_json(const KnownLaw& known) {
   json["left_out"] = Json::array();
   for (const Parameters& p : known.refits.resampled) json["resampled"].push_back(row_of(p, parameters.size()));
   for (const Parameters& p : known.refits.left_out) json["left_out"].push_back(row_of(p, parameters.size()));
+  json["centre"] = known.refits.centre ? row_of(*known.refits.centre, parameters.size()) : Json(nullptr);
   return json;
 }
 
@@ -136,6 +137,8 @@ KnownLaw known_law_from_json(const Json& json, const std::string& source) {
     known.p = parameters_from(json.at("fitted"), m);
     for (const Json& row : json.at("resampled")) known.refits.resampled.push_back(parameters_from(row, m));
     for (const Json& row : json.at("left_out")) known.refits.left_out.push_back(parameters_from(row, m));
+    if (const Json centre = json.value("centre", Json()); !centre.is_null())  // files of earlier versions have none
+      known.refits.centre = parameters_from(centre, m);
     return known;
   } catch (const Json::exception& e) {
     throw refuse(std::string("not a fit: ") + e.what());
@@ -164,6 +167,7 @@ KnownLaw at_complexity(const KnownLaw& gzip, double h) {
   KnownLaw known{law, at(gzip.p, true), {}, gzip.source + " at H = " + std::to_string(h), gzip.unit};
   for (const Parameters& p : gzip.refits.resampled) known.refits.resampled.push_back(at(p, false));
   for (const Parameters& p : gzip.refits.left_out) known.refits.left_out.push_back(at(p, false));
+  if (gzip.refits.centre) known.refits.centre = at(*gzip.refits.centre, false);
   return known;
 }
 
@@ -201,8 +205,10 @@ KnownLaw blended(const KnownLaw& law, const KnownLaw& other, double share) {
       std::to_string(1.0 - share) + " of " + law.source + ", " + std::to_string(share) + " of " + other.source,
       law.unit};
   known.refits.resampled = mix_resampled(law.refits.resampled, other.refits.resampled);
-  for (const Parameters& p : law.refits.left_out) known.refits.left_out.push_back(mix(p, other.p));
-  for (const Parameters& p : other.refits.left_out) known.refits.left_out.push_back(mix(law.p, p));
+  const Parameters centre = law.refits.centre.value_or(law.p), of_other = other.refits.centre.value_or(other.p);
+  for (const Parameters& p : law.refits.left_out) known.refits.left_out.push_back(mix(p, of_other));
+  for (const Parameters& p : other.refits.left_out) known.refits.left_out.push_back(mix(centre, p));
+  known.refits.centre = mix(centre, of_other);
   return known;
 }
 

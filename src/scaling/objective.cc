@@ -165,81 +165,6 @@ Minimum newton(const Residuals& law, std::span<const Target> targets, const Stag
   return result;
 }
 
-// ---- L1's vertices ----
-
-// The points nearest to the law at p, as many as there are parameters that no bound holds; empty where a pin counts, too.
-std::vector<std::size_t> nearest_points(std::span<const Target> targets, const std::vector<double>& residuals,
-                                        std::size_t n) {
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    if (targets[i].weight > 0.0 && targets[i].is_pin) return {};
-    if (targets[i].weight > 0.0) places.push_back(i);
-  }
-  if (places.size() < n) return {};
-  std::partial_sort(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(n), places.end(),
-                    [&](std::size_t a, std::size_t b) { return std::abs(residuals[a]) < std::abs(residuals[b]); });
-  places.resize(n);
-  return places;
-}
-
-// The minimum of the L1 objective near p, if it goes through the points nearest to the law at p.
-std::optional<Parameters> l1_vertex(const Residuals& law, std::span<const Target> targets, Parameters p,
-                                    const Bounds& bounds) {
-  std::vector<std::size_t> moving;
-  for (std::size_t j = 0; j < law.n_parameters(); ++j) {
-    if (p[j] > bounds.lo[j] && p[j] < bounds.hi[j]) moving.push_back(j);
-  }
-  if (moving.size() < law.n_parameters()) return std::nullopt;
-  const std::size_t m = moving.size();
-  std::vector<double> residuals(targets.size());
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    if (targets[i].weight > 0.0) residuals[i] = law.log_loss(i, p) - targets[i].log_loss;
-  }
-  const double before = objective_value(law, targets, {ObjectiveKind::kL1, 0.0}, p);
-  const std::vector<std::size_t> through = nearest_points(targets, residuals, m);
-  if (through.empty()) return std::nullopt;
-  LogLoss at;
-  Columns slopes(m, std::vector<double>(m));  // [parameter][point]
-  for (int step = 0;; ++step) {
-    std::vector<double> left(m);
-    double largest = 0.0;
-    for (std::size_t i = 0; i < m; ++i) {
-      law.evaluate(through[i], p, at);
-      left[i] = targets[through[i]].log_loss - at.value;
-      largest = std::max(largest, std::abs(left[i]));
-      for (std::size_t j = 0; j < m; ++j) slopes[j][i] = at.gradient[j];
-    }
-    if (largest < 1e-14) break;
-    const auto move = step < 8 ? least_squares(slopes, left) : std::nullopt;
-    if (!move) return std::nullopt;
-    for (std::size_t j = 0; j < m; ++j) p[j] += (*move)[j];
-    for (std::size_t j = 0; j < m; ++j) {
-      if (!(p[j] > bounds.lo[j] && p[j] < bounds.hi[j])) return std::nullopt;
-    }
-  }
-  // What the other points pull, in sum, those on the way have to hold.
-  std::vector<double> pull(m, 0.0);
-  double after = 0.0;
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    if (targets[i].weight == 0.0 || std::find(through.begin(), through.end(), i) != through.end()) continue;
-    law.evaluate(i, p, at);
-    const double r = at.value - targets[i].log_loss;
-    after += targets[i].weight * std::abs(r);
-    for (std::size_t j = 0; j < m; ++j) pull[j] -= (r > 0.0 ? 1.0 : -1.0) * targets[i].weight * at.gradient[j];
-  }
-  if (after > before * (1.0 + 1e-12)) return std::nullopt;
-  Columns by_point(m, std::vector<double>(m));
-  for (std::size_t i = 0; i < m; ++i) {
-    for (std::size_t j = 0; j < m; ++j) by_point[i][j] = slopes[j][i];
-  }
-  const auto multipliers = least_squares(by_point, pull);
-  if (!multipliers) return std::nullopt;
-  for (std::size_t i = 0; i < m; ++i) {
-    if (!(std::abs((*multipliers)[i]) <= targets[through[i]].weight)) return std::nullopt;
-  }
-  return p;
-}
-
 // ---- L-BFGS ----
 
 struct Slope {
@@ -347,12 +272,6 @@ Minimum minimise_newton(const Residuals& law, std::span<const Target> targets, c
       result = newton(law, targets, stage, result.p, bounds, delta > target ? 6 : 200);
       n_evaluations += result.n_evaluations;
       if (delta <= target) break;
-      if (objective.kind != ObjectiveKind::kL1) continue;
-      if (const auto vertex = l1_vertex(law, targets, result.p, bounds)) {
-        result.p = *vertex;
-        result.converged = true;
-        break;
-      }
     }
     result.n_evaluations = n_evaluations;
   }

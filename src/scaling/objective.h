@@ -67,9 +67,7 @@ double objective_value(const Residuals& law, std::span<const Target> targets, co
 // A local minimum from `start` within `bounds`, by Newton's method, damped by lambda J' W J with W the weights of iterated
 // least squares: unlike Levenberg's and Marquardt's damping it does not care how the parameters are scaled or
 // correlated. Huber's and the L1 objective have no useful second derivative far from their kinks, so the minimiser
-// follows Huber(d) for d from the size of the residuals down to delta; L1 is its limit, with d down to 1e-9. An L1 minimum
-// mostly goes through as many points as it has parameters: on the way down those nearest are solved for, and where no
-// direction leads down from there (the multiplier of each is within its weight) that is the minimum.
+// follows Huber(d) for d from the size of the residuals down to delta; L1 is its limit, with d down to 1e-9.
 Minimum minimise_newton(const Residuals& law, std::span<const Target> targets, const Objective& objective,
                         const Parameters& start, const Bounds& bounds);
 

@@ -374,22 +374,26 @@ TEST(BootstrapFits, BcaTakesTheJackknifesAcceleration) {
   EXPECT_NEAR(found->hi, expected->hi, 1e-9 * expected->hi);
 }
 
-// A median: each point left out moves it as far as any other, up or down.
-TEST(BootstrapFits, OfL1WithoutAPointAreOneStepOfTheInfluence) {
-  const auto points = isoflop_points(9, 0.02, 9);
-  FitRequest request = request_of(ObjectiveKind::kL1);
-  request.constraints = make_law("kaplan-n")->default_constraints();
-  request.constraints[2].fixed = 0.08;
-  const Fit fit = fit_law(law_of("kaplan-n"), points, request);
+// An L1 minimum goes through five points, whatever the resample; what tells its uncertainty must not.
+TEST(BootstrapFits, OfL1AreOfItsRoundedObjective) {
+  const auto points = isoflop_points(9, 0.0076, 9);
+  const Fit fit = fit_law(law_of("chinchilla"), points, request_of(ObjectiveKind::kL1));
   const Refits refits = bootstrap_fits(fit, points, 100, 1, 2);
-  ASSERT_EQ(refits.left_out.size(), points.size());
-  const double step = std::abs(refits.left_out[0][1] - fit.p[1]);
-  EXPECT_GT(step, 0.0);
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    const double r = std::log(fit.predict(points[i]) / points[i].loss);
-    if (std::abs(r) < 0.02 * fit.rms) continue;
-    EXPECT_NEAR(refits.left_out[i][1] - fit.p[1], r > 0.0 ? step : -step, 1e-6 * step) << i;
-  }
+  ASSERT_TRUE(refits.centre);
+  const auto n_through = [&](const Parameters& p) {
+    return std::count_if(points.begin(), points.end(), [&](const ScalingPoint& point) {
+      return std::abs(fit.law->log_loss(p, observe(point)) - std::log(point.loss)) < 1e-7;
+    });
+  };
+  EXPECT_EQ(n_through(fit.p), 5);
+  EXPECT_LE(n_through(*refits.centre), 1);
+  EXPECT_LE(n_through(refits.resampled[7]), 1);
+  const double se = *bootstrap_se(refits, [](const Parameters& p) { return p[3]; });
+  EXPECT_LT(std::abs((*refits.centre)[3] - fit.p[3]), se);
+  FitRequest huber;  // the default's delta is about as wide here
+  const Fit near = fit_law(law_of("chinchilla"), points, huber);
+  EXPECT_NEAR(*bootstrap_se(bootstrap_fits(near, points, 100, 1, 2), [](const Parameters& p) { return p[3]; }) / se,
+              1.0, 0.15);
 }
 
 TEST(BootstrapFits, HaveNoStandardErrorWhereARefitHasNoNumber) {

@@ -146,7 +146,8 @@ TEST(Envelope, LeavesOutTheEndsAndMeasuresWhatBiasIsLeft) {
   const Envelope found = envelope(points, 500, request);
   EXPECT_EQ(found.n_winning, 7u);
   EXPECT_EQ(found.n_fitted, 5u);
-  EXPECT_NEAR(found.n.exponent, optimal_exponent(kTruth), 0.015);  // a staircase against log C: 0.494; with its ends 0.36
+  EXPECT_NEAR(found.n.exponent, optimal_exponent(kTruth),
+              0.015);  // a staircase against log C: 0.494; with its ends 0.36
   ASSERT_TRUE(found.bias);
   EXPECT_NEAR(found.bias->true_exponent, optimal_exponent(kTruth), 1e-4);
   EXPECT_NEAR(found.bias->found_exponent, found.n.exponent, 1e-4);

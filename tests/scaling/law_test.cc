@@ -282,10 +282,12 @@ TEST(KnownLaw, ComesBackFromItsFileToTheLastBit) {
   KnownLaw law = find_law("besiroglu2024");
   law.refits.resampled = {law.p, kTruth};
   law.refits.left_out = {kTruth};
+  law.refits.centre = kTruth;
   const KnownLaw back = known_law_from_json(Json::parse(to_json(law).dump()), "a file");
   EXPECT_EQ(back.p, law.p);
   EXPECT_EQ(back.refits.resampled, law.refits.resampled);
   EXPECT_EQ(back.refits.left_out, law.refits.left_out);
+  EXPECT_EQ(back.refits.centre, law.refits.centre);
   EXPECT_EQ(back.law->name(), "chinchilla");
   Json other = to_json(law);
   other["schema"] = 99;
