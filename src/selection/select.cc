@@ -39,7 +39,7 @@ class Selector {
       if (state_.stage.members.empty()) {
         if (!score_rest(*chosen_, std::ssize(state_.stage.top), [&](std::int64_t i) { return top_text(i); }))
           return SelectEnd::kStopped;
-        is_reference() ? form_reference_block() : form_block();
+        form_block();
         if (state_.stage.members.empty()) continue;  // all were passed over
       }
       if (!fill_from_block() || !end_stage()) return SelectEnd::kStopped;
@@ -220,8 +220,19 @@ class Selector {
     return torch_top_k(scores, options_.k1);
   }
 
-  void form_reference_block() {
+  // Of the rescored ones. Without members, where nobody is left, the stage begins anew.
+  void form_block() {
     SelectStage& stage = state_.stage;
+    if (is_reference())
+      take_reference_members(stage);
+    else
+      take_members(stage);
+    stage.sizes.clear();
+    if (stage.members.empty()) stage = {};
+    hold_block_texts();
+  }
+
+  void take_reference_members(SelectStage& stage) {
     std::vector<float> ratios;
     for (std::size_t i = 0; i < stage.top.size(); ++i) {
       ratios.push_back(static_cast<float>(stage.sizes[i].ratio()));
@@ -232,8 +243,6 @@ class Selector {
       stage.with_chosen.push_back(static_cast<double>(ratios[index(i)]));
     }
     for (const std::int64_t m : stage.members) state_.candidates[index(m)].score = kTaken;
-    stage.sizes.clear();
-    hold_block_texts();
   }
 
   bool fits(const Candidate& c) const {
@@ -263,10 +272,8 @@ class Selector {
     return places;
   }
 
-  // Stores the new scores, and takes out for good who adds too little. Without members, where nobody is left, the stage
-  // begins anew.
-  void form_block() {
-    SelectStage& stage = state_.stage;
+  // Stores the new scores, and takes out for good who adds too little.
+  void take_members(SelectStage& stage) {
     const double before = options_.min_new > 0 ? stored_bytes_of(*chosen_) : 0.0;
     for (std::size_t i = 0; i < stage.top.size(); ++i) {
       Candidate& c = state_.candidates[index(stage.top[i])];
@@ -278,9 +285,6 @@ class Selector {
               [this](std::int64_t a, std::int64_t b) { return is_lower(a, b); });
     stage.members.resize(std::min(stage.members.size(), index(options_.k2)));
     for (const std::int64_t m : stage.members) stage.with_chosen.push_back(state_.candidates[index(m)].score);
-    stage.sizes.clear();
-    if (stage.members.empty()) stage = {};
-    hold_block_texts();
   }
 
   bool adds_enough(const Candidate& c, double new_bytes) {

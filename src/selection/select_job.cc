@@ -47,11 +47,14 @@ void check(const SelectRequest& request) {
     throw Error(ErrorKind::kUsage, "the budget, k1, k2 and k3 are at least 1");
   if (!is_reference(request)) return;
   const bool asks_for_more = o.unit != SelectOptions::Unit::kSamples || o.min_bytes > 0 || o.max_bytes > 0 ||
-                             o.min_new > 0 || request.max_share > 0 || request.length_bins > 0;
+                             o.min_new > 0 || request.max_share > 0 || request.length_bins > 0 ||
+                             request.sample.format != SampleFormat::kAuto || request.sample.text_field != "text";
   if (asks_for_more)
-    throw Error(ErrorKind::kUsage,
-                "zip-reference knows a budget of samples, k1, k2 and k3 alone, as the released code does",
-                "leave --algorithm away for the mended algorithm, which knows the rest");
+    throw Error(
+        ErrorKind::kUsage,
+        "zip-reference knows a budget of samples, k1, k2 and k3 alone, and compresses whole records, as the released "
+        "code does",
+        "leave --algorithm away for the mended algorithm, which knows the rest");
 }
 
 // What would be lost, or would not be what its name says.
