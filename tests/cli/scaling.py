@@ -116,7 +116,8 @@ class Scaling(unittest.TestCase):
         self.assertIn("nothing in these points depends on R_D*", self.ok("scaling", "fit", "unique.csv", "--law", "data-constrained", "--resamples", "100"))
         rows = "".join(f"{n:.6g},{d:.6g},1e9,{loss(n, d):.8f}\n" for n in (1e7, 1e8, 1e9) for d in (1e9, 1e10, 1e11))
         self.write("free.csv", "N,D,U,loss\n" + rows)  # repeats are worth as much as new tokens
-        text = self.ok("scaling", "fit", "free.csv", "--law", "data-constrained", "--resamples", "100", "--fix", "R_N*=5")
+        given = [f"{name}={value}" for name, value in (("E", 1.8), ("A", 480), ("B", 2100), ("alpha", 0.35), ("beta", 0.37), ("R_N*", 8e6))]
+        text = self.ok("scaling", "fit", "free.csv", "--law", "data-constrained", "--resamples", "100", "--fix", *given)
         self.assertRegex(text, r"R_D\* ended at the bound of the search, 8\.89e\+?0?6")
         self.assertNotIn("nan", text)
 

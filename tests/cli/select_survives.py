@@ -101,8 +101,14 @@ class SelectSurvives(harness.ProgramTest):
     def interrupt_within_a_stage(self, pool, out, kind, flags):
         """Sends the signal once a choice is under way that no finished stage has; what the process went on to say."""
         checkpoint = out.parent / (out.name + ".work") / "checkpoint"
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+
+        def in_stage():
+            now = checkpoint.stat() if checkpoint.exists() else None
+            return now and now.st_mtime_ns != before and now.st_size > self.size_of_scores(pool)
+
         process = harness.start(self.arguments(pool, out, *flags, "--checkpoint-seconds", "0"))
-        self.wait_for(lambda: checkpoint.exists() and checkpoint.stat().st_size > self.size_of_scores(pool), process, "a stage")
+        self.wait_for(in_stage, process, "a stage")
         began = time.monotonic()
         process.send_signal(kind)
         process.communicate(timeout=harness.PATIENCE_S)
@@ -113,17 +119,30 @@ class SelectSurvives(harness.ProgramTest):
         """Of a checkpoint with nothing but each sample's scores: 42 bytes a sample, and less than 2 KiB around."""
         return 42 * len(pool.read_text().splitlines()) + 2048
 
-    def test_a_slow_cost_is_stopped_and_killed_within_a_stage(self):
-        pool = self.write_pool(self.texts(400))
-        flags = ["--budget", "60", "--k1", "300", "--k2", "60", "--k3", "60", "--threads", "1", "--cost", "zstd", "--level", "19"]
-        self.select(pool, self.folder / "whole.jsonl", *flags)  # one stage
+    def check_stops_within_a_stage(self, pool, n_samples, flags):
         for kind in (signal.SIGTERM, signal.SIGKILL):
             out = self.folder / f"out-{kind.name}.jsonl"
             for _ in range(2):
                 self.assertLess(self.interrupt_within_a_stage(pool, out, kind, flags), 20)
             outcome = harness.run(["select", pool, "-o", out, *flags])
-            self.assertIn("went on from 400 samples scored", outcome.err)
+            self.assertIn(f"went on from {n_samples} samples scored", outcome.err)
             self.assertEqual(self.result(out), self.result(self.folder / "whole.jsonl"))
+
+    def test_a_slow_cost_is_stopped_and_killed_within_a_stage(self):
+        pool = self.write_pool(self.texts(400))
+        flags = ["--budget", "60", "--k1", "300", "--k2", "60", "--k3", "60", "--threads", "1", "--cost", "zstd", "--level", "19"]
+        self.select(pool, self.folder / "whole.jsonl", *flags)  # one stage
+        self.check_stops_within_a_stage(pool, 400, flags)
+
+    def test_a_models_cost_is_stopped_and_killed_within_a_stage(self):
+        pool = self.write_pool(self.texts(60, longest=12))
+        flags = ["--budget", "25", "--k1", "50", "--k2", "25", "--k3", "25", "--threads", "1", "--cost", "model",
+                 "--model", harness.bundle("xs-byte-1000")]
+        outcome = harness.run(self.arguments(pool, self.folder / "whole.jsonl", *flags))
+        if outcome.code == 7:
+            self.skipTest("built without libtorch: " + outcome.err)
+        self.assertEqual(outcome.code, 0, outcome.err)
+        self.check_stops_within_a_stage(pool, 60, flags)
 
     def test_other_settings_do_not_resume_and_say_which(self):
         pool, out = self.write_pool(self.texts(1500)), self.folder / "out.jsonl"
