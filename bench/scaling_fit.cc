@@ -60,8 +60,8 @@ int main(int argc, char** argv) {
         "{\"what\": \"4000 refits\", \"objective\": \"%s\", \"wall_s\": %.3f, \"threads\": %d, \"se_alpha\": %.5f, "
         "\"se_beta\": %.5f}\n",
         kind == ObjectiveKind::kHuber ? "huber" : "l1", wall_seconds() - begin, available_threads(),
-        bootstrap_se(refits, [](const Parameters& p) { return p[3]; }),
-        bootstrap_se(refits, [](const Parameters& p) { return p[4]; }));
+        bootstrap_se(refits, [](const Parameters& p) { return p[3]; }).value(),
+        bootstrap_se(refits, [](const Parameters& p) { return p[4]; }).value());
   }
   return 0;
 }

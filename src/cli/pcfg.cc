@@ -16,6 +16,7 @@
 #include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/report/fit_report.h"
+#include "src/report/wording.h"
 #include "src/scaling/gzip_complexity.h"
 
 namespace lmbits::cli {
@@ -109,10 +110,12 @@ struct Measured {
   std::optional<double> median, mean;  // nullopt: refused
 };
 
+// Seeds from --seed on until as many grammars as were asked for could be measured; the refused ones are listed, too.
 std::vector<Measured> measure(const PcfgFlags& flags, const PcfgSetting& setting) {
+  constexpr std::uint64_t kMaxRefused = 50;  // in a row: the setting's sentences need not end
   std::vector<Measured> all;
-  for (std::int64_t g = 0; g < flags.n_grammars; ++g) {
-    const std::uint64_t seed = flags.seed + static_cast<std::uint64_t>(g);
+  std::uint64_t seed = flags.seed, n_refused = 0;
+  for (std::int64_t n_measured = 0; n_measured < flags.n_grammars && n_refused < kMaxRefused; ++seed) {
     const Grammar grammar(setting, seed);
     Measured measured{seed, grammar.branching(), grammar.mean_length(), {}, {}};
     if (grammar.branching() < 1.0 || flags.force) {
@@ -125,6 +128,10 @@ std::vector<Measured> measure(const PcfgFlags& flags, const PcfgSetting& setting
       }
       measured.median = meter.result().median();
       measured.mean = meter.result().mean();
+      ++n_measured;
+      n_refused = 0;
+    } else {
+      ++n_refused;
     }
     all.push_back(measured);
   }
@@ -140,10 +147,14 @@ void print_complexity(const PcfgFlags& flags, const PcfgSetting& setting) {
                    {.key = "median", .title = "H (median)", .decimals = 4},
                    {.key = "mean", .title = "H (mean)", .decimals = 4}};
   double sum = 0.0, lo = 1e9, hi = 0.0, n = 0.0;
+  std::int64_t n_refused = 0;
   for (const Measured& m : all) {
     table.rows.push_back(
         {{static_cast<std::int64_t>(m.seed), m.branching, m.mean_length, cell_of(m.median), cell_of(m.mean)}});
-    if (!m.median) continue;
+    if (!m.median) {
+      ++n_refused;
+      continue;
+    }
     sum += *m.median;
     n += 1.0;
     lo = std::min(lo, *m.median);
@@ -154,6 +165,7 @@ void print_complexity(const PcfgFlags& flags, const PcfgSetting& setting) {
                       {"expected_branching", expected_branching(setting)},
                       {"unit", std::to_string(flags.length) + " ids, int32 big-endian, gzip-9"},
                       {"grammars", to_json(table)},
+                      {"n_refused", n_refused},
                       {"mean_of_medians", n > 0.0 ? Json(sum / n) : Json(nullptr)}}
                      .dump(2) +
                  "\n");
@@ -164,6 +176,8 @@ void print_complexity(const PcfgFlags& flags, const PcfgSetting& setting) {
     text += "\nmedian H: mean " + format_fixed(sum / n, 4) + ", from " + format_fixed(lo, 4) + " to " +
             format_fixed(hi, 4) + " over " + format_fixed(n, 0) + " grammars" +
             (setting.published_h > 0.0 ? "; published " + format_fixed(setting.published_h, 2) : "") + "\n";
+  if (n_refused > 0)
+    text += counted(n_refused, "grammar") + " refused: branching of 1 or more (--force measures them, too)\n";
   print(text);
 }
 
@@ -184,7 +198,7 @@ void add_pcfg(const Command& app, int& exit_code) {
   command.add_option("--max-depth", flags->max_depth, "With --force: deeper symbols are dropped (default 200)")
       .in_range(1, 1000000);
   command.add_flag("--complexity", flags->complexity, "Measure H over several grammars, write no corpus");
-  command.add_option("--grammars", flags->n_grammars, "Seeds from --seed on for --complexity (default 12)")
+  command.add_option("--grammars", flags->n_grammars, "How many to measure, with seeds from --seed on (default 12)")
       .in_range(1, 10000);
   command.add_flag("--json", flags->json, "With --complexity: JSON instead of text");
   command.add_flag("--quiet", flags->quiet, "No progress");

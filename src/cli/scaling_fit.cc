@@ -19,7 +19,7 @@ struct FitFlags {
   PointsFlags points;
   std::string law = "chinchilla", objective = "huber", optimiser = "projection", output, cutoff, draws = "own";
   std::vector<std::string> fix, tie, predict, intervals;
-  double delta = 1e-3;
+  double delta = 0.0;  // 0: Objective's
   bool offset = false, json = false;
   std::string figures;
   std::vector<std::string> figure_formats = {"svg"};
@@ -77,12 +77,15 @@ void run_fit(const FitFlags& flags) {
   request.objective.kind = flags.objective == "l1"        ? ObjectiveKind::kL1
                            : flags.objective == "squares" ? ObjectiveKind::kLeastSquares
                                                           : ObjectiveKind::kHuber;
-  request.objective.delta = flags.delta;
+  if (flags.delta > 0.0 && request.objective.kind != ObjectiveKind::kHuber)
+    throw Error(ErrorKind::kUsage, "--delta is not used with --objective " + flags.objective, "it is huber's");
+  if (flags.delta > 0.0) request.objective.delta = flags.delta;
   request.constraints = constraints_of(flags, *law);
   request.optimiser = flags.optimiser == "projection" ? Optimiser::kProjection : Optimiser::kPublishedGrid;
   request.n_threads = available_threads();
   FitReportRequest report_request = flags.request;
   report_request.n_threads = request.n_threads;
+  report_request.keeps_refits = !flags.output.empty();
   if (!flags.intervals.empty()) report_request.intervals = intervals_of(flags.intervals);
   report_request.draws_as_numpy = flags.draws == "numpy";
   if (report_request.draws_as_numpy && report_request.seed > 0xffffffffu)

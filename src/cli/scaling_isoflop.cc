@@ -26,7 +26,18 @@ struct IsoFlopFlags {
 
 std::string exponent_text(const PowerOfCompute& power) {
   return significant(power.exponent, 4) +
-         (power.interval ? " " + significant(power.interval, 3) : " (no interval: too many resamples have no minimum)");
+         (power.interval ? " " + significant(power.interval, 3) : " (no interval: too many resamples give none)");
+}
+
+std::string bias_text(const std::optional<ExponentBias>& bias) {
+  if (!bias) return "";
+  return "bias: on losses without noise, of a chinchilla law fitted to these runs, the method finds a = " +
+         significant(bias->found_exponent, 4) + " where the truth is " + significant(bias->true_exponent, 4) + "\n";
+}
+
+Json json_of(const std::optional<ExponentBias>& bias) {
+  if (!bias) return nullptr;
+  return {{"true_a", bias->true_exponent}, {"found_a", bias->found_exponent}};
 }
 
 Json json_of(const PowerOfCompute& power) {
@@ -70,11 +81,7 @@ std::string isoflop_text(const IsoFlops& result, LossUnit unit) {
   std::string text = to_text(table, stdout_style()) + "\nN* ~ C^a, a = " + exponent_text(result.n) +
                      "\nD* ~ C^b, b = " + exponent_text(result.d) +
                      "\na + b = " + significant(result.n.exponent + result.d.exponent, 5) + "\n";
-  if (result.bias)
-    text += "bias: on losses without noise, of a chinchilla law fitted to these runs, the method finds a = " +
-            significant(result.bias->found_exponent, 4) + " where the truth is " +
-            significant(result.bias->true_exponent, 4) + "\n";
-  return text;
+  return text + bias_text(result.bias);
 }
 
 Json isoflop_json(const IsoFlops& result) {
@@ -82,7 +89,7 @@ Json isoflop_json(const IsoFlops& result) {
             {"a", json_of(result.n)},
             {"b", json_of(result.d)},
             {"a_plus_b", result.n.exponent + result.d.exponent},
-            {"bias", nullptr}};
+            {"bias", json_of(result.bias)}};
   for (const IsoFlop& b : result.budgets) {
     const bool used = b.refused.empty();
     const auto value = [&](double v) { return used ? Json(v) : Json(nullptr); };
@@ -93,7 +100,6 @@ Json isoflop_json(const IsoFlops& result) {
                                {"loss", value(b.loss)},
                                {"refused", used ? Json(nullptr) : Json(b.refused)}});
   }
-  if (result.bias) json["bias"] = {{"true_a", result.bias->true_exponent}, {"found_a", result.bias->found_exponent}};
   return json;
 }
 
@@ -116,9 +122,12 @@ constexpr const char* kEnvelopeHelp =
     "\n"
     "A row a checkpoint: N, C (or D) and loss, with a column that names the run. At each of --grid values of compute "
     "the\n"
-    "run with the least loss is taken, losses between checkpoints interpolated in log C. Curves of one learning-rate\n"
-    "schedule that is longer than they are make short budgets look worse than they are, which is approach 1's own "
-    "bias.";
+    "run with the least loss is taken, losses between checkpoints interpolated in log C. a and b leave out the ends, "
+    "where\n"
+    "the least or the largest size is best: a better one may lie outside. The last line measures what bias is left on\n"
+    "losses without noise. It does not know of schedules: curves of one learning-rate schedule that is longer than "
+    "they\n"
+    "are make short budgets look worse than they are, which is approach 1's own bias.";
 
 std::string envelope_text(const Envelope& result, LossUnit unit) {
   Table table;
@@ -136,14 +145,14 @@ std::string envelope_text(const Envelope& result, LossUnit unit) {
   }
   return std::to_string(result.curves.size()) + " curves, " + std::to_string(result.n_winning) +
          " of them best somewhere; from C on:\n\n" + to_text(table, stdout_style()) +
-         "\nN* ~ C^a, a = " + exponent_text(result.n) + "\nD* ~ C^b, b = " + exponent_text(result.d) + "\n";
+         "\nN* ~ C^a, a = " + exponent_text(result.n) + "\nD* ~ C^b, b = " + exponent_text(result.d) + "\nof " +
+         counted(static_cast<std::int64_t>(result.n_fitted), "size") + " between the least and the largest\n" +
+         bias_text(result.bias);
 }
 
 Json envelope_json(const Envelope& result) {
-  Json json{{"n_curves", result.curves.size()},
-            {"n_winning", result.n_winning},
-            {"a", json_of(result.n)},
-            {"b", json_of(result.d)},
+  Json json{{"n_curves", result.curves.size()}, {"n_winning", result.n_winning}, {"n_fitted", result.n_fitted},
+            {"a", json_of(result.n)},           {"b", json_of(result.d)},        {"bias", json_of(result.bias)},
             {"points", Json::array()}};
   for (const EnvelopePoint& p : result.points)
     json["points"].push_back(

@@ -218,10 +218,13 @@ void add_scaling_plan(const Command& scaling) {
   command.add_option("--flops", flags->flops, "Training compute; several may be given");
   command.add_option("--unique-tokens", flags->unique_tokens,
                      "Data-constrained laws: unique tokens at hand (default: no limit)");
-  command.add_option("--sweep", flags->sweep, "Compute for a sweep in all: prints its runs");
+  const Flag sweep = command.add_option("--sweep", flags->sweep, "Compute for a sweep in all: prints its runs");
   command.add_option("--budgets", flags->sweep_request.n_budgets, "isoFLOP budgets of the sweep (default 5)")
-      .in_range(1, 50);
-  command.add_option("--sizes", flags->sweep_request.n_sizes, "Sizes at each (default 7)").in_range(1, 100);
+      .in_range(1, 50)
+      .needs(sweep);
+  command.add_option("--sizes", flags->sweep_request.n_sizes, "Sizes at each (default 7)")
+      .in_range(1, 100)
+      .needs(sweep);
   command.add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
       .in_range(0.5, 0.9999);
   command.add_flag("--json", flags->json, "JSON instead of text");

@@ -23,7 +23,8 @@ struct SelectFlags {
   std::string algorithm = "zip", format = "auto", cost = "zlib", model;
   std::int64_t budget_bytes = 0, budget_tokens = 0;
   int level = -1, n_threads = 0;
-  std::int64_t window = 1 << 20;
+  std::string python;       // empty: select_job's
+  std::int64_t window = 0;  // 0: 1 MiB
   bool by_zlib = false, json = false, quiet = false;
 };
 
@@ -36,7 +37,8 @@ constexpr const char* kSelectHelp =
     "ZIP (Yin et al. 2024, arXiv:2407.06645): greedily the samples that compress worst behind what is chosen already.\n"
     "POOL is .jsonl, .ndjson or a .json array, also as .gz or .zst: a text under --field, or conversations in the\n"
     "shape of ShareGPT, Alpaca or messages. The chosen records go to -o in the order of choice, their scores to\n"
-    "OUT.choices.jsonl, settings and result to OUT.manifest.json. The same command goes on where it was stopped.\n"
+    "OUT.choices.jsonl, settings and result to OUT.manifest.json. The same command goes on where it was stopped or\n"
+    "killed, within a stage, too.\n"
     "zip-reference makes the choices of the released code, ties and overshoot included; zip, the default, meets the\n"
     "budget exactly, offers samples again that their block did not add, and takes pools smaller than --k1.";
 
@@ -45,6 +47,25 @@ std::string command_line() {
   std::string text;
   for (std::string argument; std::getline(arguments, argument, '\0');) text += (text.empty() ? "" : " ") + argument;
   return text;
+}
+
+// What would be asked for in vain.
+void refuse_unused(const SelectFlags& flags) {
+  const auto refuse = [](const std::string& flag, const std::string& with, const std::string& hint) {
+    throw Error(ErrorKind::kUsage, flag + " is not used with " + with, hint);
+  };
+  const bool is_reference = flags.algorithm == "zip-reference";
+  if (!flags.python.empty() && !is_reference)
+    refuse("--python", "--algorithm " + flags.algorithm, "it is zip-reference's, which compresses Python's repr()");
+  if (flags.window > 0 && flags.cost != "zstd") refuse("--window", "--cost " + flags.cost, "it is --cost zstd's");
+  if (flags.by_zlib && flags.cost != "zlib") refuse("--by-zlib", "--cost " + flags.cost, "it is --cost zlib's");
+  if (flags.level >= 0 && flags.cost == "model") refuse("--level", "--cost model", "it is a compressor's");
+  const SelectOptions& options = flags.request.options;
+  if (options.max_bytes > 0 && options.min_bytes > options.max_bytes)
+    throw Error(ErrorKind::kUsage,
+                "--min-bytes is " + std::to_string(options.min_bytes) + " and --max-bytes " +
+                    std::to_string(options.max_bytes) + ": no text is both",
+                "give a larger --max-bytes");
 }
 
 void resolve(SelectFlags& flags) {
@@ -60,13 +81,16 @@ void resolve(SelectFlags& flags) {
     request.options.unit = SelectOptions::Unit::kTokens;
     request.options.budget = flags.budget_tokens;
   }
+  if (!flags.python.empty()) request.python = flags.python;
+  refuse_unused(flags);
   if ((flags.cost == "model") == flags.model.empty())
     throw Error(ErrorKind::kUsage,
                 flags.model.empty() ? "--cost model without a model" : "--model is not used with --cost " + flags.cost,
                 "the two go together: --cost model --model FILE");
-  if (request.max_share > 0 && request.sample.group_field.empty())
-    throw Error(ErrorKind::kUsage, "--max-share without groups",
-                "name the key that holds a record's group with --group");
+  if ((request.max_share > 0) == request.sample.group_field.empty())
+    throw Error(ErrorKind::kUsage,
+                request.max_share > 0 ? "--max-share without groups" : "--group without a --max-share to limit them by",
+                "name the key that holds a record's group with --group, and the share of one with --max-share");
   const bool limits_groups = request.max_share > 0 || request.length_bins > 0;
   if (limits_groups && request.options.unit != SelectOptions::Unit::kSamples)
     throw Error(ErrorKind::kUsage, "--max-share and --length-bins share out a budget of samples",
@@ -92,7 +116,7 @@ std::unique_ptr<CostModel> cost_model(const SelectFlags& flags) {
     tell_context(flags, bits->context_length());
     return make_model_cost(bits);
   }
-  return make_zstd_cost(flags.level < 0 ? 3 : flags.level, flags.window, flags.n_threads);
+  return make_zstd_cost(flags.level < 0 ? 3 : flags.level, flags.window > 0 ? flags.window : 1 << 20, flags.n_threads);
 }
 
 Table results(const Json& summary) {
@@ -158,7 +182,7 @@ int run_command(SelectFlags& flags) {
   }
   tell_failures(outcome);
   if (outcome.is_interrupted) {
-    std::fputs("stopped; all scores and finished stages are kept. To go on: the same command again\n", stderr);
+    std::fputs("stopped; all that was scored and chosen is kept. To go on: the same command again\n", stderr);
     return kExitInterrupted;
   }
   tell(flags, outcome);
@@ -180,11 +204,12 @@ void add_select(const Command& app, int& exit_code) {
                            .capture_default_str();
   const Flag bytes =
       command.add_option("--budget-bytes", flags->budget_bytes, "instead: bytes of text").positive().excludes(samples);
-  command.add_option("--budget-tokens", flags->budget_tokens, "instead: tokens of text")
-      .positive()
-      .excludes(samples)
-      .excludes(bytes);
-  command.add_option("--tokenizer", request.tokenizer, "a SentencePiece .model that counts tokens (default: bytes)");
+  const Flag tokens = command.add_option("--budget-tokens", flags->budget_tokens, "instead: tokens of text")
+                          .positive()
+                          .excludes(samples)
+                          .excludes(bytes);
+  command.add_option("--tokenizer", request.tokenizer, "a SentencePiece .model that counts tokens (default: bytes)")
+      .needs(tokens);
   command.add_option("--algorithm", flags->algorithm, "zip (default) or zip-reference")
       .one_of({"zip", "zip-reference"})
       .capture_default_str();
@@ -198,25 +223,28 @@ void add_select(const Command& app, int& exit_code) {
       .capture_default_str();
   command.add_option("--level", flags->level, "of the compressor (default 9 for zlib, 3 for zstd)").in_range(0, 22);
   command.add_option("--model", flags->model, "--cost model: the language model whose bits count");
-  command.add_option("--window", flags->window, "zstd: bytes of the chosen set it looks back")
-      .in_range(1 << 10, 1 << 27)
-      .capture_default_str();
+  command.add_option("--window", flags->window, "zstd: bytes of the chosen set it looks back (default 1048576)")
+      .in_range(1 << 10, 1 << 27);
   command.add_flag("--by-zlib", flags->by_zlib, "zlib: copies of zlib's own state only (slower, the same sizes)");
   command.add_option("--format", flags->format, "auto, text, sharegpt, alpaca or messages").capture_default_str();
   command.add_option("--field", request.sample.text_field, "the key that holds a text").capture_default_str();
-  command.add_option("--python", request.python, "zip-reference: whose repr() is compressed, 3.9 to 3.13")
-      .capture_default_str();
+  command.add_option("--python", flags->python,
+                     "zip-reference: whose repr() is compressed, 3.9 to 3.13 (default 3.11)");
   command.add_option("--min-bytes", request.options.min_bytes, "leave out shorter texts").not_negative();
   command.add_option("--max-bytes", request.options.max_bytes, "leave out longer texts").not_negative();
   command.add_option("--length-bins", request.length_bins, "equal shares for this many classes of length")
       .in_range(2, 1000);
   command.add_option("--group", request.sample.group_field, "the key that holds a record's group, such as its source");
   command.add_option("--max-share", request.max_share, "of the budget for one group").in_range(0.0, 1.0);
-  command.add_option("--min-new", request.options.min_new, "leave out what adds less than this share of its own size")
+  command
+      .add_option("--min-new", request.options.min_new,
+                  "leave out what adds less than this share of what it needs alone")
       .in_range(0.0, 1.0);
   command.add_option("--threads", flags->n_threads, "threads (default all); choices do not depend on it")
       .in_range(0, 1024);
-  command.add_option("--checkpoint-seconds", request.checkpoint_every_s, "at most so much work is lost by a kill")
+  command
+      .add_option("--checkpoint-seconds", request.checkpoint_every_s,
+                  "at most so much work is lost by a kill, and the text or half a second it is in")
       .not_negative()
       .capture_default_str();
   command.add_option("--seed", request.seed, "of the random choices shown beside").capture_default_str();

@@ -243,6 +243,13 @@ void draw_heatmap(const AnalyseFlags& flags) {
 void run_analyse(AnalyseFlags& flags) {
   if (flags.sets.empty() && flags.law.empty())
     throw Error(ErrorKind::kUsage, "nothing to analyse", "give SET files, or --law TABLE.csv");
+  if (flags.sets.empty() && (!flags.model.empty() || flags.format != "auto" || flags.sample.text_field != "text"))
+    throw Error(ErrorKind::kUsage, "--model, --format and --field are of data sets, and there is none",
+                "give SET files, or leave them out");
+  if (const auto ending = fs::path(flags.heatmap).extension();
+      !flags.heatmap.empty() && ending != ".svg" && ending != ".csv")
+    throw Error(ErrorKind::kUsage, "--heatmap " + flags.heatmap + " ends in neither .svg nor .csv",
+                "name it " + fs::path(flags.heatmap).replace_extension(".svg").string());
   flags.sample.format = parse_sample_format(flags.format);
   Json json = Json::object();
   if (!flags.sets.empty()) analyse_sets(flags, json);
@@ -288,11 +295,17 @@ void add_select_analyse(const Command& select) {
   command.add_option("--format", flags->format, "auto, text, sharegpt, alpaca or messages").capture_default_str();
   command.add_option("--field", flags->sample.text_field, "the key that holds a text").capture_default_str();
   command.add_option("--model", flags->model, "a model whose bits stand beside zlib's");
-  command.add_option("--law", flags->law, "a CSV file name,ratio,loss,score, a row a data set");
-  command.add_option("--level", flags->level, "of the intervals").in_range(0.5, 0.9999).capture_default_str();
-  command.add_option("--heatmap", flags->heatmap,
-                     "a file .svg or .csv for the redundancy of the first samples with each other");
-  command.add_option("--heatmap-samples", flags->n_heatmap, "how many of them").in_range(2, 1000).capture_default_str();
+  const Flag law = command.add_option("--law", flags->law, "a CSV file name,ratio,loss,score, a row a data set");
+  command.add_option("--level", flags->level, "of the law's intervals")
+      .in_range(0.5, 0.9999)
+      .capture_default_str()
+      .needs(law);
+  const Flag heatmap = command.add_option(
+      "--heatmap", flags->heatmap, "a file .svg or .csv for the redundancy of the first samples with each other");
+  command.add_option("--heatmap-samples", flags->n_heatmap, "how many of them")
+      .in_range(2, 1000)
+      .capture_default_str()
+      .needs(heatmap);
   command.add_option("--threads", flags->n_threads, "threads (default all)").in_range(0, 1024);
   command.add_flag("--json", flags->json, "print everything as JSON");
   command.add_flag("--quiet", flags->quiet, "no progress");

@@ -86,7 +86,7 @@ void add_warnings(FitReport& report) {
     const double shown = parameters[j].shown(fit.p[j]);
     if (parameters[j].is_log && shown == 0.0)
       report.warnings.push_back(parameters[j].name + " ended at 0: these points do not show it");
-    else if (!parameters[j].is_log && (fit.p[j] <= parameters[j].lo || fit.p[j] >= parameters[j].hi))
+    else if (fit.p[j] <= parameters[j].lo || fit.p[j] >= parameters[j].hi)
       report.warnings.push_back(parameters[j].name + " ended at the bound of the search, " + significant(shown, 3));
     const auto& se = report.parameters[j].se;
     if (se && fit.identifiability.identified && !parameters[j].is_log && *se > 0.5 * std::abs(shown))
@@ -127,6 +127,7 @@ std::vector<std::pair<std::string, std::string>> facts(const FitReport& report) 
   rows.emplace_back("condition", significant(fit.identifiability.condition, 3) +
                                      (fit.identifiability.identified ? ": the points tell the parameters apart"
                                                                      : ": they do not tell the parameters apart"));
+  if (!report.hold_out) rows.emplace_back("hold-out", "none: " + report.no_hold_out);
   if (report.hold_out) {
     const HoldOut& h = *report.hold_out;
     rows.emplace_back("hold-out", "fitted to " + std::to_string(h.n_below) + " points below " +
@@ -226,9 +227,12 @@ FitReportRow row_of(const FitReport& report, const std::string& name, const Quan
 }
 
 FitReport report_fit(const Fit& fit, const Points& points, const FitReportRequest& request) {
-  FitReport report{request, fit, points, {}, {}, {}, {}, {}, {}, {}};
-  const bool bootstrapped =
-      has(request.intervals, FitInterval::kBca) || has(request.intervals, FitInterval::kPercentile);
+  FitReport report;
+  report.request = request;
+  report.fit = fit;
+  report.points = points;
+  const bool bootstrapped = request.keeps_refits || has(request.intervals, FitInterval::kBca) ||
+                            has(request.intervals, FitInterval::kPercentile);
   if (bootstrapped)
     report.refits = request.draws_as_numpy
                         ? numpy_bootstrap_fits(fit, points.points, request.n_resamples,
@@ -237,7 +241,12 @@ FitReport report_fit(const Fit& fit, const Points& points, const FitReportReques
   add_parameters(report);
   add_derived(report);
   add_predictions(report);
-  report.hold_out = hold_out(fit, points.points, request.cutoff_flops);
+  try {
+    report.hold_out = hold_out(fit, points.points, request.cutoff_flops);
+  } catch (const Error& error) {  // below the cut-off too little may be left
+    if (error.kind() != ErrorKind::kData) throw;
+    report.no_hold_out = error.what();
+  }
   if (request.n_coverage > 0) report.coverage = coverage_of(report);
   add_warnings(report);
   return report;
@@ -289,6 +298,7 @@ Json to_json(const FitReport& report) {
   json["derived"] = json_rows(report, report.derived);
   json["predictions"] = json_rows(report, report.predictions);
   json["hold_out"] = nullptr;
+  json["no_hold_out"] = report.hold_out ? Json(nullptr) : Json(report.no_hold_out);
   if (report.hold_out) {
     const HoldOut& h = *report.hold_out;
     json["hold_out"] = {{"cutoff_flops", h.cutoff_flops},

@@ -21,6 +21,7 @@ struct FitReportRequest {
   std::uint64_t seed = 1;
   bool draws_as_numpy = false;  // resamples as numpy_bootstrap_fits draws them
   int n_threads = 1;
+  bool keeps_refits = false;    // also where no interval asked for needs them: for a law that is written down
   std::int64_t n_coverage = 0;  // made-up data sets for the measured coverage of the intervals; 0: not measured
   double cutoff_flops = 0.0;    // of the hold-out; 0: the 80 % quantile
   std::vector<ScalingPoint> predictions = {};  // where to predict; label: as asked for
@@ -41,6 +42,7 @@ struct FitReport {
   Refits refits;
   std::vector<FitReportRow> parameters, derived, predictions;
   std::optional<HoldOut> hold_out;
+  std::string no_hold_out;  // why there is none
   std::optional<Coverage> coverage;
   std::vector<std::string> warnings;
 };

@@ -79,7 +79,7 @@ std::vector<Estimate> estimates_of(const Fit& fit, const Refits& refits, bool as
     const auto interval =
         as_numpy ? std::optional(Interval{numpy_quantile(replicates, 0.025), numpy_quantile(replicates, 0.975)})
                  : bootstrap_interval(refits, fit, quantity, 0.95, IntervalMethod::kPercentile);
-    all.push_back({parameters[j].name, quantity(fit.p), bootstrap_se(refits, quantity), interval});
+    all.push_back({parameters[j].name, quantity(fit.p), bootstrap_se(refits, quantity).value_or(0.0), interval});
     if (!as_numpy) continue;
     all.back().lo_error = quantile_error(replicates, 0.025);
     all.back().hi_error = quantile_error(replicates, 0.975);

@@ -28,6 +28,11 @@ class Problem final : public Residuals {
       if (constraints_[j].fixed || constraints_[j].tied_to) continue;
       bounds_.lo[free_.size()] = all_[j].lo;
       bounds_.hi[free_.size()] = all_[j].hi;
+      for (std::size_t k = j + 1; k < constraints_.size(); ++k) {
+        if (constraints_[k].tied_to != j) continue;
+        bounds_.lo[free_.size()] = std::max(bounds_.lo[free_.size()], all_[k].lo);
+        bounds_.hi[free_.size()] = std::min(bounds_.hi[free_.size()], all_[k].hi);
+      }
       free_.push_back(j);
     }
     is_plain_ = free_.size() == all_.size();
@@ -74,6 +79,7 @@ class Problem final : public Residuals {
   }
 
   const std::vector<std::size_t>& free_parameters() const { return free_; }
+  bool is_free(std::size_t parameter) const { return std::find(free_.begin(), free_.end(), parameter) != free_.end(); }
   const std::vector<Observation>& observations() const { return x_; }
   std::vector<Target>& targets() { return targets_; }
   const std::vector<Target>& targets() const { return targets_; }
@@ -120,24 +126,21 @@ void check_point(const Law& law, const ScalingPoint& point) {
   }
 }
 
-// A variable's exponent is free and the variable never changes: nothing can tell its term from E.
+// A variable's slope is free and the variable never changes: nothing can tell its term from E.
 void check_variation(const Law& law, const Problem& problem, const std::vector<ScalingPoint>& points) {
-  const std::vector<Variable> variables = law.variables();
   const std::vector<LawParameter> parameters = law.parameters();
-  for (std::size_t k = 0; k < variables.size(); ++k) {
+  for (const Dependence& dependence : law.dependences()) {
     std::set<double> values;
-    for (const ScalingPoint& point : points) values.insert(*point.at(variables[k]));
-    if (values.size() > 1) continue;
-    // Power sums list their exponents last, in the order of their variables; the other forms need every variable.
-    const std::size_t exponent = parameters.size() - variables.size() + k;
-    const auto& free = problem.free_parameters();
-    const bool is_power_sum = parameters.size() == 1 + 2 * variables.size();
-    if (is_power_sum && std::find(free.begin(), free.end(), exponent) == free.end()) continue;
+    for (const ScalingPoint& point : points) {
+      if (point.weight > 0.0) values.insert(*point.at(dependence.variable));
+    }
+    if (values.size() > 1 || !problem.is_free(dependence.slope)) continue;
+    const std::string symbol = symbol_of(dependence.variable);
     throw Error(ErrorKind::kData,
-                "all " + std::to_string(points.size()) + " points have " + symbol_of(variables[k]) + " = " +
-                    number(*values.begin()) + ": nothing can be learnt of how the loss depends on it",
-                "add points with another " + symbol_of(variables[k]) +
-                    (is_power_sum ? ", or give the exponent: --fix " + parameters[exponent].name + "=VALUE" : ""));
+                "all points have " + symbol + " = " + number(*values.begin()) +
+                    ": nothing can be learnt of how the loss depends on it",
+                "add points with another " + symbol + ", or give " + parameters[dependence.slope].name + ": --fix " +
+                    parameters[dependence.slope].name + "=VALUE");
   }
 }
 
@@ -194,7 +197,8 @@ std::vector<Minimum> search(const Problem& problem, const Law& law, const Constr
   if (starts.empty())
     throw Error(ErrorKind::kUsage, "no grid of starts was published for " + law.name(), "leave out --optimiser");
   fit.n_starts = starts.size();
-  fit.starts = published ? "e in -1..1 by 0.5; a, b in 0..25 by 5; alpha, beta in 0..2 by 0.5" : law.start_grid();
+  fit.starts =
+      published ? "e in -1..1 by 0.5; a, b in 0..25 by 5; alpha, beta in 0..2 by 0.5" : law.start_grid(constraints);
   if (published) {
     for (Parameters& p : starts) p = problem.reduce(p);
   } else {
@@ -296,11 +300,12 @@ void remove_component(std::vector<double>& from, const std::vector<double>& alon
     for (std::size_t i = 0; i < from.size(); ++i) from[i] -= ab / aa * along[i];
 }
 
-// The parameter that an exponent's own coefficient is, for power sums.
-std::optional<std::size_t> coefficient_of(const Law& law, std::size_t parameter) {
-  const std::size_t k = law.variables().size();
-  if (law.parameters().size() != 1 + 2 * k || parameter <= k) return std::nullopt;
-  return parameter - k;
+// The parameter whose unit a slope scales: an exponent's own coefficient.
+std::optional<std::size_t> level_of(const Law& law, std::size_t slope) {
+  for (const Dependence& dependence : law.dependences()) {
+    if (dependence.slope == slope) return dependence.level;
+  }
+  return std::nullopt;
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -326,7 +331,7 @@ Identifiability identifiability(const Fit& fit, const std::vector<ScalingPoint>&
   Identifiability result;
   const Columns plain = jacobian;
   for (std::size_t k = 0; k < free.size(); ++k) {
-    const auto own = coefficient_of(*fit.law, free[k]);
+    const auto own = level_of(*fit.law, free[k]);
     const auto found = own ? std::find(free.begin(), free.end(), *own) : free.end();
     if (found != free.end()) remove_component(jacobian[k], plain[static_cast<std::size_t>(found - free.begin())]);
   }
@@ -350,7 +355,7 @@ Identifiability identifiability(const Fit& fit, const std::vector<ScalingPoint>&
     if (std::abs(decomposition.right.back()[k]) < 0.2) continue;
     std::string name = parameters[free[k]].name;
     for (std::size_t j = 0; j < parameters.size(); ++j) {
-      if (coefficient_of(*fit.law, j) == free[k]) name = parameters[j].name;
+      if (parameters[free[k]].is_log && level_of(*fit.law, j) == free[k]) name = parameters[j].name;
     }
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
@@ -363,12 +368,63 @@ Identifiability identifiability(const Fit& fit, const std::vector<ScalingPoint>&
 
 namespace {
 
+constexpr double kNormalQuartile = 0.6745;  // median of |r| of normal residuals, in standard deviations
+
+struct Weighted {
+  double size, weight;  // |r|, w
+};
+
+// E[w psi'] of the Huber or L1 objective, from the density of the residuals near 0. `of` has the points that count.
+double mean_slope(const Objective& objective, std::vector<Weighted> of, std::size_t n_free) {
+  std::sort(of.begin(), of.end(), [](const Weighted& a, const Weighted& b) { return a.size < b.size; });
+  const bool is_l1 = objective.kind == ObjectiveKind::kL1;
+  const auto n = static_cast<double>(of.size());
+  const double scale = of[of.size() / 2].size / kNormalQuartile;
+  const double width = std::max(1.2 * scale * std::pow(n, -0.2), is_l1 ? 0.0 : objective.delta);
+  // The residuals that an L1 fit makes 0, one a free parameter, are left out: they are 0 by construction.
+  double inside = 0.0, all = 0.0;
+  for (std::size_t i = 0; i < of.size(); ++i) {
+    all += of[i].weight;
+    if (of[i].size <= width && (!is_l1 || i >= n_free)) inside += of[i].weight;
+  }
+  const double share = std::max(inside, all / n) / n;  // at least one point of mean weight
+  return is_l1 ? share / width : share * std::min(1.0, objective.delta / width);
+}
+
+// The points that count: |r| and w at the fit.
+std::vector<Weighted> residuals_of(const Fit& fit, const Problem& problem) {
+  std::vector<Weighted> used;
+  for (std::size_t i = 0; i < fit.n; ++i) {
+    const Target& target = problem.targets()[i];
+    if (!(target.weight > 0.0)) continue;
+    used.push_back({std::abs(fit.law->log_loss(fit.p, problem.observations()[i]) - target.log_loss), target.weight});
+  }
+  return used;
+}
+
+// The fit whose refits tell how sure `fit` is: itself, or of L1 the one whose kinks are rounded; see Refits.
+Fit smoothed(const Fit& fit, const std::vector<ScalingPoint>& points) {
+  if (fit.request.objective.kind != ObjectiveKind::kL1) return fit;
+  Problem problem(*fit.law, fit.request.constraints, points);
+  std::vector<double> sizes, weights;
+  for (const Weighted& residual : residuals_of(fit, problem)) sizes.push_back(residual.size);
+  for (const ScalingPoint& point : points) weights.push_back(point.weight);
+  std::nth_element(sizes.begin(), sizes.begin() + std::ssize(sizes) / 2, sizes.end());
+  Fit smooth = fit;
+  smooth.request.objective = {ObjectiveKind::kHuber, std::max(0.15 * sizes[sizes.size() / 2] / kNormalQuartile, 1e-12)};
+  smooth.p = refit(smooth, problem, weights);
+  smooth.ends.insert(smooth.ends.begin(), smooth.p);
+  return smooth;
+}
+
 // draw(b) adds the points of resample b to the weights; called from several threads.
-Refits refits_of(const Fit& fit, const std::vector<ScalingPoint>& points, std::int64_t n_resamples, int n_threads,
+Refits refits_of(const Fit& of, const std::vector<ScalingPoint>& points, std::int64_t n_resamples, int n_threads,
                  const std::function<void(std::int64_t, std::vector<double>&)>& draw) {
+  const Fit fit = smoothed(of, points);
   constexpr std::int64_t kPerTask = 16;
   const std::size_t n = points.size();
   Refits refits;
+  refits.centre = fit.p;
   refits.resampled.resize(static_cast<std::size_t>(n_resamples));
   refits.left_out.resize(n);
   const std::int64_t n_all = n_resamples + static_cast<std::int64_t>(n);
@@ -436,53 +492,30 @@ std::optional<Interval> bootstrap_interval(const Refits& refits, const Fit& fit,
   for (const Parameters& p : refits.resampled) replicates.push_back(quantity(p));
   for (const Parameters& p : refits.left_out) influences.push_back(quantity(p));
   centre_jackknife(influences);
-  return bootstrap_interval(replicates, quantity(fit.p), acceleration(influences), level, method);
+  return bootstrap_interval(replicates, quantity(refits.centre.value_or(fit.p)), acceleration(influences), level,
+                            method);
 }
 
-double bootstrap_se(const Refits& refits, const Quantity& quantity) {
+std::optional<double> bootstrap_se(const Refits& refits, const Quantity& quantity) {
   double sum = 0.0, squares = 0.0;
   const auto n = static_cast<double>(refits.resampled.size());
   for (const Parameters& p : refits.resampled) sum += quantity(p);
   for (const Parameters& p : refits.resampled) squares += std::pow(quantity(p) - sum / n, 2);
-  return std::sqrt(squares / (n - 1.0));
+  const double se = std::sqrt(squares / (n - 1.0));
+  return std::isfinite(se) ? std::optional(se) : std::nullopt;
 }
 
 // ---- profile likelihood ----
 
 namespace {
 
-struct Weighted {
-  double size, weight;  // |r|, w
-};
-
-// E[w psi'] of the Huber or L1 objective, from the density of the residuals near 0. `of` has the points that count.
-double mean_slope(const Objective& objective, std::vector<Weighted> of, std::size_t n_free) {
-  std::sort(of.begin(), of.end(), [](const Weighted& a, const Weighted& b) { return a.size < b.size; });
-  const bool is_l1 = objective.kind == ObjectiveKind::kL1;
-  const auto n = static_cast<double>(of.size());
-  const double scale = of[of.size() / 2].size / 0.6745;
-  const double width = std::max(1.2 * scale * std::pow(n, -0.2), is_l1 ? 0.0 : objective.delta);
-  // The residuals that an L1 fit makes 0, one a free parameter, are left out: they are 0 by construction.
-  double inside = 0.0, all = 0.0;
-  for (std::size_t i = 0; i < of.size(); ++i) {
-    all += of[i].weight;
-    if (of[i].size <= width && (!is_l1 || i >= n_free)) inside += of[i].weight;
-  }
-  const double share = std::max(inside, all / n) / n;  // at least one point of mean weight
-  return is_l1 ? share / width : share * std::min(1.0, objective.delta / width);
-}
-
 // By how much the objective may rise; see profile_interval. Points of weight 0 are none.
 double allowed_rise(const Fit& fit, const Problem& problem, double level) {
   const Objective& objective = fit.request.objective;
-  std::vector<Weighted> used;
+  const std::vector<Weighted> used = residuals_of(fit, problem);
   double psi_squared = 0.0;
-  for (std::size_t i = 0; i < fit.n; ++i) {
-    const Target& target = problem.targets()[i];
-    if (!(target.weight > 0.0)) continue;
-    const double r = std::abs(fit.law->log_loss(fit.p, problem.observations()[i]) - target.log_loss);
-    used.push_back({r, target.weight});
-    const double psi = target.weight * (objective.kind == ObjectiveKind::kL1 ? 1.0 : std::min(r, objective.delta));
+  for (const auto& [r, weight] : used) {
+    const double psi = weight * (objective.kind == ObjectiveKind::kL1 ? 1.0 : std::min(r, objective.delta));
     psi_squared += psi * psi;
   }
   const auto n = static_cast<double>(used.size()), k = static_cast<double>(fit.n_free);
@@ -522,6 +555,10 @@ std::optional<Interval> profile_interval(const Fit& fit, const std::vector<Scali
   const Problem whole(*fit.law, fit.request.constraints, points);
   const double allowed = allowed_rise(fit, whole, level);
   const LawParameter shown = fit.law->parameters()[parameter];
+  const Bounds& bounds = whole.bounds();
+  const auto place =
+      static_cast<std::size_t>(std::find(whole.free_parameters().begin(), whole.free_parameters().end(), parameter) -
+                               whole.free_parameters().begin());
   const auto end = [&](double sign) {
     Parameters warm = fit.p;
     const auto rise = [&](double value) {
@@ -534,7 +571,7 @@ std::optional<Interval> profile_interval(const Fit& fit, const std::vector<Scali
       return m.value - fit.objective;
     };
     const double step = sign * 0.02 * std::max(std::abs(fit.p[parameter]), 0.1);
-    return find_end(fit.p[parameter], step, sign > 0.0 ? shown.hi : shown.lo, allowed, rise);
+    return find_end(fit.p[parameter], step, sign > 0.0 ? bounds.hi[place] : bounds.lo[place], allowed, rise);
   };
   const double lo = end(-1.0), hi = end(1.0);
   return Interval{std::isfinite(lo) ? shown.shown(lo) : (shown.is_log ? 0.0 : lo),
@@ -582,26 +619,25 @@ double flops_of(const ScalingPoint& point) {
   return 6.0 * *point.at(Variable::kParams) * *point.at(Variable::kTokens);
 }
 
-std::optional<HoldOut> hold_out(const Fit& fit, const std::vector<ScalingPoint>& points, double cutoff_flops) {
+HoldOut hold_out(const Fit& fit, const std::vector<ScalingPoint>& points, double cutoff_flops) {
   HoldOut result;
   std::vector<double> all;
   for (const ScalingPoint& point : points) {
-    if (!std::isfinite(flops_of(point))) return std::nullopt;
+    if (!std::isfinite(flops_of(point)))
+      throw Error(ErrorKind::kData, point.label + ": no compute", "give C, or N and D");
     all.push_back(flops_of(point));
   }
   std::sort(all.begin(), all.end());
   result.cutoff_flops = cutoff_flops > 0.0 ? cutoff_flops : all[all.size() * 4 / 5];
   std::vector<ScalingPoint> below, above;
   for (const ScalingPoint& point : points) (flops_of(point) < result.cutoff_flops ? below : above).push_back(point);
-  if (above.empty() || below.size() < fit.n_free + 1) return std::nullopt;
   result.n_below = below.size();
   result.n_above = above.size();
-  Fit of_below;
-  try {
-    of_below = fit_law(fit.law, below, fit.request);
-  } catch (const Error&) {  // below the cut-off only one size may be left
-    return std::nullopt;
-  }
+  if (above.empty())
+    throw Error(ErrorKind::kData,
+                "no point has " + number(result.cutoff_flops) + " FLOP or more: the largest has " + number(all.back()),
+                "give a smaller --hold-out");
+  const Fit of_below = fit_law(fit.law, below, fit.request);
   result.p = of_below.p;
   for (const ScalingPoint& point : above) {
     const double error = std::log(of_below.predict(point) / point.loss);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -43,8 +45,10 @@ std::vector<IsoFlop> group_by_budget(const std::vector<ScalingPoint>& points, co
   }
   std::vector<IsoFlop> budgets;
   for (auto& [log_c, budget] : groups) {
-    if (budget.points.empty()) continue;
-    set_flops(budget, points);
+    if (budget.points.empty())
+      budget.flops = std::exp(log_c);
+    else
+      set_flops(budget, points);
     budgets.push_back(std::move(budget));
   }
   return budgets;
@@ -75,6 +79,7 @@ std::optional<Parabola> parabola_through(const std::vector<double>& x, const std
 }
 
 std::string why_refused(const std::optional<Parabola>& parabola, std::size_t n_sizes) {
+  if (n_sizes == 0) return "no run within the tolerance";
   if (n_sizes < 4) return "fewer than 4 sizes";
   if (!parabola) return "sizes too alike";
   if (parabola->c[2] <= 0.0) return "opens downwards";
@@ -107,7 +112,7 @@ void fit_budget(IsoFlop& budget, const std::vector<ScalingPoint>& points, const 
 }
 
 struct LinePoint {
-  double log_flops, log_x;
+  double x, y;  // logarithms
 };
 
 std::optional<PowerOfCompute> power_through(const std::vector<LinePoint>& line) {
@@ -115,8 +120,8 @@ std::optional<PowerOfCompute> power_through(const std::vector<LinePoint>& line) 
   Columns columns(2, std::vector<double>(line.size(), 1.0));
   std::vector<double> y(line.size());
   for (std::size_t i = 0; i < line.size(); ++i) {
-    columns[1][i] = line[i].log_flops;
-    y[i] = line[i].log_x;
+    columns[1][i] = line[i].x;
+    y[i] = line[i].y;
   }
   const auto c = least_squares(columns, y);
   if (!c) return std::nullopt;
@@ -162,7 +167,9 @@ void add_intervals(PowerOfCompute& n, PowerOfCompute& d, const IsoFlopRequest& r
   d.interval = bootstrap_interval(of_d, d.exponent, 0.0, request.level, IntervalMethod::kPercentile);
 }
 
-std::optional<IsoFlopBias> bias_of(const std::vector<ScalingPoint>& points, std::vector<IsoFlop> budgets) {
+// `found` makes exponents of losses, one a point.
+std::optional<ExponentBias> bias_of(const std::vector<ScalingPoint>& points,
+                                    const std::function<Exponents(const std::vector<double>&)>& found) {
   Fit fit;
   try {
     fit = fit_law(make_law("chinchilla"), points, {});
@@ -171,12 +178,9 @@ std::optional<IsoFlopBias> bias_of(const std::vector<ScalingPoint>& points, std:
   }
   std::vector<double> losses;
   for (const ScalingPoint& point : points) losses.push_back(fit.predict(point));
-  for (IsoFlop& budget : budgets) {
-    if (budget.refused.empty()) fit_budget(budget, points, budget.points, losses);
-  }
-  const Exponents found = exponents_of(budgets);
-  if (!found.n || !(fit.p[3] > 0.0) || !(fit.p[4] > 0.0)) return std::nullopt;
-  return IsoFlopBias{optimal_exponent(fit.p), found.n->exponent};
+  const Exponents exponents = found(losses);
+  if (!exponents.n || !(fit.p[3] > 0.0) || !(fit.p[4] > 0.0)) return std::nullopt;
+  return ExponentBias{optimal_exponent(fit.p), exponents.n->exponent};
 }
 
 }  // namespace
@@ -218,7 +222,13 @@ IsoFlops isoflop(const std::vector<ScalingPoint>& points, const IsoFlopRequest& 
     }
     return exponents_of(budgets);
   });
-  result.bias = bias_of(points, result.budgets);
+  result.bias = bias_of(points, [&](const std::vector<double>& noiseless) {
+    std::vector<IsoFlop> budgets = result.budgets;
+    for (IsoFlop& budget : budgets) {
+      if (budget.refused.empty()) fit_budget(budget, points, budget.points, noiseless);
+    }
+    return exponents_of(budgets);
+  });
   return result;
 }
 
@@ -226,22 +236,32 @@ IsoFlops isoflop(const std::vector<ScalingPoint>& points, const IsoFlopRequest& 
 
 namespace {
 
-std::vector<Curve> curves_of(const Points& points) {
+struct Range {
+  double lo, hi;
+  bool holds_inside(double x) const { return lo < x && x < hi; }
+};
+
+std::string size_text(double n) {
+  char text[40];
+  std::snprintf(text, sizeof text, "N = %.6g", n);
+  return text;
+}
+
+std::vector<Curve> curves_of(const Points& points, const std::vector<double>& losses) {
   std::map<std::string, Curve> by_name;
   for (std::size_t i = 0; i < points.points.size(); ++i) {
     const ScalingPoint& point = points.points[i];
     if (!point.at(Variable::kParams) || !std::isfinite(flops_of(point)))
       throw Error(ErrorKind::kData, point.label + ": no N or no compute", "give N, and C or D");
     const double n = *point.at(Variable::kParams);
-    const std::string name = points.runs[i].empty() ? "N = " + std::to_string(n) : points.runs[i];
+    const std::string name = points.runs[i].empty() ? size_text(n) : points.runs[i];
     Curve& curve = by_name[name];
     if (curve.name.empty()) curve = {name, n, {}};
     if (curve.n != n)
       throw Error(ErrorKind::kData,
-                  point.label + ": run " + name + " has N = " + std::to_string(n) + ", and " + std::to_string(curve.n) +
-                      " before",
+                  point.label + ": run " + name + " has " + size_text(n) + ", and " + size_text(curve.n) + " before",
                   "a training curve has one N; name the column of the runs with --column run=NAME");
-    curve.log_flops_and_loss.emplace_back(std::log(flops_of(point)), point.loss);
+    curve.log_flops_and_loss.emplace_back(std::log(flops_of(point)), losses[i]);
   }
   std::vector<Curve> curves;
   for (auto& [name, curve] : by_name) {
@@ -250,6 +270,12 @@ std::vector<Curve> curves_of(const Points& points) {
     curves.push_back(std::move(curve));
   }
   return curves;
+}
+
+Range sizes_of(const std::vector<Curve>& curves) {
+  Range sizes{curves[0].n, curves[0].n};
+  for (const Curve& curve : curves) sizes = {std::min(sizes.lo, curve.n), std::max(sizes.hi, curve.n)};
+  return sizes;
 }
 
 std::optional<double> loss_at(const Curve& curve, double log_flops) {
@@ -286,20 +312,24 @@ std::vector<EnvelopePoint> lowest(const std::vector<Curve>& curves, const std::v
   return points;
 }
 
-Exponents exponents_of(const std::vector<EnvelopePoint>& points) {
-  std::vector<LinePoint> n, d;
+// Without the ends, where the least or the largest size of all is best: a better one may lie outside. log C against log N,
+// and the line turned round: N is a staircase of C, whose slope against log C is too flat by 1 / k^2 of it for k steps.
+Exponents exponents_of(const std::vector<EnvelopePoint>& points, const Range& sizes) {
+  std::vector<LinePoint> line;
   for (const EnvelopePoint& point : points) {
-    n.push_back({std::log(point.flops), std::log(point.n)});
-    d.push_back({std::log(point.flops), std::log(point.d)});
+    if (sizes.holds_inside(point.n)) line.push_back({std::log(point.n), std::log(point.flops)});
   }
-  return {power_through(n), power_through(d)};
+  const auto turned = power_through(line);
+  if (!turned || !(turned->exponent > 0.0)) return {};
+  const PowerOfCompute n{-turned->log_k / turned->exponent, 1.0 / turned->exponent, std::nullopt};
+  return {n, PowerOfCompute{-std::log(6.0) - n.log_k, 1.0 - n.exponent, std::nullopt}};  // C = 6 N D
 }
 
 }  // namespace
 
 Envelope envelope(const Points& points, int n_grid, const IsoFlopRequest& request) {
   Envelope result;
-  result.curves = curves_of(points);
+  result.curves = curves_of(points, losses_of(points.points));
   if (result.curves.size() < 3)
     throw Error(
         ErrorKind::kData,
@@ -308,19 +338,33 @@ Envelope envelope(const Points& points, int n_grid, const IsoFlopRequest& reques
   std::vector<std::size_t> all(result.curves.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   result.points = lowest(result.curves, all, n_grid);
+  const Range sizes = sizes_of(result.curves);
   std::set<std::size_t> winners;
-  for (const EnvelopePoint& point : result.points) winners.insert(point.curve);
+  std::set<double> between;
+  for (const EnvelopePoint& point : result.points) {
+    winners.insert(point.curve);
+    if (sizes.holds_inside(point.n)) between.insert(point.n);
+  }
   result.n_winning = winners.size();
-  const Exponents exponents = exponents_of(result.points);
-  if (winners.size() < 2 || !exponents.n || !exponents.d)
-    throw Error(ErrorKind::kData, "one curve, " + result.curves[*winners.begin()].name + ", is best at every compute",
-                "an envelope needs sizes that are each best somewhere");
+  result.n_fitted = between.size();
+  if (between.size() < 2)
+    throw Error(ErrorKind::kData,
+                std::to_string(between.size()) + " sizes between the least, " + size_text(sizes.lo) +
+                    ", and the largest, " + size_text(sizes.hi) +
+                    ", are best somewhere, and a power of compute needs two",
+                "where the least or the largest size is best, a better one may lie outside: give more sizes");
+  const Exponents exponents = exponents_of(result.points, sizes);
+  if (!exponents.n)
+    throw Error(ErrorKind::kData, "the best size does not grow with compute", "give curves of more sizes");
   result.n = *exponents.n;
   result.d = *exponents.d;
   add_intervals(result.n, result.d, request, [&](Random random) {
     std::vector<std::size_t> drawn;
     for (std::size_t i = 0; i < all.size(); ++i) drawn.push_back(random.below(static_cast<std::uint32_t>(all.size())));
-    return exponents_of(lowest(result.curves, drawn, std::min(n_grid, 200)));
+    return exponents_of(lowest(result.curves, drawn, std::min(n_grid, 200)), sizes);
+  });
+  result.bias = bias_of(points.points, [&](const std::vector<double>& noiseless) {
+    return exponents_of(lowest(curves_of(points, noiseless), all, n_grid), sizes);
   });
   return result;
 }

@@ -35,8 +35,8 @@ struct IsoFlopRequest {
   int n_threads = 1;
 };
 
-// What the method finds on losses without noise, of a chinchilla law at the very same points.
-struct IsoFlopBias {
+// What a method finds on losses without noise, of a chinchilla law at the very same points.
+struct ExponentBias {
   double true_exponent = 0.0, found_exponent = 0.0;
 };
 
@@ -44,7 +44,7 @@ struct IsoFlops {
   std::vector<IsoFlop> budgets;  // by increasing compute
   PowerOfCompute n, d;
   std::size_t n_used = 0;
-  std::optional<IsoFlopBias> bias;  // nullopt where no chinchilla law can be fitted
+  std::optional<ExponentBias> bias;  // nullopt where no chinchilla law can be fitted
 };
 
 // Approach 2. A budget is refused with fewer than 4 sizes, a parabola that opens downwards, or a minimum outside of its
@@ -69,13 +69,17 @@ struct Envelope {
   std::vector<Curve> curves;
   std::vector<EnvelopePoint> points;  // the best loss at each compute, on a grid
   std::size_t n_winning = 0;          // curves that are best somewhere
+  std::size_t n_fitted = 0;           // sizes among them but for the least and the largest of all
   PowerOfCompute n, d;
+  std::optional<ExponentBias> bias;  // nullopt where no chinchilla law can be fitted
 };
 
 // Approach 1: the best loss of any training curve at each of `n_grid` values of compute, equally far in logarithm; losses
 // between two points of a curve are interpolated in log C. Where a curve that has ended was better with less, and the
-// longer ones are not there yet, the envelope has a gap. Exponents by least squares over the grid, intervals from
-// resampled curves. Throws Error(kData) where fewer than 3 curves have 2 points each, or one alone is best throughout.
+// longer ones are not there yet, the envelope has a gap. Exponents by least squares of log C in log N over the grid but for its ends, where
+// the least or the largest size of all is best (a better one may lie outside: as they stand, they flatten the slope);
+// intervals from resampled curves. Throws Error(kData) where fewer than 3 curves have 2 points each, or fewer than 2
+// sizes are best somewhere between the ends.
 Envelope envelope(const Points& points, int n_grid, const IsoFlopRequest& request);
 
 }  // namespace lmbits

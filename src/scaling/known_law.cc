@@ -115,6 +115,7 @@ Json to_json(const KnownLaw& known) {
   json["left_out"] = Json::array();
   for (const Parameters& p : known.refits.resampled) json["resampled"].push_back(row_of(p, parameters.size()));
   for (const Parameters& p : known.refits.left_out) json["left_out"].push_back(row_of(p, parameters.size()));
+  json["centre"] = known.refits.centre ? row_of(*known.refits.centre, parameters.size()) : Json(nullptr);
   return json;
 }
 
@@ -129,13 +130,15 @@ KnownLaw known_law_from_json(const Json& json, const std::string& source) {
     known.law = make_law(json.at("law").get<std::string>(), /*with_offset=*/true);
     known.source = json.at("source").get<std::string>();
     const std::string unit = json.at("unit").get<std::string>();
-    for (const LossUnit u : {LossUnit::kNatsPerToken, LossUnit::kBitsPerToken, LossUnit::kBitsPerByte}) {
-      if (name_of(u) == unit) known.unit = u;
-    }
+    const auto known_unit = loss_unit_of(unit);
+    if (!known_unit) throw refuse("losses in \"" + unit + "\", which is no unit of a loss");
+    known.unit = *known_unit;
     const std::size_t m = known.law->parameters().size();
     known.p = parameters_from(json.at("fitted"), m);
     for (const Json& row : json.at("resampled")) known.refits.resampled.push_back(parameters_from(row, m));
     for (const Json& row : json.at("left_out")) known.refits.left_out.push_back(parameters_from(row, m));
+    if (const Json centre = json.value("centre", Json()); !centre.is_null())  // files of earlier versions have none
+      known.refits.centre = parameters_from(centre, m);
     return known;
   } catch (const Json::exception& e) {
     throw refuse(std::string("not a fit: ") + e.what());
@@ -164,6 +167,7 @@ KnownLaw at_complexity(const KnownLaw& gzip, double h) {
   KnownLaw known{law, at(gzip.p, true), {}, gzip.source + " at H = " + std::to_string(h), gzip.unit};
   for (const Parameters& p : gzip.refits.resampled) known.refits.resampled.push_back(at(p, false));
   for (const Parameters& p : gzip.refits.left_out) known.refits.left_out.push_back(at(p, false));
+  if (gzip.refits.centre) known.refits.centre = at(*gzip.refits.centre, false);
   return known;
 }
 
@@ -185,12 +189,13 @@ KnownLaw blended(const KnownLaw& law, const KnownLaw& other, double share) {
       p[j] = parameters[j].fitted((1.0 - share) * parameters[j].shown(a[j]) + share * parameters[j].shown(b[j]));
     return p;
   };
-  const auto mix_refits = [&](const std::vector<Parameters>& a, const std::vector<Parameters>& b) {
+  // Fits of equally many points with one seed drew the same places, so that refits of one number would go together: each is
+  // paired with the next one's.
+  const auto mix_resampled = [&](const std::vector<Parameters>& a, const std::vector<Parameters>& b) {
     std::vector<Parameters> all;
-    for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
-      if (!a.empty() && !b.empty() && a.size() != b.size()) break;
-      all.push_back(mix(a.empty() ? law.p : a[i], b.empty() ? other.p : b[i]));
-    }
+    const std::size_t n = a.empty() || b.empty() ? std::max(a.size(), b.size()) : std::min(a.size(), b.size());
+    for (std::size_t i = 0; i < n; ++i)
+      all.push_back(mix(a.empty() ? law.p : a[i], b.empty() ? other.p : b[(i + 1) % n]));
     return all;
   };
   KnownLaw known{
@@ -199,8 +204,11 @@ KnownLaw blended(const KnownLaw& law, const KnownLaw& other, double share) {
       {},
       std::to_string(1.0 - share) + " of " + law.source + ", " + std::to_string(share) + " of " + other.source,
       law.unit};
-  known.refits.resampled = mix_refits(law.refits.resampled, other.refits.resampled);
-  if (!known.refits.resampled.empty()) known.refits.left_out = mix_refits(law.refits.left_out, other.refits.left_out);
+  known.refits.resampled = mix_resampled(law.refits.resampled, other.refits.resampled);
+  const Parameters centre = law.refits.centre.value_or(law.p), of_other = other.refits.centre.value_or(other.p);
+  for (const Parameters& p : law.refits.left_out) known.refits.left_out.push_back(mix(p, of_other));
+  for (const Parameters& p : other.refits.left_out) known.refits.left_out.push_back(mix(centre, p));
+  known.refits.centre = mix(centre, of_other);
   return known;
 }
 

@@ -39,8 +39,9 @@ KnownLaw known_law_from_json(const Json& json, const std::string& source);
 KnownLaw at_complexity(const KnownLaw& gzip, double h);
 
 // E, A, B, alpha, beta of two chinchilla laws, each (1 - share) of `law` and `share` of `other`: how Pandey 2024 proposes
-// to adjust a law of web text by one of the data's complexity. With the refits of both, paired by number, where both
-// have as many; else those of the one that has them. Throws Error(kUsage) for other forms and for losses in two units.
+// to adjust a law of web text by one of the data's complexity. With the refits of both as those of two independent fits
+// (as many as the one with fewer has), else of the one that has them. Throws Error(kUsage) for other forms and for losses in
+// two units.
 KnownLaw blended(const KnownLaw& law, const KnownLaw& other, double share);
 
 // What each unit of compute buys: for L = E + A / N^alpha + B / D^beta and C = 6 N D

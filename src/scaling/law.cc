@@ -25,6 +25,15 @@ std::vector<double> geometric(double lo, double hi, int n) {
   return values;
 }
 
+// "16 x 16 ", a factor for each exponent that is neither given nor tied; "given " where there is none.
+std::string grid_text(const Constraints& constraints, const std::vector<std::size_t>& exponents, std::size_t n) {
+  std::string text;
+  for (const std::size_t j : exponents) {
+    if (!constraints[j].fixed && !constraints[j].tied_to) text += (text.empty() ? "" : "x ") + std::to_string(n) + " ";
+  }
+  return text.empty() ? "given " : text;
+}
+
 double log_or_negligible(double x) { return x > 0.0 ? std::max(std::log(x), kNegligible) : kNegligible; }
 
 // ---- E + sum_k A_k / x_k^alpha_k ----
@@ -53,6 +62,11 @@ class PowerSum final : public Law {
   std::vector<Variable> variables() const override {
     std::vector<Variable> all;
     for (const Term& term : terms_) all.push_back(term.variable);
+    return all;
+  }
+  std::vector<Dependence> dependences() const override {
+    std::vector<Dependence> all;
+    for (std::size_t i = 0; i < terms_.size(); ++i) all.push_back({terms_[i].variable, 1 + i, 1 + terms_.size() + i});
     return all;
   }
   Constraints default_constraints() const override {
@@ -111,10 +125,11 @@ class PowerSum final : public Law {
     }
     return all;
   }
-  std::string start_grid() const override {
-    const std::string one = std::to_string(exponent_grid().size());
-    return (terms_.size() > 1 ? one + " x " + one : one) +
-           " exponents from 0.03 to 2, coefficients by non-negative least squares";
+  std::string start_grid(const Constraints& constraints) const override {
+    std::vector<std::size_t> exponents;
+    for (std::size_t i = 0; i < terms_.size(); ++i) exponents.push_back(1 + terms_.size() + i);
+    return grid_text(constraints, exponents, exponent_grid().size()) +
+           "exponents from 0.03 to 2, coefficients by non-negative least squares";
   }
   std::vector<Parameters> published_starts() const override {
     if (name_ != "chinchilla") return {};
@@ -247,8 +262,11 @@ class KaplanJoint final : public FormulaLaw<4, KaplanFormula> {
         {"Nc", true, -20.0, 200.0}, {"Dc", true, -20.0, 200.0}, {"aN", false, 0.005, 3.0}, {"aD", false, 0.005, 3.0}};
   }
   std::vector<Variable> variables() const override { return {Variable::kParams, Variable::kTokens}; }
-  std::string start_grid() const override {
-    return "16 x 16 exponents from 0.02 to 1, Nc and Dc by non-negative least squares";
+  std::vector<Dependence> dependences() const override {
+    return {{Variable::kParams, 0, 2}, {Variable::kTokens, 1, 3}};
+  }
+  std::string start_grid(const Constraints& constraints) const override {
+    return grid_text(constraints, {2, 3}, 16) + "exponents from 0.02 to 1, Nc and Dc by non-negative least squares";
   }
 
   // L^(1/aD) is linear in Nc^(aN/aD) and Dc.
@@ -326,7 +344,11 @@ class DataConstrained final : public FormulaLaw<7, DataConstrainedFormula> {
   std::vector<Variable> variables() const override {
     return {Variable::kParams, Variable::kTokens, Variable::kUniqueTokens};
   }
-  std::string start_grid() const override {
+  // Not U: one number of unique tokens, repeated more and less often, is enough.
+  std::vector<Dependence> dependences() const override {
+    return {{Variable::kParams, 1, 3}, {Variable::kTokens, 2, 4}};
+  }
+  std::string start_grid(const Constraints&) const override {
     return "R_D*, R_N* in {1, 4, 16, 64} each, the rest from the best chinchilla starts";
   }
 
@@ -389,7 +411,13 @@ class GzipLaw final : public FormulaLaw<10, GzipFormula> {
   std::vector<Variable> variables() const override {
     return {Variable::kParams, Variable::kTokens, Variable::kComplexity};
   }
-  std::string start_grid() const override {
+  // The slopes in H of the exponents are to that of their coefficient what the exponents are to it.
+  std::vector<Dependence> dependences() const override {
+    return {{Variable::kParams, 1, 3},     {Variable::kTokens, 2, 4},     {Variable::kComplexity, 0, 5},
+            {Variable::kComplexity, 1, 6}, {Variable::kComplexity, 2, 7}, {Variable::kParams, 6, 8},
+            {Variable::kTokens, 7, 9}};
+  }
+  std::string start_grid(const Constraints&) const override {
     return "as published: a chinchilla fit for each H, a line in H through each parameter; and lines of slope 0";
   }
   std::vector<Parameters> starts(std::span<const Observation> x, std::span<const Target> targets,
@@ -523,7 +551,10 @@ void tie(Constraints& constraints, const Law& law, std::size_t a, std::size_t b)
                 second.name + " cannot be tied to " + first.name + ": " + (first.is_log ? first.name : second.name) +
                     " is fitted as its logarithm and " + (first.is_log ? second.name : first.name) + " is not",
                 "tie two exponents, or two coefficients");
-  constraints[std::max(a, b)].tied_to = std::min(a, b);
+  const std::size_t low = std::min(a, b), high = std::max(a, b);
+  const auto before = constraints[high].tied_to;
+  constraints[high].tied_to = low;
+  if (before && *before != low) tie(constraints, law, *before, low);
 }
 
 Constraints resolved(const Law& law, Constraints constraints) {

@@ -63,6 +63,13 @@ using Constraints = std::vector<Constraint>;  // one a parameter
 // A parameter given as it is printed. Throws Error(kUsage) for a value that no fit could find.
 Constraint given(const LawParameter& parameter, double shown);
 
+// How the loss follows a variable: `slope` says how fast (an exponent), and scales with the variable's unit what `level`
+// (its coefficient) is. Where the variable never changes, points cannot tell the two apart.
+struct Dependence {
+  Variable variable;
+  std::size_t level, slope;  // parameters
+};
+
 class Law {
  public:
   virtual ~Law() = default;
@@ -70,6 +77,7 @@ class Law {
   virtual std::string equation() const = 0;
   virtual std::vector<LawParameter> parameters() const = 0;
   virtual std::vector<Variable> variables() const = 0;
+  virtual std::vector<Dependence> dependences() const = 0;  // each slope once
   virtual Constraints default_constraints() const { return Constraints(parameters().size()); }
 
   virtual double log_loss(const Parameters& p, const Observation& x) const = 0;
@@ -79,7 +87,7 @@ class Law {
   // least squares (variable projection: Golub & Pereyra 1973, doi:10.1137/0710036).
   virtual std::vector<Parameters> starts(std::span<const Observation> x, std::span<const Target> targets,
                                          const Constraints& constraints) const = 0;
-  virtual std::string start_grid() const = 0;  // in words
+  virtual std::string start_grid(const Constraints& constraints) const = 0;  // in words
 
   // The grid of a publication for minimise_lbfgs; empty where there is none.
   virtual std::vector<Parameters> published_starts() const { return {}; }
@@ -89,8 +97,8 @@ std::vector<std::string> law_names();
 // Throws Error(kUsage) for a name that is not one. `with_offset`: Kaplan's one-variable forms with a free E added.
 std::unique_ptr<Law> make_law(const std::string& name, bool with_offset = false);
 
-// Makes two parameters one. Throws Error(kUsage) for a parameter and itself, and for one that is fitted as its
-// logarithm and one that is not: equal as fitted, they would not be as printed.
+// Makes two parameters one, with all that either is tied to already. Throws Error(kUsage) for a parameter and itself, and
+// for one that is fitted as its logarithm and one that is not: equal as fitted, they would not be as printed.
 void tie(Constraints& constraints, const Law& law, std::size_t a, std::size_t b);
 
 // The same constraints, every tie to a free parameter: chains are followed, and what is tied to a given parameter is

@@ -34,6 +34,7 @@ const std::vector<Quantity>& quantities() {
       {"run", {"run", "name", "label", "model", "id"}},
       {"set", {"set", "dataset", "corpus"}},
       {"unit", {"unit", "units", "lossunit"}},
+      {"tokenizer", {"tokenizer", "tokeniser"}},
   };
   return all;
 }
@@ -149,15 +150,6 @@ bool leaves_out(const Rule& rule, const CsvRow& row) {
 
 // ---- units ----
 
-// "nats/token", "bits per byte"; nullopt where it is no unit of a loss.
-std::optional<LossUnit> parse_unit(const std::string& text) {
-  const std::string name = normalised(text);
-  if (name == "natstoken" || name == "natspertoken") return LossUnit::kNatsPerToken;
-  if (name == "bitstoken" || name == "bitspertoken") return LossUnit::kBitsPerToken;
-  if (name == "bitsbyte" || name == "bitsperbyte" || name == "bpb") return LossUnit::kBitsPerByte;
-  return std::nullopt;
-}
-
 // A row of those that are kept whose column `unit` all others agree with; nullptr where there is no such column.
 const CsvRow* row_with_unit(const CsvTable& table, const Places& places, const std::vector<Rule>& rules) {
   const auto place = places.find("unit");
@@ -179,7 +171,7 @@ LossUnit unit_of(const CsvTable& table, const Places& places, const PointsReques
                  const std::vector<Rule>& rules) {
   const CsvRow* row = row_with_unit(table, places, rules);
   if (const std::string text = row == nullptr ? "" : row->cells[places.at("unit")]; !text.empty()) {
-    const auto unit = parse_unit(text);
+    const auto unit = loss_unit_of(text);
     const std::string says = where(table, *row) + ": the unit is \"" + text + "\"";
     if (!unit && !request.unit)
       throw Error(ErrorKind::kData, says + ", which is none of nats/token, bits/token and bits/byte",
@@ -189,7 +181,7 @@ LossUnit unit_of(const CsvTable& table, const Places& places, const PointsReques
     if (unit) return *unit;
   }
   if (request.unit) return *request.unit;
-  return parse_unit(table.columns[places.at("loss")]).value_or(LossUnit::kNatsPerToken);
+  return loss_unit_of(table.columns[places.at("loss")]).value_or(LossUnit::kNatsPerToken);
 }
 
 std::string number(double value) {
@@ -198,20 +190,46 @@ std::string number(double value) {
   return text;
 }
 
+// A design may go from models of a thousand parameters to those of a billion, but then it has sizes between.
 void check_sizes(const std::vector<ScalingPoint>& points) {
+  constexpr double kGap = 100.0;
   for (const Variable variable : {Variable::kParams, Variable::kTokens}) {
-    const ScalingPoint *least = nullptr, *most = nullptr;
+    std::vector<const ScalingPoint*> known;
     for (const ScalingPoint& point : points) {
-      if (!point.at(variable)) continue;
-      if (least == nullptr || *point.at(variable) < *least->at(variable)) least = &point;
-      if (most == nullptr || *point.at(variable) > *most->at(variable)) most = &point;
+      if (point.at(variable)) known.push_back(&point);
     }
-    if (least == nullptr || *least->at(variable) >= 1e3 || *most->at(variable) <= 1e6) continue;
+    const auto size = [&](const ScalingPoint* point) { return *point->at(variable); };
+    std::sort(known.begin(), known.end(), [&](const auto* a, const auto* b) { return size(a) < size(b); });
+    const auto gap = std::adjacent_find(known.begin(), known.end(),
+                                        [&](const auto* a, const auto* b) { return size(b) >= kGap * size(a); });
+    if (gap == known.end() || size(known.front()) >= 1e3 || size(known.back()) <= 1e6) continue;
+    const ScalingPoint &least = *known.front(), &most = *known.back();
     throw Error(ErrorKind::kData,
-                least->label + ": " + symbol_of(variable) + " is " + number(*least->at(variable)) + ", and " +
-                    number(*most->at(variable)) + " at " + most->label + ": mixed units",
+                least.label + ": " + symbol_of(variable) + " is " + number(size(&least)) + ", and " +
+                    number(size(&most)) + " at " + most.label + ", with a gap of " +
+                    number(size(gap[1]) / size(gap[0])) + " times between two sizes: mixed units",
                 "write all in one unit, or with K, M, B, T behind the number");
   }
+}
+
+// Losses a token of two tokenizers are no more alike than two units; bits/byte are, but tokens D are not: that is said.
+void check_tokenizers(const CsvTable& table, const Places& places, const std::vector<const CsvRow*>& rows,
+                      Points& result) {
+  const auto place = places.find("tokenizer");
+  if (place == places.end() || rows.empty()) return;
+  std::map<std::string, std::size_t> counts;
+  for (const CsvRow* row : rows) ++counts[row->cells[place->second]];
+  if (counts.size() < 2) return;
+  std::string text;
+  for (const auto& [name, n] : counts) text += (text.empty() ? "" : ", ") + name + " " + std::to_string(n);
+  const std::string rule = "--exclude " + table.columns[place->second] + "=" + counts.begin()->first;
+  if (result.unit != LossUnit::kBitsPerByte)
+    throw Error(ErrorKind::kData,
+                table.source + ": models of " + std::to_string(counts.size()) + " tokenizers (" + text +
+                    "), and losses in " + name_of(result.unit) + ": mixed units",
+                "leave all but one out, as by " + rule + ", or give bits/byte");
+  result.notes.push_back("of " + std::to_string(counts.size()) + " tokenizers (" + text +
+                         "), whose tokens D and embeddings in N differ: " + rule + " leaves one out");
 }
 
 // C = 6 N D fills in the one of the three that is missing, and is checked where all are there.
@@ -270,6 +288,14 @@ std::string name_of(LossUnit unit) {
   return unit == LossUnit::kNatsPerToken ? "nats/token" : unit == LossUnit::kBitsPerToken ? "bits/token" : "bits/byte";
 }
 
+std::optional<LossUnit> loss_unit_of(const std::string& text) {
+  const std::string name = normalised(text);
+  if (name == "natstoken" || name == "natspertoken") return LossUnit::kNatsPerToken;
+  if (name == "bitstoken" || name == "bitspertoken") return LossUnit::kBitsPerToken;
+  if (name == "bitsbyte" || name == "bitsperbyte" || name == "bpb") return LossUnit::kBitsPerByte;
+  return std::nullopt;
+}
+
 Points read_points(std::string_view csv, const std::string& source, const PointsRequest& request) {
   const CsvTable table = parse_csv(csv, source);
   const Places places = places_of(table, request);
@@ -298,6 +324,7 @@ Points read_points(std::string_view csv, const std::string& source, const Points
         " = nats/token");
   }
   std::set<std::string> derived;
+  std::vector<const CsvRow*> kept;
   for (const CsvRow& row : table.rows) {
     const auto rule = std::find_if(rules.begin(), rules.end(), [&](const Rule& r) { return leaves_out(r, row); });
     if (rule != rules.end()) {
@@ -307,6 +334,7 @@ Points read_points(std::string_view csv, const std::string& source, const Points
     ScalingPoint point = point_of(table, row, places, request);
     point.loss *= factor;
     result.points.push_back(std::move(point));
+    kept.push_back(&row);
     const auto text = [&](const char* key) {
       const auto place = places.find(key);
       return place == places.end() ? std::string() : row.cells[place->second];
@@ -314,6 +342,7 @@ Points read_points(std::string_view csv, const std::string& source, const Points
     result.sets.push_back(text("set"));
     result.runs.push_back(text("run"));
   }
+  check_tokenizers(table, places, kept, result);
   check_sizes(result.points);
   for (ScalingPoint& point : result.points) complete(point, derived);
   result.notes.insert(result.notes.end(), derived.begin(), derived.end());

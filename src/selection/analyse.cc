@@ -61,10 +61,10 @@ Measured measure(const std::string& record, const SampleTemplate& how) {
     m.answer_hash = hash_of(parts.answer);
     m.is_empty = is_blank(sample.turns.back().text);
     m.ratio_alone = static_cast<double>(m.text.size() + 1) / static_cast<double>(zlib_size("", m.text + "\n"));
-    if (!parts.prompt.empty()) {
-      m.prompt_hash = hash_of(parts.prompt);
+    if (!parts.prompt.empty()) m.prompt_hash = hash_of(parts.prompt);
+    if (!parts.prompt.empty() && !parts.answer.empty()) {
       const auto added = static_cast<double>(zlib_size(parts.prompt, parts.answer) - zlib_size(parts.prompt, ""));
-      m.explained = 1 - added / static_cast<double>(zlib_size("", parts.answer));
+      m.explained = 1 - added / static_cast<double>(zlib_size("", parts.answer) - zlib_size("", ""));
     }
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kData) throw;
@@ -145,16 +145,21 @@ SetStatistics analyse_set(const std::string& path, const std::filesystem::path& 
 
 std::vector<std::vector<double>> redundancy_matrix(const std::vector<std::string>& texts, const CostModel& model) {
   const auto text = [&](std::int64_t i) { return texts[static_cast<std::size_t>(i)]; };
-  const std::vector<StoredSize> alone = model.empty_set()->sizes_with(std::ssize(texts), text);
+  const auto stored_bytes_of = [](StoredSet& set) {
+    return set.sizes_with(1, [](std::int64_t) { return std::string(); })[0].stored_bytes;
+  };
+  const auto nothing = model.empty_set();
+  const double of_nothing = stored_bytes_of(*nothing);  // zlib's header and checksum are no text's
+  const std::vector<StoredSize> alone = nothing->sizes_with(std::ssize(texts), text);
   std::vector<std::vector<double>> saved;
   for (const std::string& first : texts) {
     const auto set = model.empty_set();
     set->append(first);
-    const double before = set->sizes_with(1, [](std::int64_t) { return std::string(); })[0].stored_bytes;
+    const double before = stored_bytes_of(*set);
     std::vector<double> row;
     const std::vector<StoredSize> both = set->sizes_with(std::ssize(texts), text);
     for (std::size_t j = 0; j < texts.size(); ++j)
-      row.push_back(1 - (both[j].stored_bytes - before) / alone[j].stored_bytes);
+      row.push_back(1 - (both[j].stored_bytes - before) / (alone[j].stored_bytes - of_nothing));
     saved.push_back(std::move(row));
   }
   return saved;

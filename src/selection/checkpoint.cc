@@ -11,7 +11,7 @@
 namespace lmbits {
 namespace {
 
-constexpr std::string_view kMagic = "lmbits select 3\n";
+constexpr std::string_view kMagic = "lmbits select 4\n";
 
 class Writer {
  public:
@@ -74,6 +74,17 @@ void visit(Visit&& field, auto& choice) requires requires {
   field(choice.ratio_alone), field(choice.ratio_with_chosen), field(choice.ratio_in_block);
 }
 
+template <typename T>
+void add_list(Writer& writer, const std::vector<T>& list) {
+  writer.add(static_cast<std::uint64_t>(list.size()));
+  for (const T& value : list) writer.add(value);
+}
+template <typename T>
+void get_list(Reader& reader, std::vector<T>& list) {
+  list.resize(reader.get_count());
+  for (T& value : list) reader.get(value);
+}
+
 }  // namespace
 
 void write_checkpoint(const std::filesystem::path& path, const Json& identity, const SelectState& state) {
@@ -91,6 +102,10 @@ void write_checkpoint(const std::filesystem::path& path, const Json& identity, c
     writer.add(failure.record);
     writer.add_text(failure.error);
   }
+  add_list(writer, state.stage.top);
+  add_list(writer, state.stage.members);
+  add_list(writer, state.stage.with_chosen);
+  add_list(writer, state.stage.sizes);
   const std::string hash = Fingerprint().add(writer.bytes).hex();
   write_file_atomically(path, writer.bytes + hash);
 }
@@ -117,6 +132,10 @@ std::optional<SelectState> read_checkpoint(const std::filesystem::path& path, co
     get(failure.record);
     failure.error = reader.get_text();
   }
+  get_list(reader, state.stage.top);
+  get_list(reader, state.stage.members);
+  get_list(reader, state.stage.with_chosen);
+  get_list(reader, state.stage.sizes);
   return state;
 }
 

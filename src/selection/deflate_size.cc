@@ -84,7 +84,6 @@ constexpr std::uint32_t kMaxDistance = kWindow - kMinLookahead;
 constexpr std::uint32_t kTooFar = 4096;  // a match of 3 that is further costs more than its literals
 constexpr std::uint32_t kBlockSymbols = 16383;
 constexpr int kMinMatch = 3, kMaxMatch = 258;
-constexpr std::uint32_t kRebaseAt = std::uint32_t{1} << 30;
 
 template <typename T>
 T load(const unsigned char* p) {
@@ -188,7 +187,7 @@ class Chains {
 
 class DeflateSizer final : public PrefixSizer {
  public:
-  explicit DeflateSizer(int level) : level_(level_of(level)) { begin_block(); }
+  DeflateSizer(int level, std::uint32_t rebase_at) : level_(level_of(level)), rebase_at_(rebase_at) { begin_block(); }
 
   void append(std::string_view bytes) override {
     for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), kAppendBytes))) {
@@ -383,10 +382,12 @@ class DeflateSizer final : public PrefixSizer {
     text_begin_ += n_gone;
   }
 
-  // Positions are 32-bit numbers: from time to time all of them are lowered, by a multiple of the window.
+  // By a multiple of the window, so that every position keeps its place in the chains' ring; and not so far that a chain's
+  // 16 bits, from a position after the base, could lead below 0.
   void rebase() {
-    if (state_.position < kRebaseAt) return;
-    const std::uint32_t n = std::min(state_.base, text_begin_ / kWindow * kWindow);
+    const std::uint32_t unmatched = std::min(state_.base, text_begin_ / kWindow * kWindow);
+    if (state_.position < rebase_at_ || unmatched <= 2 * kWindow) return;
+    const std::uint32_t n = unmatched - 2 * kWindow;
     chains_.lower(n);
     text_begin_ -= n;
     state_.position -= n;
@@ -396,6 +397,7 @@ class DeflateSizer final : public PrefixSizer {
   }
 
   const Level level_;
+  const std::uint32_t rebase_at_;
   ParseState state_;
   Chains chains_;
   std::string text_;              // the prefix's end: a window, and what is not parsed yet
@@ -406,9 +408,9 @@ class DeflateSizer final : public PrefixSizer {
 
 std::unique_ptr<PrefixSizer> make_zlib_sizer(int level) { return std::make_unique<ZlibSizer>(level); }
 
-std::unique_ptr<PrefixSizer> make_deflate_sizer(int level) {
+std::unique_ptr<PrefixSizer> make_deflate_sizer(int level, std::uint32_t rebase_at) {
   LMBITS_CHECK(level >= 4 && level <= 9);
-  return std::make_unique<DeflateSizer>(level);
+  return std::make_unique<DeflateSizer>(level, rebase_at);
 }
 
 }  // namespace lmbits

@@ -29,7 +29,9 @@ std::unique_ptr<PrefixSizer> make_zlib_sizer(int level);
 // One thing differs from zlib's own streaming: at a window's end, zlib's result depends on how much input it was given
 // at once (a match at distance exactly 32506 is found or not). This is what it gives for all of it at once, as
 // zlib.compress does; a copied state may differ there, by a few bits, in one text of thousands.
-std::unique_ptr<PrefixSizer> make_deflate_sizer(int level);
+//
+// Positions are 32-bit numbers: at `rebase_at` all of them are lowered (tests do it early).
+std::unique_ptr<PrefixSizer> make_deflate_sizer(int level, std::uint32_t rebase_at = std::uint32_t{1} << 30);
 
 inline constexpr std::int64_t kMaxSampleBytes = std::int64_t{1} << 30;
 

@@ -39,9 +39,10 @@ struct SelectOptions {
   enum class Unit { kSamples, kBytes, kTokens } unit = Unit::kSamples;
   std::int64_t budget = 10000;                // of samples, or of their texts' bytes or tokens
   std::int64_t min_bytes = 0, max_bytes = 0;  // of a sample's text; 0: any. kZip only, which leaves out blank ones, too
-  // A sample is passed over for good where what it adds to the chosen is less than this share of what it needs alone, and
-  // within a block, too (there it stays in the pool). 0: none is. kZip only.
+  // A sample is passed over for good where what it adds to the chosen is less than this share of what it adds to an empty
+  // set, and within a block, too (there it stays in the pool). 0: none is. kZip only.
   double min_new = 0.0;
+  double batch_seconds = 0.5;  // about how long no look is taken at the stop flag, and nothing saved
 };
 
 // White space alone, or nothing: compresses worst of all, and says nothing.
@@ -76,12 +77,22 @@ struct Candidate {
   bool is_blank = false;  // and therefore left out; kZip only
 };
 
+// The stage under way, as far as it has come: what a stop or a kill within it does not lose.
+struct SelectStage {
+  std::vector<std::int64_t> top;  // the k1 that are rescored, places in SelectState::candidates; empty between stages
+  std::vector<std::int64_t> members;  // of them, the block; empty while they are rescored
+  std::vector<double> with_chosen;    // the members' ratios
+  // Of what is scored now: of `top` behind the chosen, later of the open members behind what was added. Their first ones.
+  std::vector<StoredSize> sizes;
+};
+
 // Everything a selection has found out; with the same input and options it goes on from a copy as if never stopped.
 struct SelectState {
   std::int64_t n_scored = 0;          // records of the pool, from the first on, that were scored alone
   std::vector<Candidate> candidates;  // by record, without those that failed
   std::vector<Choice> choices;
-  std::int64_t n_stages = 0;
+  std::int64_t n_stages = 0;  // that are over
+  SelectStage stage;          // its choices are among `choices`, with stage n_stages + 1
   struct Failure {
     std::int64_t record;
     std::string error;
@@ -92,7 +103,8 @@ struct SelectState {
 enum class SelectEnd { kDone, kStopped, kPoolUsedUp };
 
 // Goes on from `state` until the budget is full, the pool is used up, or a stop was requested (stop_requested()). `saved` is
-// called after each stage, and about every second of the first scoring. Throws Error(kConfig) where k1 > candidates or k2 > k1
+// called whenever there is something new to save, about every options.batch_seconds, but not within one text; a stop is
+// seen as often, and while the chosen texts of a copy are stored anew. Throws Error(kConfig) where k1 > candidates or k2 > k1
 // (kZipReference), and what the model throws.
 SelectEnd select(const SelectInput& input, const CostModel& model, const SelectOptions& options, SelectState& state,
                  Progress& progress, const std::function<void(const SelectState&)>& saved);

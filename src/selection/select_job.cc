@@ -10,6 +10,7 @@
 
 #include "src/core/file.h"
 #include "src/core/hash.h"
+#include "src/core/suggest.h"
 #include "src/core/thread_pool.h"
 #include "src/corpus/byte_source.h"
 #include "src/selection/checkpoint.h"
@@ -46,17 +47,23 @@ void check(const SelectRequest& request) {
     throw Error(ErrorKind::kUsage, "the budget, k1, k2 and k3 are at least 1");
   if (!is_reference(request)) return;
   const bool asks_for_more = o.unit != SelectOptions::Unit::kSamples || o.min_bytes > 0 || o.max_bytes > 0 ||
-                             o.min_new > 0 || request.max_share > 0 || request.length_bins > 0;
+                             o.min_new > 0 || request.max_share > 0 || request.length_bins > 0 ||
+                             request.sample.format != SampleFormat::kAuto || request.sample.text_field != "text";
   if (asks_for_more)
-    throw Error(ErrorKind::kUsage,
-                "zip-reference knows a budget of samples, k1, k2 and k3 alone, as the released code does",
-                "leave --algorithm away for the mended algorithm, which knows the rest");
+    throw Error(
+        ErrorKind::kUsage,
+        "zip-reference knows a budget of samples, k1, k2 and k3 alone, and compresses whole records, as the released "
+        "code does",
+        "leave --algorithm away for the mended algorithm, which knows the rest");
 }
 
 // What would be lost, or would not be what its name says.
 void check_output(const SelectRequest& request) {
   const std::string name = request.output.string();
   std::error_code none;
+  if (const fs::path work = beside(request, ".work"); fs::exists(work, none) && !fs::is_directory(work, none))
+    throw Error(ErrorKind::kUsage, work.string() + " is a file, and a folder for checkpoints is to be made there",
+                "give another -o, or move it away");
   for (const char* suffix : {"", ".choices.jsonl", ".manifest.json"}) {
     const fs::path path = beside(request, suffix);
     if (fs::equivalent(request.pool, path, none))
@@ -152,11 +159,26 @@ GroupRoom rooms_by_length(const std::vector<RecordFacts>& facts, std::int64_t n_
   return rooms;
 }
 
+// A key that no record has would make one group of all of them.
+void check_groups(const SelectRequest& request, const Pool& pool, const std::vector<RecordFacts>& facts) {
+  const bool has_groups = std::any_of(facts.begin(), facts.end(), [](const auto& fact) { return !fact.group.empty(); });
+  if (has_groups || facts.empty()) return;
+  std::vector<std::string> keys;
+  const Json first = Json::parse(pool.record(0), nullptr, /*allow_exceptions=*/false);
+  if (first.is_object())
+    for (const auto& [key, value] : first.items()) keys.push_back(key);
+  throw Error(ErrorKind::kData, "no record of " + request.pool + " has the key \"" + request.sample.group_field + "\"",
+              suggestion(request.sample.group_field, keys));
+}
+
 std::vector<GroupRoom> groups_of(const SelectRequest& request, const Pool& pool) {
   std::vector<GroupRoom> groups;
   if (request.max_share <= 0 && request.length_bins <= 0) return groups;
   const auto facts = facts_of(request, pool, 0);
-  if (request.max_share > 0) groups.push_back(rooms_by_group(facts, request.max_share, request.options.budget));
+  if (request.max_share > 0) {
+    check_groups(request, pool, facts);
+    groups.push_back(rooms_by_group(facts, request.max_share, request.options.budget));
+  }
   if (request.length_bins > 0) groups.push_back(rooms_by_length(facts, request.length_bins, request.options.budget));
   return groups;
 }

@@ -29,7 +29,7 @@ struct SelectRequest {
   std::int64_t length_bins = 0;      // this many bins of equally many samples by length get equal shares; 0: none
   std::string command;               // as typed, for the manifest
   std::uint64_t seed = 1;            // of the random choices that the result is set beside
-  double checkpoint_every_s = 10.0;  // at most so much work is lost by a kill, and the stage or batch it is in
+  double checkpoint_every_s = 10.0;  // at most so much work is lost by a kill, and the batch (half a second) it is in
 };
 
 struct SelectOutcome {

@@ -91,8 +91,39 @@ class Scaling(unittest.TestCase):
                 (path / "manifest.json").write_text(json.dumps(manifest))
                 (path / "summary.json").write_text(json.dumps({"schema": 1, "bits_per_byte": float(row["bits_per_byte"])}))
 
+    def test_what_could_not_be_done_is_said(self):
+        few = ("--resamples", "100")
+        self.assertIn("none: no point has 1e+30 FLOP or more: the largest has", self.ok("scaling", "fit", "runs.csv", *few, "--hold-out", "1e30"))
+        fit = json.loads(self.ok("scaling", "fit", "runs.csv", *few, "--hold-out", "1e10", "--json"))
+        self.assertIsNone(fit["hold_out"])
+        self.assertIn("there are 0 points", fit["no_hold_out"])
+        budgets = json.loads(self.ok("scaling", "isoflop", "runs.csv", "--budget", "1e19", "1e20", "7e25", "--json"))["budgets"]
+        self.assertEqual([b["refused"] for b in budgets], [None, None, "no run within the tolerance"], budgets)
+        self.fails(2, "--delta is not used with --objective l1", "scaling", "fit", "runs.csv", "--objective", "l1", "--delta", "0.1")
+        self.fails(2, "--sizes requires --sweep", "scaling", "plan", "besiroglu2024", "--flops", "1e20", "--sizes", "5")
+        measured = json.loads(self.ok("pcfg", "30-400-10-8", "--documents", "20", "--grammars", "12", "--complexity", "--json"))
+        n_measured = sum(grammar["median"] is not None for grammar in measured["grammars"])
+        self.assertEqual((n_measured, len(measured["grammars"])), (12, 12 + measured["n_refused"]))
+
+    def test_a_law_keeps_its_refits_whatever_intervals_were_asked_for(self):
+        self.ok("scaling", "fit", "runs.csv", "--resamples", "100", "--interval", "profile", "-o", "profile.json")
+        plan = json.loads(self.ok("scaling", "plan", "profile.json", "--flops", "1e21", "--json"))["budgets"][0]
+        self.assertLess(plan["n_interval"][0], plan["n_interval"][1])
+
+    def test_a_parameter_at_its_bound_is_said(self):
+        rows = "".join(f"{n:.6g},{d:.6g},{d:.6g},{loss(n, d):.8f}\n" for n in (1e7, 1e8, 1e9) for d in (1e9, 1e10, 1e11))
+        self.write("unique.csv", "N,D,U,loss\n" + rows)  # nothing repeats
+        self.assertIn("nothing in these points depends on R_D*", self.ok("scaling", "fit", "unique.csv", "--law", "data-constrained", "--resamples", "100"))
+        rows = "".join(f"{n:.6g},{d:.6g},1e9,{loss(n, d):.8f}\n" for n in (1e7, 1e8, 1e9) for d in (1e9, 1e10, 1e11))
+        self.write("free.csv", "N,D,U,loss\n" + rows)  # repeats are worth as much as new tokens
+        given = [f"{name}={value}" for name, value in (("E", 1.8), ("A", 480), ("B", 2100), ("alpha", 0.35), ("beta", 0.37), ("R_N*", 8e6))]
+        text = self.ok("scaling", "fit", "free.csv", "--law", "data-constrained", "--resamples", "100", "--fix", *given)
+        self.assertRegex(text, r"R_D\* ended at the bound of the search, 8\.89e\+?0?6")
+        self.assertNotIn("nan", text)
+
     def test_laws_straight_from_runs_on_disk(self):
         self.write_demo_runs()
+        self.assertIn("of 2 tokenizers (bytes", self.ok("scaling", "fit", "runs", "--law", "training", "--resamples", "100"))
         fit = json.loads(self.ok("scaling", "fit", "runs", "--law", "training", "--resamples", "100", "--json"))
         self.assertEqual((fit["n_points"], fit["unit"]), (18, "bits/byte"))  # the mean of the three corpora
         self.assertEqual(json.loads(self.ok("scaling", "fit", "runs", "--corpus", "code", "--exclude", "tokenizer=bytes", "--law", "training",

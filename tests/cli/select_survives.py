@@ -89,14 +89,60 @@ class SelectSurvives(harness.ProgramTest):
         self.select(pool, self.folder / "whole.jsonl", *flags)
         process = harness.start(self.arguments(pool, out, *flags, "--checkpoint-seconds", "0"))
         checkpoint = out.parent / (out.name + ".work") / "checkpoint"
-        self.wait_for(checkpoint.exists, process, "a checkpoint")  # the first is written after 64 samples
+        self.wait_for(checkpoint.exists, process, "a checkpoint")  # the first is written after 16 samples
         process.kill()
         process.communicate()
         outcome = harness.run(["select", pool, "-o", out, *flags])
         scored = re.search(r"went on from ([\d,]+) samples scored and 0 choices", outcome.err)
         self.assertTrue(scored, outcome.err)
-        self.assertGreaterEqual(int(scored[1].replace(",", "")), 64)
+        self.assertGreaterEqual(int(scored[1].replace(",", "")), 16)
         self.assertEqual(self.result(out), self.result(self.folder / "whole.jsonl"))
+
+    def interrupt_within_a_stage(self, pool, out, kind, flags):
+        """Sends the signal once a choice is under way that no finished stage has; what the process went on to say."""
+        checkpoint = out.parent / (out.name + ".work") / "checkpoint"
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+
+        def in_stage():
+            now = checkpoint.stat() if checkpoint.exists() else None
+            return now and now.st_mtime_ns != before and now.st_size > self.size_of_scores(pool)
+
+        process = harness.start(self.arguments(pool, out, *flags, "--checkpoint-seconds", "0"))
+        self.wait_for(in_stage, process, "a stage")
+        began = time.monotonic()
+        process.send_signal(kind)
+        process.communicate(timeout=harness.PATIENCE_S)
+        self.assertEqual(process.returncode, 130 if kind == signal.SIGTERM else -signal.SIGKILL)
+        return time.monotonic() - began
+
+    def size_of_scores(self, pool):
+        """Of a checkpoint with nothing but each sample's scores: 42 bytes a sample, and less than 2 KiB around."""
+        return 42 * len(pool.read_text().splitlines()) + 2048
+
+    def check_stops_within_a_stage(self, pool, n_samples, flags):
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            out = self.folder / f"out-{kind.name}.jsonl"
+            for _ in range(2):
+                self.assertLess(self.interrupt_within_a_stage(pool, out, kind, flags), 20)
+            outcome = harness.run(["select", pool, "-o", out, *flags])
+            self.assertIn(f"went on from {n_samples} samples scored", outcome.err)
+            self.assertEqual(self.result(out), self.result(self.folder / "whole.jsonl"))
+
+    def test_a_slow_cost_is_stopped_and_killed_within_a_stage(self):
+        pool = self.write_pool(self.texts(400))
+        flags = ["--budget", "60", "--k1", "300", "--k2", "60", "--k3", "60", "--threads", "1", "--cost", "zstd", "--level", "19"]
+        self.select(pool, self.folder / "whole.jsonl", *flags)  # one stage
+        self.check_stops_within_a_stage(pool, 400, flags)
+
+    def test_a_models_cost_is_stopped_and_killed_within_a_stage(self):
+        pool = self.write_pool(self.texts(60, longest=12))
+        flags = ["--budget", "25", "--k1", "50", "--k2", "25", "--k3", "25", "--threads", "1", "--cost", "model",
+                 "--model", harness.bundle("xs-byte-1000")]
+        outcome = harness.run(self.arguments(pool, self.folder / "whole.jsonl", *flags))
+        if outcome.code == 7:
+            self.skipTest("built without libtorch: " + outcome.err)
+        self.assertEqual(outcome.code, 0, outcome.err)
+        self.check_stops_within_a_stage(pool, 60, flags)
 
     def test_other_settings_do_not_resume_and_say_which(self):
         pool, out = self.write_pool(self.texts(1500)), self.folder / "out.jsonl"
@@ -246,6 +292,37 @@ class SelectSurvives(harness.ProgramTest):
         for quarter in range(4):
             self.assertAlmostEqual(rank.count(quarter), 10, delta=2)  # equal lengths may be told apart by their place
 
+    def test_a_group_gets_no_more_than_its_share(self):
+        pool, out = self.folder / "pool.jsonl", self.folder / "out.jsonl"
+        samples = [{"text": text, "source": "ab"[i % 10 == 0]} for i, text in enumerate(self.texts(200))]
+        pool.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+        self.select(pool, out, "--budget", "24", "--group", "source", "--max-share", "0.5")
+        sources = [json.loads(line)["source"] for line in out.read_text().splitlines()]
+        self.assertEqual((sources.count("a"), sources.count("b")), (12, 12))
+
+    def test_analyse_tells_copies_contradictions_and_what_explains_what(self):
+        words = self.texts(3, longest=60)
+        turns = [{"instruction": words[0], "output": words[1]}, {"instruction": words[0], "output": words[2]}]
+        pool = self.write_pool([words[0], words[0], words[0].upper(), words[1], words[2], "", words[0]], "set.jsonl")
+        row = json.loads(harness.run(["select", "analyse", pool, "--json", "--quiet"]).out)["sets"][0]
+        self.assertEqual([row[key] for key in ("n_samples", "n_copies", "n_same_form", "n_empty")], [7, 2, 3, 1])
+        answers = self.folder / "answers.jsonl"
+        answers.write_text("".join(json.dumps(turn) + "\n" for turn in turns))
+        self.assertEqual(json.loads(harness.run(["select", "analyse", answers, "--json", "--quiet"]).out)["sets"][0]["n_contradictions"], 1)
+        for name in ("map.csv", "map.svg"):
+            outcome = harness.run(["select", "analyse", pool, "--heatmap", self.folder / name, "--heatmap-samples", "5", "--quiet"])
+            self.assertEqual(outcome.code, 0, outcome.err)
+        matrix = [line.split(",") for line in (self.folder / "map.csv").read_text().splitlines()]
+        self.assertEqual((len(matrix), len(matrix[1])), (6, 6))
+        self.assertGreater(float(matrix[1][2]), 0.8)  # the second is a copy of the first
+        self.assertLess(float(matrix[1][5]), 0.5)
+        self.assertIn("<svg", (self.folder / "map.svg").read_text())
+        for part, *arguments in (("neither .svg nor .csv", pool, "--heatmap", "map.png"), ("--heatmap-samples requires --heatmap", pool, "--heatmap-samples", "9"),
+                                 ("--level requires --law", pool, "--level", "0.9"), ("nothing to analyse",),
+                                 ("there is none", "--law", "t.csv", "--model", "m.pt")):
+            self.assert_one_error(harness.run(["select", "analyse", *arguments]), 2, part)
+        self.assertFalse((self.folder / "map.png").exists())
+
     def test_adversarial_pools(self):
         empty = self.folder / "empty.jsonl"
         empty.write_text("")
@@ -276,6 +353,15 @@ class SelectSurvives(harness.ProgramTest):
             (2, "zip-reference knows", pool, "-o", out, "--algorithm", "zip-reference", "--min-new", "0.5"),
             (3, "Python \"2.7\"", pool, "-o", out, "--algorithm", "zip-reference", "--python", "2.7"),
             (2, "--max-share without groups", pool, "-o", out, "--max-share", "0.5"),
+            (2, "--group without a --max-share", pool, "-o", out, "--group", "source"),
+            (4, "no record of", pool, "-o", out, "--group", "txet", "--max-share", "0.5"),
+            (2, "--tokenizer requires --budget-tokens", pool, "-o", out, "--tokenizer", "t.model"),
+            (2, "--window is not used with --cost zlib", pool, "-o", out, "--window", "4096"),
+            (2, "--by-zlib is not used with --cost zstd", pool, "-o", out, "--by-zlib", "--cost", "zstd"),
+            (2, "--level is not used with --cost model", pool, "-o", out, "--level", "3", "--cost", "model", "--model", "m.pt"),
+            (2, "--python is not used with --algorithm zip", pool, "-o", out, "--python", "3.12"),
+            (2, "compresses whole records", pool, "-o", out, "--algorithm", "zip-reference", "--field", "body"),
+            (2, "no text is both", pool, "-o", out, "--min-bytes", "9", "--max-bytes", "5"),
             (2, "zlib's levels are 0 to 9", pool, "-o", out, "--level", "10"),
             (2, "--budget: Value 0 is not above 0", pool, "-o", out, "--budget", "0"),
             (2, "--min-bytes: Value -1 is below 0", pool, "-o", out, "--min-bytes", "-1"),
@@ -283,6 +369,10 @@ class SelectSurvives(harness.ProgramTest):
         ):
             with self.subTest(part=part):
                 self.assert_one_error(harness.run(["select", *arguments, "--quiet"]), code, part)
+        (self.folder / "file.jsonl.work").write_text("mine")
+        self.assert_one_error(harness.run(self.arguments(pool, self.folder / "file.jsonl")), 2, "file.jsonl.work is a file")
+        self.assertEqual((self.folder / "file.jsonl.work").read_text(), "mine")
+        (self.folder / "file.jsonl.work").unlink()
         text = self.folder / "pool.txt"
         text.write_text("words")
         self.assert_one_error(harness.run(["select", text, "-o", out]), 2, "a pool is .jsonl")
@@ -310,7 +400,7 @@ class SelectSurvives(harness.ProgramTest):
             file.write(json.dumps({"text": " ".join(draw.choices(words, k=16_000_000))}) + "\n")
             for text in self.texts(50):
                 file.write(json.dumps({"text": text}) + "\n")
-        code, _, kib = harness.usage_of(self.arguments(huge, self.folder / "huge-out.jsonl", "--budget", "51", "--threads", "2"))
+        code, _, kib = harness.usage_of(self.arguments(huge, self.folder / "huge-out.jsonl", "--budget", "10", "--threads", "2"))
         self.assertEqual(code, 0)
         print(f"one sample of {huge.stat().st_size >> 20} MiB: {kib >> 10} MiB resident")
         self.assertLess(kib, 10 * huge.stat().st_size >> 10)

@@ -27,7 +27,7 @@ TEST_P(LongCoverage, OfTheDefaultIntervalIsNear95Percent) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Objectives, LongCoverage,
-                         testing::Values(ObjectiveKind::kHuber, ObjectiveKind::kLeastSquares));
+                         testing::Values(ObjectiveKind::kHuber, ObjectiveKind::kL1, ObjectiveKind::kLeastSquares));
 
 }  // namespace
 }  // namespace lmbits

@@ -189,6 +189,67 @@ TEST(Identifiability, SaysWhenTokensFollowParameters) {
   EXPECT_LT(fit.rms, 1e-4);  // it describes the ladder all the same
 }
 
+// Sizes in millions change A, and neither what the points say nor how much of it.
+TEST(Identifiability, DoesNotDependOnTheUnitOfSizes) {
+  struct Case {
+    std::string law;
+    Parameters truth;
+    std::size_t coefficient, exponent;
+  };
+  for (const auto& [name, truth, coefficient, exponent] :
+       {Case{"chinchilla", kTruth, 1, 3},
+        Case{"data-constrained", {std::log(1.8), std::log(480.0), std::log(2100.0), 0.35, 0.37, 2.7, 1.7}, 1, 3},
+        Case{"kaplan-nd", {31.8, 30.5, 0.076, 0.103}, 0, 2}}) {
+    const auto law = law_of(name);
+    auto points = isoflop_points(9, 0.0, 1);
+    for (ScalingPoint& point : points) {
+      point.at(Variable::kUniqueTokens) = std::min(*point.at(Variable::kTokens), 2e9);
+      point.loss = std::exp(law->log_loss(truth, observe(point)));
+    }
+    Fit fit = fit_law(law, points, {});
+    fit.p = truth;
+    const double condition = identifiability(fit, points).condition;
+    for (ScalingPoint& point : points) *point.at(Variable::kParams) *= 1e-6;
+    fit.p[coefficient] -= (name == "kaplan-nd" ? 1.0 : truth[exponent]) * std::log(1e6);
+    EXPECT_NEAR(identifiability(fit, points).condition / condition, 1.0, 1e-6) << name;
+  }
+}
+
+TEST(FitLaw, OfRepeatedDataTakesOneNumberOfUniqueTokensAndNotOneSize) {
+  const Parameters truth{std::log(1.8), std::log(480.0), std::log(2100.0), 0.35, 0.37, 2.7, 1.7};
+  const auto law = law_of("data-constrained");
+  auto points = isoflop_points(9, 0.0, 1);
+  for (ScalingPoint& point : points) {
+    point.at(Variable::kUniqueTokens) = 1e9;
+    point.loss = std::exp(law->log_loss(truth, observe(point)));
+  }
+  EXPECT_NEAR(fit_law(law, points, {}).p[5], truth[5], 0.1);
+  for (ScalingPoint& point : points) point.at(Variable::kParams) = 1e9;
+  try {
+    fit_law(law, points, {});
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("N = 1e+09"), std::string::npos) << e.what();
+    EXPECT_NE(e.hint().find("--fix alpha=VALUE"), std::string::npos) << e.hint();
+  }
+}
+
+TEST(FitLaw, KeepsWhatIsTiedWithinTheBoundsOfBoth) {
+  Parameters truth{std::log(1.8), 20.0, std::log(2100.0), 0.9, 0.37, 2.7, 1.7};
+  const auto law = law_of("data-constrained");
+  auto points = isoflop_points(9, 0.0, 1);
+  for (ScalingPoint& point : points) {
+    point.at(Variable::kUniqueTokens) = 1e9;
+    point.loss = std::exp(law->log_loss(truth, observe(point)));
+  }
+  FitRequest request;
+  request.constraints.resize(7);
+  tie(request.constraints, *law, 1, 5);  // A, to e^80, and R_D*, to e^16
+  const Fit fit = fit_law(law, points, request);
+  EXPECT_EQ(fit.p[1], fit.p[5]);
+  EXPECT_LE(fit.p[5], law->parameters()[5].hi);
+}
+
 // What a fit under the constraints is refused with; empty where it is not.
 std::string refusal(const std::vector<ScalingPoint>& points, const Constraints& constraints) {
   FitRequest request;
@@ -287,7 +348,8 @@ TEST(BootstrapFits, SpreadAsAMeanDoes) {
   for (const ScalingPoint& point : points) squares += std::pow(value(point) - mean, 2);
   EXPECT_NEAR(fit.p[1], mean, 1e-9);
   const Refits refits = bootstrap_fits(fit, points, 1000, 1, 2);
-  EXPECT_NEAR(bootstrap_se(refits, [](const Parameters& p) { return p[1]; }) / (std::sqrt(squares) / n), 1.0, 0.08);
+  EXPECT_NEAR(bootstrap_se(refits, [](const Parameters& p) { return p[1]; }).value() / (std::sqrt(squares) / n), 1.0,
+              0.08);
 }
 
 // a = sum d^3 / (6 (sum d^2)^1.5), d_i the mean of the estimates with a point left out less that without point i.
@@ -312,9 +374,43 @@ TEST(BootstrapFits, BcaTakesTheJackknifesAcceleration) {
   EXPECT_NEAR(found->hi, expected->hi, 1e-9 * expected->hi);
 }
 
-TEST(BootstrapFits, FindWhatASearchFromScratchFinds) {
+// An L1 minimum goes through five points, whatever the resample; what tells its uncertainty must not.
+TEST(BootstrapFits, OfL1AreOfItsRoundedObjective) {
+  const auto points = isoflop_points(9, 0.0076, 9);
+  const Fit fit = fit_law(law_of("chinchilla"), points, request_of(ObjectiveKind::kL1));
+  const Refits refits = bootstrap_fits(fit, points, 100, 1, 2);
+  ASSERT_TRUE(refits.centre);
+  const auto n_through = [&](const Parameters& p) {
+    return std::count_if(points.begin(), points.end(), [&](const ScalingPoint& point) {
+      return std::abs(fit.law->log_loss(p, observe(point)) - std::log(point.loss)) < 1e-7;
+    });
+  };
+  EXPECT_EQ(n_through(fit.p), 5);
+  EXPECT_LE(n_through(*refits.centre), 1);
+  EXPECT_LE(n_through(refits.resampled[7]), 1);
+  const double se = *bootstrap_se(refits, [](const Parameters& p) { return p[3]; });
+  EXPECT_LT(std::abs((*refits.centre)[3] - fit.p[3]), se);
+  FitRequest huber;  // the default's delta is about as wide here
+  const Fit near = fit_law(law_of("chinchilla"), points, huber);
+  EXPECT_NEAR(*bootstrap_se(bootstrap_fits(near, points, 100, 1, 2), [](const Parameters& p) { return p[3]; }) / se,
+              1.0, 0.15);
+}
+
+TEST(BootstrapFits, HaveNoStandardErrorWhereARefitHasNoNumber) {
+  const auto points = isoflop_points(5, 0.02, 13);
+  const Refits refits = bootstrap_fits(fit_law(law_of("chinchilla"), points, {}), points, 100, 1, 2);
+  EXPECT_TRUE(bootstrap_se(refits, [](const Parameters& p) { return p[3]; }));
+  int n = 0;
+  EXPECT_FALSE(bootstrap_se(refits, [&](const Parameters& p) { return p[3] / (++n == 7 ? 0.0 : 1.0); }));
+}
+
+class RefitsOf : public testing::TestWithParam<ObjectiveKind> {};
+INSTANTIATE_TEST_SUITE_P(Objectives, RefitsOf, testing::ValuesIn(kKinds));
+
+TEST_P(RefitsOf, FindWhatASearchFromScratchFinds) {
   const auto points = isoflop_points(6, 0.01, 10);
-  const Fit fit = fit_law(law_of("chinchilla"), points, {});
+  const FitRequest request = request_of(GetParam());
+  const Fit fit = fit_law(law_of("chinchilla"), points, request);
   Random random(1, 1);
   for (int b = 0; b < 20; ++b) {
     auto resampled = points;
@@ -322,7 +418,7 @@ TEST(BootstrapFits, FindWhatASearchFromScratchFinds) {
     for (std::size_t i = 0; i < points.size(); ++i)
       weights[random.below(static_cast<std::uint32_t>(points.size()))] += 1.0;
     for (std::size_t i = 0; i < points.size(); ++i) resampled[i].weight = weights[i];
-    const Fit scratch = fit_law(law_of("chinchilla"), resampled, {});
+    const Fit scratch = fit_law(law_of("chinchilla"), resampled, request);
     const Parameters warm = refit(fit, points, weights);
     double objective = 0.0;
     for (std::size_t i = 0; i < points.size(); ++i)
@@ -404,18 +500,16 @@ TEST(HoldOut, FitsBelowTheCutOffAlone) {
     if (flops_of(point) > 5e20) point.loss *= 1.05;  // what the small ones cannot know
   }
   const Fit fit = fit_law(law_of("chinchilla"), points, {});
-  const auto held = hold_out(fit, points, 5e20);
-  ASSERT_TRUE(held);
-  EXPECT_EQ(held->n_below, 42u);
-  EXPECT_EQ(held->n_above, 21u);
-  EXPECT_NEAR(held->bias, -std::log(1.05), 1e-5);
-  EXPECT_NEAR(held->rms, std::log(1.05), 1e-5);
+  const HoldOut held = hold_out(fit, points, 5e20);
+  EXPECT_EQ(held.n_below, 42u);
+  EXPECT_EQ(held.n_above, 21u);
+  EXPECT_NEAR(held.bias, -std::log(1.05), 1e-5);
+  EXPECT_NEAR(held.rms, std::log(1.05), 1e-5);
   const double cut_off = flops_of(points[45]);  // who has exactly that is predicted
-  EXPECT_EQ(hold_out(fit, points, cut_off)->n_above,
+  EXPECT_EQ(hold_out(fit, points, cut_off).n_above,
             static_cast<std::size_t>(std::count_if(
                 points.begin(), points.end(), [&](const ScalingPoint& point) { return flops_of(point) >= cut_off; })));
-  EXPECT_FALSE(hold_out(fit, points, 1e30));
-  EXPECT_FALSE(hold_out(fit, points, 1e18));
+  for (const double beyond : {1e30, 1e18}) EXPECT_THROW(hold_out(fit, points, beyond), Error) << beyond;
 }
 
 }  // namespace

@@ -96,6 +96,11 @@ TEST(IsoFlop, TakesTheBudgetsThatAreGiven) {
   request.n_resamples = 100;
   request.budgets = {1e18, 1e20};
   EXPECT_EQ(isoflop(parabolas(0.0), request).budgets.size(), 2u);
+  request.budgets = {1e18, 1e20, 7e22};
+  const auto budgets = isoflop(parabolas(0.0), request).budgets;
+  ASSERT_EQ(budgets.size(), 3u);
+  EXPECT_NEAR(budgets[2].flops, 7e22, 1e10);
+  EXPECT_EQ(budgets[2].refused, "no run within the tolerance");
 }
 
 TEST(Envelope, FollowsTheBestOfItsCurves) {
@@ -121,6 +126,41 @@ TEST(Envelope, FollowsTheBestOfItsCurves) {
   one.points = {points.points.begin(), points.points.begin() + 20};
   one.runs = {points.runs.begin(), points.runs.begin() + 20};
   EXPECT_THROW(envelope(one, 300, request), Error);
+}
+
+// Seven sizes and far more compute than suits them: at the ends the least and the largest are best all along.
+TEST(Envelope, LeavesOutTheEndsAndMeasuresWhatBiasIsLeft) {
+  const auto law = make_law("chinchilla");
+  Points points;
+  for (int i = 0; i < 7; ++i) {
+    const double n = 1e8 * std::pow(2.0, i);
+    for (double d = 1e8; d < 1e13; d *= 1.2) {
+      points.points.push_back(make_point(n, d, 1.0));
+      points.points.back().loss = std::exp(law->log_loss(kTruth, observe(points.points.back())));
+      points.runs.push_back("n" + std::to_string(i));
+      points.sets.push_back("");
+    }
+  }
+  IsoFlopRequest request;
+  request.n_resamples = 100;
+  const Envelope found = envelope(points, 500, request);
+  EXPECT_EQ(found.n_winning, 7u);
+  EXPECT_EQ(found.n_fitted, 5u);
+  EXPECT_NEAR(found.n.exponent, optimal_exponent(kTruth),
+              0.015);  // a staircase against log C: 0.494; with its ends 0.36
+  ASSERT_TRUE(found.bias);
+  EXPECT_NEAR(found.bias->true_exponent, optimal_exponent(kTruth), 1e-4);
+  EXPECT_NEAR(found.bias->found_exponent, found.n.exponent, 1e-4);
+  Points three = points;  // only one size between the ends
+  std::erase_if(three.points, [](const ScalingPoint& p) { return *p.at(Variable::kParams) > 4.5e8; });
+  three.runs.resize(three.points.size());
+  three.sets.resize(three.points.size());
+  try {
+    envelope(three, 500, request);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(std::string(e.what()).find("1 sizes between the least, N = 1e+08"), 0u) << e.what();
+  }
 }
 
 TEST(Plan, CostsOfAWrongSizeAreWhatTheBestSizeWouldHaveSaved) {
@@ -176,8 +216,8 @@ TEST(EnvelopeOfTheDemoFamily, GoesToBiggerModelsAsComputeGrows) {
   // bias), and six runs of three sizes are few.
   EXPECT_GT(found.n.exponent, 0.3);
   EXPECT_LT(found.n.exponent, 1.1);
-  ASSERT_TRUE(found.n.interval);
-  EXPECT_TRUE(found.n.interval->contains(found.n.exponent));
+  EXPECT_EQ(found.n_fitted, 2u);
+  EXPECT_FALSE(found.n.interval);  // resampled, few have two sizes between the least and the largest
 }
 
 }  // namespace

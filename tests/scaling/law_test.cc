@@ -195,6 +195,27 @@ TEST(Tie, RefusesALogarithmAndAnExponent) {
   }
 }
 
+TEST(Tie, TwoThatShareAParameterMakeAllThreeOne) {
+  const auto law = make_law("chinchilla");
+  Constraints constraints(5);
+  tie(constraints, *law, 0, 2);
+  tie(constraints, *law, 2, 1);
+  const Constraints found = resolved(*law, constraints);
+  EXPECT_FALSE(found[0].tied_to);
+  EXPECT_EQ(found[1].tied_to, 0u);
+  EXPECT_EQ(found[2].tied_to, 0u);
+}
+
+TEST(Law, TellsTheStartsOfWhatIsFree) {
+  const auto law = make_law("chinchilla");
+  Constraints constraints(5);
+  EXPECT_EQ(law->start_grid(constraints).find("16 x 16 exponents"), 0u);
+  constraints[4].tied_to = 3;
+  EXPECT_EQ(law->start_grid(constraints).find("16 exponents"), 0u);
+  constraints[3].fixed = 0.3;
+  EXPECT_EQ(law->start_grid(constraints).find("given exponents"), 0u);
+}
+
 TEST(Resolved, TiesToFreeParametersAlone) {
   const auto law = make_law("chinchilla");
   Constraints constraints(5);
@@ -229,17 +250,50 @@ TEST(Blended, RefusesLawsOfTwoUnits) {
   }
 }
 
+// Two fits of equally many points draw the same places by the same seed.
+TEST(Blended, TakesTheRefitsOfBothAsIndependent) {
+  KnownLaw law = find_law("hoffmann2022");
+  Random random(1, 1);
+  const auto scattered = [&] {
+    Parameters p = law.p;
+    p[3] += 0.01 * normal_draw(random);
+    return p;
+  };
+  for (int i = 0; i < 2000; ++i) law.refits.resampled.push_back(scattered());
+  for (int i = 0; i < 40; ++i) law.refits.left_out.push_back(scattered());
+  KnownLaw other = law;
+  const auto sd = [](const KnownLaw& of) {
+    double squares = 0.0;
+    for (const Parameters& p : of.refits.resampled) squares += std::pow(p[3] - of.p[3], 2);
+    return std::sqrt(squares / static_cast<double>(of.refits.resampled.size()));
+  };
+  const KnownLaw both = blended(law, other, 0.5);
+  EXPECT_NEAR(sd(both) / sd(law), std::sqrt(0.5), 0.03);
+  EXPECT_EQ(both.refits.left_out.size(), 80u);
+  EXPECT_NEAR(both.refits.left_out[7][3], 0.5 * (law.refits.left_out[7][3] + law.p[3]), 1e-12);
+  EXPECT_NEAR(both.refits.left_out[47][3], 0.5 * (law.refits.left_out[7][3] + law.p[3]), 1e-12);
+  other.refits.resampled.resize(300);
+  EXPECT_EQ(blended(law, other, 0.5).refits.resampled.size(), 300u);
+  other.refits = {};
+  EXPECT_NEAR(sd(blended(law, other, 0.5)) / sd(law), 0.5, 1e-9);
+}
+
 TEST(KnownLaw, ComesBackFromItsFileToTheLastBit) {
   KnownLaw law = find_law("besiroglu2024");
   law.refits.resampled = {law.p, kTruth};
   law.refits.left_out = {kTruth};
+  law.refits.centre = kTruth;
   const KnownLaw back = known_law_from_json(Json::parse(to_json(law).dump()), "a file");
   EXPECT_EQ(back.p, law.p);
   EXPECT_EQ(back.refits.resampled, law.refits.resampled);
   EXPECT_EQ(back.refits.left_out, law.refits.left_out);
+  EXPECT_EQ(back.refits.centre, law.refits.centre);
   EXPECT_EQ(back.law->name(), "chinchilla");
   Json other = to_json(law);
   other["schema"] = 99;
+  EXPECT_THROW(known_law_from_json(other, "a file"), Error);
+  other = to_json(law);
+  other["unit"] = "furlongs";
   EXPECT_THROW(known_law_from_json(other, "a file"), Error);
   EXPECT_THROW(known_law_from_json(Json::object(), "a file"), Error);
 }

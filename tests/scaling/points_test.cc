@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "src/core/error.h"
 
 namespace lmbits {
@@ -108,7 +110,26 @@ TEST(ReadPoints, RefusesMixedUnits) {
   request.unit = LossUnit::kNatsPerToken;
   expect_error("N,D,loss,unit\n1e8,1e9,1,bits/byte\n", request, ErrorKind::kData, "--loss-unit says nats/token");
   expect_error("N,D,loss\n70,1e9,3\n7e9,1e9,3\n", {}, ErrorKind::kData, "mixed units");
+  expect_error("N,D,loss\n70,1e9,3\n400,1e9,3\n7e9,1e9,3\n8e9,1e9,3\n", {}, ErrorKind::kData, "gap of 1.75e+07 times");
   expect_error("N,D,C,loss\n1e8,1e9,6e17,3\n1e8,1e9,0.00694,3\n", {}, ErrorKind::kData, "6 N D is 6e+17: mixed units");
+}
+
+// Pearce and Song 2024's grid begins at 794 parameters.
+TEST(ReadPoints, TakesSmallSizesThatOthersLeadUpTo) {
+  std::string csv = "N,D,loss\n";
+  for (int i = 0; i < 20; ++i) csv += std::to_string(std::pow(10.0, 2.9 + 6.3 * i / 19)) + ",1e9,3\n";
+  EXPECT_EQ(read_points(csv, "f.csv", {}).points.size(), 20u);
+}
+
+TEST(ReadPoints, DoesNotMixTokenizersUnsaid) {
+  const std::string rows = "1e8,1e9,3,bytes\n1e8,2e9,2,sp\n";
+  expect_error("N,D,loss,tokenizer\n" + rows, {}, ErrorKind::kData, "2 tokenizers (bytes 1, sp 1)");
+  PointsRequest request;
+  request.exclude = {"tokenizer=sp"};
+  EXPECT_EQ(read_points("N,D,loss,tokenizer\n" + rows, "f.csv", request).points.size(), 1u);
+  const Points mixed = read_points("N,D,bits_per_byte,tokenizer\n" + rows, "f.csv", {});
+  ASSERT_FALSE(mixed.notes.empty());
+  EXPECT_NE(mixed.notes[0].find("2 tokenizers (bytes 1, sp 1)"), std::string::npos) << mixed.notes[0];
 }
 
 }  // namespace

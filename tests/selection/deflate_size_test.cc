@@ -134,6 +134,23 @@ TEST(DeflateSize, ALongPrefixIsForgottenButForItsWindow) {
   EXPECT_EQ(sizer->size_with(sample), zlib_size(prefix + sample, 6));
 }
 
+// As after each gigabyte of prefix, here after 256 KiB.
+TEST(DeflateSize, LoweringAllPositionsChangesNoSize) {
+  for (const int level : {4, 9}) {
+    TextMaker maker(6);
+    const auto sizer = make_deflate_sizer(level, 1 << 18);
+    std::string prefix;
+    for (int i = 0; i < 60; ++i) {
+      const std::string piece = maker.make(20000 + maker.below(20000));
+      prefix += piece;
+      sizer->append(piece);
+      if (i % 9 != 8) continue;
+      const std::string sample = maker.make(maker.below(40000));
+      ASSERT_EQ(sizer->size_with(sample), zlib_size(prefix + sample, level)) << level << " " << i;
+    }
+  }
+}
+
 TEST(ZlibSizer, CopiesOfTheStateGiveZlibsSizesAtEveryLevel) {
   for (int level = 0; level <= 9; ++level) {
     TextMaker maker(static_cast<unsigned>(level));

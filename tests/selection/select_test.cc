@@ -1,15 +1,20 @@
 #include "src/selection/select.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <random>
 #include <set>
 #include <thread>
 
 #include "src/core/error.h"
+#include "src/core/stop.h"
+#include "src/selection/checkpoint.h"
 #include "src/selection/top_k.h"
 
 namespace lmbits {
@@ -53,6 +58,12 @@ Outcome run(const SelectInput& input, const CostModel& model, const SelectOption
 }
 
 const SelectOptions kSmall{.k1 = 40, .k2 = 12, .k3 = 5, .budget = 33};
+
+SelectOptions small_as(SelectAlgorithm algorithm) {
+  SelectOptions options = kSmall;
+  options.algorithm = algorithm;
+  return options;
+}
 
 TEST(Select, BlankTextsAreOfferedByTheReleasedCodeAlone) {
   auto pool = pool_of(60, 1);
@@ -129,6 +140,75 @@ TEST(Select, GoesOnFromEverySavedStateToTheSameEnd) {
     for (const SelectState& state : whole.saved)
       EXPECT_EQ(run(input, *model, options, state).records(), whole.records());
   }
+}
+
+// Saved after every text, also within a stage; through a file and back.
+TEST(Select, GoesOnFromWithinAStage) {
+  const auto pool = pool_of(90, 21);
+  const auto input = input_of(pool);
+  const auto path = std::filesystem::temp_directory_path() / ("select_test_" + std::to_string(::getpid()));
+  const Json identity = {{"pool", "this one"}};
+  for (const auto& model : {make_deflate_cost(9, 2), make_zstd_cost(3, 1 << 16, 2)}) {
+    for (const SelectAlgorithm algorithm : {SelectAlgorithm::kZip, SelectAlgorithm::kZipReference}) {
+      SelectOptions options = kSmall;
+      options.algorithm = algorithm;
+      const auto whole = run(input, *model, options);
+      options.batch_seconds = 0.0;
+      const auto saved = run(input, *model, options).saved;
+      std::size_t n_in_block = 0, n_rescoring = 0;
+      for (std::size_t i = 0; i < saved.size(); i += 61) {
+        const SelectStage& stage = saved[i].stage;
+        n_in_block += !stage.members.empty();
+        n_rescoring += stage.members.empty() && !stage.sizes.empty();
+        write_checkpoint(path, identity, saved[i]);
+        ASSERT_EQ(run(input, *model, small_as(algorithm), *read_checkpoint(path, identity)).records(), whole.records())
+            << i;
+      }
+      EXPECT_GT(n_in_block, 2u);
+      EXPECT_GT(n_rescoring, 2u);
+    }
+  }
+  std::filesystem::remove(path);
+}
+
+// A text behind others takes a tenth of a second, as with a language model.
+class SlowCost final : public CostModel {
+ public:
+  class Set final : public StoredSet {
+   public:
+    void append(std::string_view text) override { set_->append(text), ++n_; }
+    std::vector<StoredSize> sizes_with(std::int64_t n, const TextOf& text) override {
+      if (n_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(100) * n);
+      return set_->sizes_with(n, text);
+    }
+
+   private:
+    std::unique_ptr<StoredSet> set_ = make_deflate_cost(9, 1)->empty_set();
+    int n_ = 0;
+  };
+  std::unique_ptr<StoredSet> empty_set() const override { return std::make_unique<Set>(); }
+  Json identity() const override { return "slow"; }
+};
+
+// In a process of its own: there is no way back from a stop.
+TEST(SelectDeathTest, AStopActsWithinAStage) {
+  EXPECT_EXIT(
+      {
+        const auto pool = pool_of(60, 22);
+        SelectOptions options = kSmall;
+        options.batch_seconds = 0.2;
+        std::thread stopper([] {
+          std::this_thread::sleep_for(std::chrono::milliseconds(400));
+          request_stop();
+        });
+        const auto began = std::chrono::steady_clock::now();
+        const auto outcome = run(input_of(pool), SlowCost(), options);  // 36 s without the stop
+        stopper.join();
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+        const bool is_within = !outcome.state.stage.members.empty() && !outcome.state.choices.empty();
+        std::exit(outcome.end == SelectEnd::kStopped && took.count() < 5.0 && is_within ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 TEST(Select, MeetsTheBudgetExactlyAndChoosesNothingTwice) {
@@ -230,6 +310,20 @@ TEST(Select, MinNewPassesOverCopiesOfWhatIsChosen) {
   std::set<std::string> texts;
   for (const std::int64_t record : run(input_of(pool), *make_deflate_cost(9, 1), options).records())
     EXPECT_TRUE(texts.insert(pool[static_cast<std::size_t>(record)]).second) << record;
+}
+
+// zlib's header and checksum are no text's: a short text all of which is new adds all that it needs.
+TEST(Select, MinNewDoesNotCountWhatAnEmptySetNeeds) {
+  std::mt19937 random(1);
+  std::vector<std::string> pool;
+  for (int i = 0; i < 30; ++i) {
+    pool.emplace_back();
+    for (int k = 0; k < 12; ++k) pool.back() += static_cast<char>('!' + random() % 90);
+  }
+  SelectOptions options = kSmall;
+  options.budget = 30;
+  options.min_new = 0.65;
+  EXPECT_EQ(run(input_of(pool), *make_deflate_cost(9, 1), options).records().size(), 30u);
 }
 
 TEST(Select, AGroupGetsNoMoreThanItsRoom) {
