@@ -1,6 +1,8 @@
 // The parts of the tokenizers against slow and obvious ones.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <cmath>
 #include <ctime>
 #include <numeric>
 #include <random>
@@ -104,7 +106,7 @@ TEST(Splitter, ByHandCutsWherePcre2DoesAndCoversEveryByte) {
   std::mt19937 rng(4);
   for (const char* name : {"gpt2", "r50k", "cl100k", "llama3", "qwen2", "o200k"}) {
     const auto by_hand = make_named_splitter(name);
-    const PatternSplitter by_pattern(splitter_pattern(name));
+    const PatternSplitter by_pattern(splitter_pattern(name), RegexDialect::kRust);
     for (int trial = 0; trial < 300; ++trial) {
       const std::string text = random_bytes(rng, 1 + rng() % (trial % 4 ? 60 : 400));
       const auto lengths = all_lengths(*by_hand, text, 64);
@@ -257,6 +259,85 @@ TEST(TokenizerReaders, ADamagedFileIsAnErrorOrATokenizerButNeverACrash) {
     }
   }
   EXPECT_THROW(read_gguf_vocabulary("GGUF\3\0\0\0"), Error);
+}
+
+// Alternating marks of two classes: utf8proc alone takes a step for each pair of them.
+TEST(TokenizerJson, AMegabyteOfMarksIsNormalisedInNoQuadraticTime) {
+  const auto tokenizer = read_tokenizer_json(byte_level_json({{"normalizer", {{"type", "NFC"}}}}));
+  const auto cpu_seconds = [&](int n) {
+    std::string text = "q";
+    for (int i = 0; i < n; ++i) text += "\xCC\x87\xCC\xA3";
+    const std::clock_t begin = std::clock();
+    std::string expected = "q";
+    for (int i = 0; i < n; ++i) expected += "\xCC\xA3";
+    for (int i = 0; i < n; ++i) expected += "\xCC\x87";
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text).ids), expected);
+    return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  };
+  const double small = cpu_seconds(1 << 12), large = cpu_seconds(1 << 16);
+  EXPECT_LT(large, 64 * std::max(small, 0.004)) << small << " s for 4096 pairs, " << large << " s for 65536";
+}
+
+// Every model without a place to cut: 1 MiB costs about 8 times what 128 KiB do.
+TEST(AnyKind, AMegabyteWithoutASpaceTakesNoQuadraticTime) {
+  const std::string meta = "\xE2\x96\x81";
+  Json unigram = Json::array(
+      {{"<unk>", 0.0}, {meta, -3.0}, {"a", -2.0}, {"aa", -3.0}, {"aaaaaaaa", -5.0}, {"b", -4.0}, {"ab", -4.5}});
+  Json words = {{"<unk>", 0}, {"a", 1}},
+       characters = {{"<unk>", 0}, {meta, 1}, {"a", 2}, {"b", 3}, {"aa", 4}, {"aaaa", 5}, {"ab", 6}};
+  const Json merges = Json::array({"a a", "aa aa", "a b"});
+  const std::vector<std::pair<std::string, Json>> kinds = {
+      {"Unigram",
+       {{"model", {{"type", "Unigram"}, {"unk_id", 0}, {"vocab", unigram}}},
+        {"pre_tokenizer", {{"type", "Metaspace"}}}}},
+      {"WordLevel",
+       {{"model", {{"type", "WordLevel"}, {"unk_token", "<unk>"}, {"vocab", words}}},
+        {"pre_tokenizer", {{"type", "Whitespace"}}}}},
+      {"BPE",
+       {{"model", {{"type", "BPE"}, {"unk_token", "<unk>"}, {"vocab", characters}, {"merges", merges}}},
+        {"pre_tokenizer", nullptr}}},
+      {"added",
+       {{"model", {{"type", "BPE"}, {"unk_token", "<unk>"}, {"vocab", characters}, {"merges", merges}}},
+        {"added_tokens", Json::array({{{"id", 7}, {"content", std::string(60, 'a') + "c"}, {"normalized", true}},
+                                      {{"id", 8}, {"content", std::string(59, 'a') + "c"}, {"normalized", false}},
+                                      {{"id", 9}, {"content", "b"}, {"single_word", true}, {"lstrip", true}}})}}}};
+  for (const auto& [name, json] : kinds) {
+    const auto tokenizer = read_tokenizer_json(json.dump());
+    const auto cpu_seconds = [&](std::size_t n) {
+      std::string text(n, 'a');
+      for (std::size_t i = 5; i < n; i += 97) text[i] = 'b';
+      const std::clock_t begin = std::clock();
+      EXPECT_FALSE(tokenizer->encode(text).ids.empty());
+      return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+    };
+    const double small = cpu_seconds(1 << 17), large = cpu_seconds(1 << 20);
+    EXPECT_LT(large, 32 * std::max(small, 0.002)) << name << ": " << small << " s, " << large << " s";
+  }
+}
+
+TEST(AnyKind, ATextThat32BitsDoNotReachOverIsRefusedAtOnce) {
+  const std::size_t n = std::size_t{1} << 31;
+  void* const pages = mmap(nullptr, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) GTEST_SKIP() << "2 GiB of addresses are not to be had";
+  const auto tokenizer = read_tokenizer_json(byte_level_json({{"normalizer", {{"type", "Lowercase"}}}}));
+  EXPECT_THROW(tokenizer->encode({static_cast<const char*>(pages), n}), Error);
+  munmap(pages, n);
+}
+
+TEST(TokenizerJson, WhatNestsDeepIsDamageAndNoStackOverflow) {
+  const std::string deep = R"({"normalizer": )" + std::string(400000, '[') + std::string(400000, ']') + "}";
+  EXPECT_THROW(read_tokenizer_json(deep), Error);
+}
+
+TEST(TokenizerJson, ACharacterThatNothingStandsForIsAFailureAsInTheLibrary) {
+  const Json vocab = {{"a", 0}, {"b", 1}};
+  const Json bpe = {{"model", {{"type", "BPE"}, {"unk_token", "<unk>"}, {"vocab", vocab}, {"merges", Json::array()}}}};
+  EXPECT_EQ(read_tokenizer_json(bpe.dump())->encode("ab").ids, (std::vector<std::int32_t>{0, 1}));
+  EXPECT_THROW(read_tokenizer_json(bpe.dump())->encode("ac"), Error);
+  const Json unigram = {{"model", {{"type", "Unigram"}, {"unk_id", nullptr}, {"vocab", Json::array({{"a", -1.0}})}}}};
+  EXPECT_THROW(read_tokenizer_json(unigram.dump())->encode("ac"), Error);
+  const Json words = {{"model", {{"type", "WordLevel"}, {"unk_token", "?"}, {"vocab", vocab}}}};
+  EXPECT_THROW(read_tokenizer_json(words.dump())->encode("c"), Error);
 }
 
 }  // namespace
