@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
-#include <cmath>
+#include <cstdio>
 #include <ctime>
 #include <numeric>
 #include <random>
@@ -338,6 +338,93 @@ TEST(TokenizerJson, ACharacterThatNothingStandsForIsAFailureAsInTheLibrary) {
   EXPECT_THROW(read_tokenizer_json(unigram.dump())->encode("ac"), Error);
   const Json words = {{"model", {{"type", "WordLevel"}, {"unk_token", "?"}, {"vocab", vocab}}}};
   EXPECT_THROW(read_tokenizer_json(words.dump())->encode("c"), Error);
+}
+
+// The library divides a number's digits by a power of ten; of 17 digits the two roundings miss the last bit, and a tie is none.
+TEST(TokenizerJson, UnigramScoresAreTheNumbersThatTheLibraryReads) {
+  const std::vector<std::pair<std::string, std::string>> cases = {{"-12.864072317121257", "-12.864072317121256"},
+                                                                  {"-11.692844665672597", "-11.692844665672595"},
+                                                                  {"-7.9360912192871735", "-7.936091219287173"}};
+  for (const auto& [both, first] : cases) {
+    const std::string json = R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["xy", )" + both +
+                             R"(], ["x", )" + first + R"(], ["y", 0.0]]}})";
+    EXPECT_EQ(read_tokenizer_json(json)->encode("xy").ids, std::vector<std::int32_t>{1}) << both;
+  }
+}
+
+// As the library has it: the unknown piece's own text is that piece, and joins unknown characters beside it.
+TEST(TokenizerJson, TheTextOfAUnigramsUnknownPieceIsThatPiece) {
+  Json vocab = Json::array({{"<unk>", 0.0}, {"a", -1.0}});
+  for (int byte = 0; byte < 256; ++byte) {
+    char name[8];
+    std::snprintf(name, sizeof name, "<0x%02X>", byte);
+    vocab.push_back({name, -20.0});
+  }
+  Json json = {{"model", {{"type", "Unigram"}, {"unk_id", 0}, {"vocab", vocab}, {"byte_fallback", true}}}};
+  EXPECT_EQ(read_tokenizer_json(json.dump())->encode("a<unk>a").ids, (std::vector<std::int32_t>{1, 0, 1}));
+  EXPECT_EQ(read_tokenizer_json(json.dump())->encode("?").ids, (std::vector<std::int32_t>{2 + '?'}));
+  json["model"]["byte_fallback"] = false;
+  EXPECT_EQ(read_tokenizer_json(json.dump())->encode("?<unk>!a").ids, (std::vector<std::int32_t>{0, 1}));
+}
+
+TEST(TokenizerJson, WhiteSpaceThatATokenTookIsFoundAgainAndTheTextIsLossy) {
+  const Json changes = {{"added_tokens", Json::array({{{"id", 264}, {"content", "<r>"}, {"rstrip", true}},
+                                                      {{"id", 265}, {"content", "  "}}})}};
+  const Tokens tokens = read_tokenizer_json(byte_level_json(changes))->encode("<r>   a");
+  EXPECT_EQ(tokens.ids, (std::vector<std::int32_t>{264, 265, 263}));  // " a" from behind the second token's two spaces
+  EXPECT_FALSE(tokens.lossless);
+  EXPECT_EQ(total(tokens), 7);
+  for (const std::int32_t n : tokens.n_bytes) EXPECT_GE(n, 0);
+}
+
+TEST(TokenizerJson, OnlyTheSourcesBeginningIsFirstForMetaspace) {
+  const Json json = {
+      {"normalizer", {{"type", "Strip"}}},
+      {"pre_tokenizer", {{"type", "Metaspace"}, {"prepend_scheme", "first"}}},
+      {"model", {{"type", "BPE"}, {"vocab", {{"a", 0}, {"\xE2\x96\x81", 1}}}, {"merges", Json::array()}}}};
+  const auto tokenizer = read_tokenizer_json(json.dump());
+  EXPECT_EQ(tokenizer->encode("a").ids, (std::vector<std::int32_t>{1, 0}));
+  EXPECT_EQ(tokenizer->encode(" a").ids, std::vector<std::int32_t>{0});  // the library counts places of the source
+}
+
+TEST(TokenizerJson, PartsThatDoNotGoTogetherAreRefusedByName) {
+  const Json bytes = {{"type", "ByteLevel"}}, token = {{"SpecialToken", {{"id", "<|end|>"}}}},
+             text = {{"Sequence", {{"id", "A"}}}};
+  const Json tokens = {{"<|end|>", {{"ids", Json::array({264})}}}};
+  const std::vector<std::pair<Json, std::string>> cases = {
+      {{{"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", Json::array({bytes, bytes})}}}}, "ByteLevel"},
+      {{{"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", Json::array({bytes, {{"type", "Metaspace"}}})}}}},
+       "Metaspace"},
+      {{{"post_processor",
+         {{"type", "TemplateProcessing"}, {"single", Json::array({token, token, text})}, {"special_tokens", tokens}}}},
+       "several tokens"},
+      {{{"model", {{"byte_fallback", true}, {"vocab", {{"a", nullptr}}}}}}, "byte 97"},
+      {{{"normalizer", {{"type", "Strip"}}},
+        {"added_tokens", Json::array({{{"id", 264}, {"content", " "}, {"normalized", true}}})}},
+       "is empty"}};
+  for (const auto& [changes, name] : cases) {
+    try {
+      read_tokenizer_json(byte_level_json(changes));
+      ADD_FAILURE() << name << " was taken";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kUnsupported) << e.what();
+      EXPECT_NE(std::string(e.what()).find(name), std::string::npos) << e.what();
+      EXPECT_FALSE(e.hint().empty());
+    }
+  }
+}
+
+TEST(Tiktoken, ARankOrAPieceThatComesTwiceIsDamage) {
+  std::string ranks;
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const auto b = static_cast<std::size_t>(byte);
+    ranks += {digits[b >> 2], digits[(b & 3) << 4], '=', '='};
+    ranks += " " + std::to_string(byte) + "\n";
+  }
+  EXPECT_NO_THROW(read_tiktoken(ranks + "aGF0 256\n", "gpt2"));
+  for (const char* line : {"aGF0 7\n", "YQ== 256\n", " 256\n"})
+    EXPECT_THROW(read_tiktoken(ranks + line, "gpt2"), Error) << line;
 }
 
 }  // namespace
