@@ -1,8 +1,8 @@
 // lmbits baseline: what do gzip, zstd, xz, bzip2 and brotli need?
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/external_codecs.h"
 #include "src/cli/progress_line.h"
@@ -287,32 +287,31 @@ int run_baseline(const BaselineOptions& options) {
 
 }  // namespace
 
-void add_baseline(CLI::App& app, int& exit_code) {
+void add_baseline(const Command& app, int& exit_code) {
   const auto options = std::make_shared<BaselineOptions>();
-  CLI::App* command = app.add_subcommand("baseline", "What gzip, bzip2, zstd, xz and brotli need for a corpus");
+  const Command command = app.add_subcommand("baseline", "What gzip, bzip2, zstd, xz and brotli need for a corpus");
   command
-      ->add_option("CORPUS,--corpus", options->corpora,
-                   "[NAME=]PATH of a text file, a folder or JSONL; also as .gz or .zst")
-      ->required();
-  command->add_option("--field", options->field, "JSONL: the key that holds the text (default text)");
-  command->add_option("--split", options->split,
-                      "Cut into documents: none (default), paragraphs, lines or a number of bytes");
-  command->add_option("--codec", options->codecs, "Only this codec; may be given several times (default all)")
-      ->allow_extra_args(false);  // or it would take the corpora that follow
-  command->add_option("--dictionary", options->dictionary, "Adds zstd-22-dict, which has seen this file");
+      .add_option("CORPUS,--corpus", options->corpora,
+                  "[NAME=]PATH of a text file, a folder or JSONL; also as .gz or .zst")
+      .required();
+  command.add_option("--field", options->field, "JSONL: the key that holds the text (default text)");
+  command.add_option("--split", options->split,
+                     "Cut into documents: none (default), paragraphs, lines or a number of bytes");
+  command.add_option("--codec", options->codecs, "Only this codec; may be given several times (default all)")
+      .allow_extra_args(false);  // or it would take the corpora that follow
+  command.add_option("--dictionary", options->dictionary, "Adds zstd-22-dict, which has seen this file");
   command
-      ->add_option("--chunk", options->chunk_bytes,
-                   "Also every so many bytes by themselves (2048 as in the literature)")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
-  command->add_flag("--external", options->external, "Also zpaq, 7z PPMd, bzip3 and lrzip, those that are installed");
-  command->add_option("--threads", options->n_threads, "Threads (default all); sizes do not depend on it")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--format", options->format, "table (default), markdown, csv or json")
-      ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
-  command->add_flag("--json", options->json, "The same as --format json");
-  command->add_flag("--quiet", options->quiet, "No progress");
-  command->footer(kBaselineHelp);
-  command->callback([options, &exit_code] { exit_code = run_baseline(*options); });
+      .add_option("--chunk", options->chunk_bytes, "Also every so many bytes by themselves (2048 as in the literature)")
+      .in_range(std::int64_t{1}, std::int64_t{1} << 30);
+  command.add_flag("--external", options->external, "Also zpaq, 7z PPMd, bzip3 and lrzip, those that are installed");
+  command.add_option("--threads", options->n_threads, "Threads (default all); sizes do not depend on it")
+      .not_negative();
+  command.add_option("--format", options->format, "table (default), markdown, csv or json")
+      .one_of({"table", "markdown", "csv", "json"});
+  command.add_flag("--json", options->json, "The same as --format json");
+  command.add_flag("--quiet", options->quiet, "No progress");
+  command.footer(kBaselineHelp);
+  command.callback([options, &exit_code] { exit_code = run_baseline(*options); });
 }
 
 }  // namespace lmbits::cli

@@ -2,13 +2,11 @@
 #pragma once
 #include <cstdint>
 
-namespace CLI {
-class App;
-}
-
 namespace lmbits::cli {
 
+class Command;
+
 // `n_resamples` 0: as many as the command thinks right.
-void add_bootstrap_flags(CLI::App& command, double& level, std::int64_t& n_resamples, std::uint64_t& seed);
+void add_bootstrap_flags(const Command& command, double& level, std::int64_t& n_resamples, std::uint64_t& seed);
 
 }  // namespace lmbits::cli

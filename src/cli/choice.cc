@@ -1,9 +1,9 @@
 // lmbits choice: multiple-choice and next-word questions, scored by their bits.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <thread>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
@@ -112,34 +112,33 @@ int run(const ChoiceFlags& flags) {
 
 }  // namespace
 
-void add_choice(CLI::App& app, int& exit_code) {
+void add_choice(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<ChoiceFlags>();
   ChooseRequest& request = flags->request;
   request.output = "scores";
   request.n_threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  CLI::App* command = app.add_subcommand("choice", "which answers to questions does each model find most probable?");
-  command->footer(kHelp);
-  command->add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed")->required();
-  command->add_option("--questions", request.questions, "a JSONL file of questions; several allowed")->required();
-  command->add_option("-o,--output", request.output, "folder of the results")->capture_default_str();
-  command->add_option("--shots", request.n_shots, "solved questions of the same kind before each")
-      ->check(CLI::Range(0, 1000))
-      ->capture_default_str();
-  command->add_option("--limit", request.limit, "only the first so many of each kind; 0: all")
-      ->check(CLI::Range(0, 1 << 30))
-      ->capture_default_str();
-  command->add_option("--threads", request.n_threads, "batches computed at a time")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command->add_option("--batch", request.batch_positions, "positions in a forward pass to aim at")
-      ->check(CLI::Range(1, 1 << 24))
-      ->capture_default_str();
-  command->add_option("--level", request.level, "of the intervals")
-      ->check(CLI::Range(0.5, 0.9999))
-      ->capture_default_str();
-  command->add_flag("--json", flags->json, "print the results as JSON");
-  command->add_flag("--quiet", flags->quiet, "no progress, no table");
-  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+  const Command command =
+      app.add_subcommand("choice", "which answers to questions does each model find most probable?");
+  command.footer(kHelp);
+  command.add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed").required();
+  command.add_option("--questions", request.questions, "a JSONL file of questions; several allowed").required();
+  command.add_option("-o,--output", request.output, "folder of the results").capture_default_str();
+  command.add_option("--shots", request.n_shots, "solved questions of the same kind before each")
+      .in_range(0, 1000)
+      .capture_default_str();
+  command.add_option("--limit", request.limit, "only the first so many of each kind; 0: all")
+      .in_range(0, 1 << 30)
+      .capture_default_str();
+  command.add_option("--threads", request.n_threads, "batches computed at a time")
+      .in_range(1, 1024)
+      .capture_default_str();
+  command.add_option("--batch", request.batch_positions, "positions in a forward pass to aim at")
+      .in_range(1, 1 << 24)
+      .capture_default_str();
+  command.add_option("--level", request.level, "of the intervals").in_range(0.5, 0.9999).capture_default_str();
+  command.add_flag("--json", flags->json, "print the results as JSON");
+  command.add_flag("--quiet", flags->quiet, "no progress, no table");
+  command.callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -1,10 +1,10 @@
 // lmbits compare: did it get better or worse, paired by document?
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <set>
 
 #include "src/cli/bootstrap_flags.h"
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/share.h"
 #include "src/cli/stdout_style.h"
@@ -63,20 +63,21 @@ bool run_compare(const CompareOptions& options) {
 
 }  // namespace
 
-void add_compare(CLI::App& app, int& exit_code) {
+void add_compare(const Command& app, int& exit_code) {
   const auto options = std::make_shared<CompareOptions>();
-  CLI::App* command = app.add_subcommand("compare", "Compare two scored models, paired by document; gate regressions");
-  command->add_option("BASE", options->base, "What was: a run folder, a folder of runs of one model, or a model's name")
-      ->required();
-  command->add_option("NEW", options->next, "What is now, given likewise")->required();
-  command->add_option("--dir", options->directory, "The folder that holds the runs of models given by name");
-  command->add_option("--max-regression", options->max_regression,
-                      "Exit with 9 when bits/byte rose by more than this: 0.2% or 0.002");
+  const Command command =
+      app.add_subcommand("compare", "Compare two scored models, paired by document; gate regressions");
+  command.add_option("BASE", options->base, "What was: a run folder, a folder of runs of one model, or a model's name")
+      .required();
+  command.add_option("NEW", options->next, "What is now, given likewise").required();
+  command.add_option("--dir", options->directory, "The folder that holds the runs of models given by name");
+  command.add_option("--max-regression", options->max_regression,
+                     "Exit with 9 when bits/byte rose by more than this: 0.2% or 0.002");
   CompareRequest& request = options->request;
-  add_bootstrap_flags(*command, request.level, request.n_resamples, request.seed);
-  command->add_flag("--json", options->json, "JSON instead of text");
-  command->footer(kCompareHelp);
-  command->callback([options, &exit_code] {
+  add_bootstrap_flags(command, request.level, request.n_resamples, request.seed);
+  command.add_flag("--json", options->json, "JSON instead of text");
+  command.footer(kCompareHelp);
+  command.callback([options, &exit_code] {
     if (run_compare(*options)) exit_code = kExitRegression;
   });
 }

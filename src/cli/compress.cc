@@ -1,9 +1,9 @@
 // lmbits compress and decompress: does a model really store the file? A lossless round trip, byte for byte.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
@@ -197,57 +197,58 @@ int run_decompress(DecompressFlags flags) {
   return 0;
 }
 
-void add_shared_flags(CLI::App& command, std::string& dtype, int& n_threads) {
-  command.add_option("--dtype", dtype, "of the arithmetic: auto, float32, bfloat16, float16")->capture_default_str();
+void add_shared_flags(const Command& command, std::string& dtype, int& n_threads) {
+  command.add_option("--dtype", dtype, "of the arithmetic: auto, float32, bfloat16, float16").capture_default_str();
   command.add_option("--threads", n_threads, "groups of blocks coded at a time; the file does not depend on it")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
+      .in_range(1, 1024)
+      .capture_default_str();
 }
 
 }  // namespace
 
-void add_compress(CLI::App& app, int& exit_code) {
+void add_compress(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<CompressFlags>();
   CompressRequest& request = flags->request;
   request.n_threads = available_threads();
-  CLI::App* command = app.add_subcommand("compress", "does a model really store the file? lossless, for any file");
-  command->footer(kCompressHelp);
-  command->add_option("file", request.input, "the file to compress")->required();
-  command->add_option("-o,--output", request.output, "the compressed file")->required();
-  command->add_option("--model", request.model, "as for eval")->required();
+  const Command command = app.add_subcommand("compress", "does a model really store the file? lossless, for any file");
+  command.footer(kCompressHelp);
+  command.add_option("file", request.input, "the file to compress").required();
+  command.add_option("-o,--output", request.output, "the compressed file").required();
+  command.add_option("--model", request.model, "as for eval").required();
   command
-      ->add_option("--block", request.block_bytes,
-                   "bytes of the file in each block; blocks are independent, and decoded in parallel; 0: one stream")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
-      ->capture_default_str();
-  command->add_option("--window", request.window, "ids per forward pass (default: the model's context)");
-  command->add_option("--stride", request.stride, "ids from one window to the next (default: half the window)");
-  command->add_flag("--mix", request.mix, "adapt to the file on the fly: mix in what followed the last ids before");
-  command->add_flag("--self-check", request.self_check, "decode every block as soon as it is coded");
-  command->add_flag("--verify", request.verify, "decode the finished file, before it gets its name, and compare");
-  command->add_option("--baselines", flags->baselines, "compressors set beside it (names as in lmbits baseline)")
-      ->delimiter(',');
-  add_shared_flags(*command, request.dtype, request.n_threads);
-  command->add_flag("--force", flags->force, "replace an output that is there");
-  command->add_flag("--json", flags->json, "print the numbers as JSON");
-  command->add_flag("--quiet", flags->quiet, "no progress, no table");
-  command->callback([flags, &exit_code] { exit_code = run_compress(*flags); });
+      .add_option("--block", request.block_bytes,
+                  "bytes of the file in each block; blocks are independent, and decoded in parallel; 0: one stream")
+      .in_range(std::int64_t{0}, std::int64_t{1} << 40)
+      .capture_default_str();
+  command.add_option("--window", request.window, "ids per forward pass (default: the model's context)");
+  command.add_option("--stride", request.stride, "ids from one window to the next (default: half the window)");
+  command.add_flag("--mix", request.mix, "adapt to the file on the fly: mix in what followed the last ids before");
+  command.add_flag("--self-check", request.self_check, "decode every block as soon as it is coded");
+  command.add_flag("--verify", request.verify, "decode the finished file, before it gets its name, and compare");
+  command.add_option("--baselines", flags->baselines, "compressors set beside it (names as in lmbits baseline)")
+      .delimiter(',');
+  add_shared_flags(command, request.dtype, request.n_threads);
+  command.add_flag("--force", flags->force, "replace an output that is there");
+  command.add_flag("--json", flags->json, "print the numbers as JSON");
+  command.add_flag("--quiet", flags->quiet, "no progress, no table");
+  command.callback([flags, &exit_code] { exit_code = run_compress(*flags); });
 }
 
-void add_decompress(CLI::App& app, int& exit_code) {
+void add_decompress(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<DecompressFlags>();
   DecompressRequest& request = flags->request;
   request.n_threads = available_threads();
-  CLI::App* command = app.add_subcommand("decompress", "the file that lmbits compress stored, proved byte for byte");
-  command->footer(kDecompressHelp);
-  command->add_option("file", request.input, "the compressed file")->required();
-  command->add_option("-o,--output", request.output, "the file to write (default: without .lmb)");
-  command->add_option("--model", request.model, "the model it was compressed with")->required();
-  add_shared_flags(*command, request.dtype, request.n_threads);
-  command->add_flag("--force", flags->force, "replace an output that is there");
-  command->add_flag("--json", flags->json, "print the numbers as JSON");
-  command->add_flag("--quiet", flags->quiet, "no progress, no notes");
-  command->callback([flags, &exit_code] { exit_code = run_decompress(*flags); });
+  const Command command =
+      app.add_subcommand("decompress", "the file that lmbits compress stored, proved byte for byte");
+  command.footer(kDecompressHelp);
+  command.add_option("file", request.input, "the compressed file").required();
+  command.add_option("-o,--output", request.output, "the file to write (default: without .lmb)");
+  command.add_option("--model", request.model, "the model it was compressed with").required();
+  add_shared_flags(command, request.dtype, request.n_threads);
+  command.add_flag("--force", flags->force, "replace an output that is there");
+  command.add_flag("--json", flags->json, "print the numbers as JSON");
+  command.add_flag("--quiet", flags->quiet, "no progress, no notes");
+  command.callback([flags, &exit_code] { exit_code = run_decompress(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -1,8 +1,8 @@
 // lmbits corpus: what is in a corpus. Here `zipf`: how its types' frequencies fall with their rank.
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <unordered_map>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/corpus_commands.h"
 #include "src/cli/stdout_style.h"
@@ -100,33 +100,33 @@ void run_zipf(const ZipfFlags& flags) {
         "\nThe interval takes occurrences as independent, which words of a text are not: it is too short.\n");
 }
 
-void add_zipf(CLI::App& corpus) {
+void add_zipf(const Command& corpus) {
   const auto flags = std::make_shared<ZipfFlags>();
-  CLI::App* command = corpus.add_subcommand("zipf", "The exponent of rank and frequency, with its fit range");
-  command->add_option("CORPUS", flags->corpora, "[NAME=]PATH of a text file, a folder or JSONL; also as .gz or .zst")
-      ->required();
-  command->add_option("--types", flags->types, "words (default), bytes, or a SentencePiece .model");
-  command->add_option("--rank-lo", flags->rank_lo, "First rank of the fit (default 1)")->check(CLI::PositiveNumber);
-  command->add_option("--rank-hi", flags->rank_hi, "Last rank of the fit (default: the last with a count of 10)")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--level", flags->level, "Confidence level of the interval (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--field", flags->field, "JSONL: the key that holds the text (default text)");
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  command->footer(kZipfHelp);
-  command->callback([flags] { run_zipf(*flags); });
+  const Command command = corpus.add_subcommand("zipf", "The exponent of rank and frequency, with its fit range");
+  command.add_option("CORPUS", flags->corpora, "[NAME=]PATH of a text file, a folder or JSONL; also as .gz or .zst")
+      .required();
+  command.add_option("--types", flags->types, "words (default), bytes, or a SentencePiece .model");
+  command.add_option("--rank-lo", flags->rank_lo, "First rank of the fit (default 1)").positive();
+  command.add_option("--rank-hi", flags->rank_hi, "Last rank of the fit (default: the last with a count of 10)")
+      .not_negative();
+  command.add_option("--level", flags->level, "Confidence level of the interval (default 0.95)").in_range(0.5, 0.9999);
+  command.add_option("--field", flags->field, "JSONL: the key that holds the text (default text)");
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  command.footer(kZipfHelp);
+  command.callback([flags] { run_zipf(*flags); });
 }
 
 }  // namespace
 
-void add_corpus(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("corpus", "What is in a corpus: copies, contamination, sizes, a sample, Zipf");
-  command->require_subcommand(1);
-  add_corpus_check(*command, exit_code);
-  add_corpus_stats(*command, exit_code);
-  add_corpus_sample(*command, exit_code);
-  add_zipf(*command);
-  command->footer("Example:\n  lmbits corpus check novel.txt --against train.jsonl\n\nEach has a --help of its own.");
+void add_corpus(const Command& app, int& exit_code) {
+  const Command command =
+      app.add_subcommand("corpus", "What is in a corpus: copies, contamination, sizes, a sample, Zipf");
+  command.require_subcommand();
+  add_corpus_check(command, exit_code);
+  add_corpus_stats(command, exit_code);
+  add_corpus_sample(command, exit_code);
+  add_zipf(command);
+  command.footer("Example:\n  lmbits corpus check novel.txt --against train.jsonl\n\nEach has a --help of its own.");
 }
 
 }  // namespace lmbits::cli

@@ -1,10 +1,10 @@
 // lmbits corpus check: copies within and between corpora, and what of them stands in training texts.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/corpus_commands.h"
 #include "src/cli/corpus_flags.h"
 #include "src/cli/progress_line.h"
@@ -212,23 +212,23 @@ int run(const CheckFlags& flags) {
 
 }  // namespace
 
-void add_corpus_check(CLI::App& corpus, int& exit_code) {
+void add_corpus_check(const Command& corpus, int& exit_code) {
   const auto flags = std::make_shared<CheckFlags>();
-  CLI::App* command = corpus.add_subcommand("check", "Copies and near copies; contamination with training text");
-  command->add_option("CORPUS", flags->corpora, "[NAME=]PATH of a corpus, as for eval; several allowed")->required();
-  add_corpus_flags(*command, flags->corpus);
-  add_against_flags(*command, flags->against);
-  command->add_option("--near", flags->near, "similarity from which documents are near copies")
-      ->check(CLI::Range(0.1, 1.0))
-      ->capture_default_str();
-  command->add_option("--show", flags->n_shown, "pairs and documents to list, at most")
-      ->check(CLI::Range(0, 1000000))
-      ->capture_default_str();
-  command->add_option("--threads", flags->n_threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  command->add_flag("--quiet", flags->quiet, "no progress");
-  command->footer(kHelp);
-  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+  const Command command = corpus.add_subcommand("check", "Copies and near copies; contamination with training text");
+  command.add_option("CORPUS", flags->corpora, "[NAME=]PATH of a corpus, as for eval; several allowed").required();
+  add_corpus_flags(command, flags->corpus);
+  add_against_flags(command, flags->against);
+  command.add_option("--near", flags->near, "similarity from which documents are near copies")
+      .in_range(0.1, 1.0)
+      .capture_default_str();
+  command.add_option("--show", flags->n_shown, "pairs and documents to list, at most")
+      .in_range(0, 1000000)
+      .capture_default_str();
+  command.add_option("--threads", flags->n_threads, "threads").in_range(1, 1024).capture_default_str();
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  command.add_flag("--quiet", flags->quiet, "no progress");
+  command.footer(kHelp);
+  command.callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 
 }  // namespace lmbits::cli

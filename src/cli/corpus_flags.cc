@@ -1,20 +1,20 @@
 #include "src/cli/corpus_flags.h"
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "src/cli/command.h"
 #include "src/core/error.h"
 
 namespace lmbits::cli {
 
-void add_corpus_flags(CLI::App& command, CorpusFlags& flags) {
+void add_corpus_flags(const Command& command, CorpusFlags& flags) {
   command.add_option("--field", flags.field, "JSONL: the key that holds the text; a.b.c for one inside of others")
-      ->capture_default_str();
+      .capture_default_str();
   command.add_option("--split", flags.split, "cut texts into documents: none, paragraphs, lines, or a number of BYTES")
-      ->capture_default_str();
+      .capture_default_str();
   command.add_option("--sample", flags.sample,
                      "a random part, by whole documents: \"3M chars\", \"500 docs\", \"20 MB\" (default all)");
-  command.add_option("--sample-seed", flags.sample_seed, "of the sample")->capture_default_str();
+  command.add_option("--sample-seed", flags.sample_seed, "of the sample").capture_default_str();
 }
 
 CorpusSpec training_spec(const std::string& text, const CorpusFlags& flags) {
@@ -31,18 +31,18 @@ CorpusSpec corpus_spec(const std::string& text, const CorpusFlags& flags) {
   return spec;
 }
 
-void add_against_flags(CLI::App& command, AgainstFlags& flags) {
+void add_against_flags(const Command& command, AgainstFlags& flags) {
   command.add_option("--against", flags.against,
                      "training text, as a corpus: what of the corpora stands in it? several allowed");
   command.add_option("--ngram", flags.ngram, "what is looked for there: 50b (bytes), 13w (words)")
-      ->capture_default_str();
+      .capture_default_str();
   command
       .add_option("--contaminated", flags.share,
                   "a document is contaminated from this share of its bytes on that stand there")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+      .in_range(0.0, 1.0)
+      .capture_default_str();
   command.add_option("--memory", flags.memory, "for the corpora's n-grams; more take several passes over the texts")
-      ->capture_default_str();
+      .capture_default_str();
 }
 
 std::int64_t parse_memory(const std::string& text) {

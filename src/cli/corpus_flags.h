@@ -7,11 +7,9 @@
 #include "src/corpus/ngrams.h"
 #include "src/corpus/reader.h"
 
-namespace CLI {
-class App;
-}
-
 namespace lmbits::cli {
+
+class Command;
 
 struct CorpusFlags {
   std::string field = "text", split = "none", sample;
@@ -19,7 +17,7 @@ struct CorpusFlags {
 };
 
 // --field, --split, --sample, --sample-seed.
-void add_corpus_flags(CLI::App& command, CorpusFlags& flags);
+void add_corpus_flags(const Command& command, CorpusFlags& flags);
 
 // What an argument of --corpus says, with the flags; the sample is of the corpora alone, not of texts to compare with.
 CorpusSpec corpus_spec(const std::string& text, const CorpusFlags& flags);
@@ -31,7 +29,7 @@ struct AgainstFlags {
   std::string ngram = "50b", memory = "1G";
   double share = 0.2;
 };
-void add_against_flags(CLI::App& command, AgainstFlags& flags);
+void add_against_flags(const Command& command, AgainstFlags& flags);
 
 // "512M", "1G", bytes: powers of 1024. Error(kConfig) for anything else.
 std::int64_t parse_memory(const std::string& text);

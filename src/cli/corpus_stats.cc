@@ -1,8 +1,8 @@
 // lmbits corpus stats and sample: what a corpus is made of; a part of it as a file.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/corpus_commands.h"
 #include "src/cli/corpus_flags.h"
 #include "src/cli/progress_line.h"
@@ -134,26 +134,26 @@ int run_sample(const SampleFlags& flags) {
 
 }  // namespace
 
-void add_corpus_stats(CLI::App& corpus, int& exit_code) {
+void add_corpus_stats(const Command& corpus, int& exit_code) {
   const auto flags = std::make_shared<StatsFlags>();
-  CLI::App* command = corpus.add_subcommand("stats", "Documents, bytes, characters, words, and how sizes spread");
-  command->add_option("CORPUS", flags->corpora, "[NAME=]PATH of a corpus, as for eval; several allowed")->required();
-  add_corpus_flags(*command, flags->corpus);
-  command->add_option("--threads", flags->n_threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  command->add_flag("--quiet", flags->quiet, "no progress");
-  command->footer(kStatsHelp);
-  command->callback([flags, &exit_code] { exit_code = run_stats(*flags); });
+  const Command command = corpus.add_subcommand("stats", "Documents, bytes, characters, words, and how sizes spread");
+  command.add_option("CORPUS", flags->corpora, "[NAME=]PATH of a corpus, as for eval; several allowed").required();
+  add_corpus_flags(command, flags->corpus);
+  command.add_option("--threads", flags->n_threads, "threads").in_range(1, 1024).capture_default_str();
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  command.add_flag("--quiet", flags->quiet, "no progress");
+  command.footer(kStatsHelp);
+  command.callback([flags, &exit_code] { exit_code = run_stats(*flags); });
 }
 
-void add_corpus_sample(CLI::App& corpus, int& exit_code) {
+void add_corpus_sample(const Command& corpus, int& exit_code) {
   const auto flags = std::make_shared<SampleFlags>();
-  CLI::App* command = corpus.add_subcommand("sample", "A random part of a corpus, by whole documents, as JSONL");
-  command->add_option("CORPUS", flags->path, "PATH of a corpus, as for eval")->required();
-  command->add_option("-o,--output", flags->output, "the file to write")->required();
-  add_corpus_flags(*command, flags->corpus);
-  command->footer(kSampleHelp);
-  command->callback([flags, &exit_code] { exit_code = run_sample(*flags); });
+  const Command command = corpus.add_subcommand("sample", "A random part of a corpus, by whole documents, as JSONL");
+  command.add_option("CORPUS", flags->path, "PATH of a corpus, as for eval").required();
+  command.add_option("-o,--output", flags->output, "the file to write").required();
+  add_corpus_flags(command, flags->corpus);
+  command.footer(kSampleHelp);
+  command.callback([flags, &exit_code] { exit_code = run_sample(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -1,8 +1,8 @@
 // lmbits correlate: how does compression relate to benchmark scores, and to what gzip makes of the same text?
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "src/cli/bootstrap_flags.h"
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/figure_files.h"
 #include "src/cli/join_flags.h"
@@ -73,27 +73,27 @@ void run_correlate(const CorrelateOptions& options) {
 
 }  // namespace
 
-void add_correlate(CLI::App& app, int& /*exit_code*/) {
+void add_correlate(const Command& app, int& /*exit_code*/) {
   const auto options = std::make_shared<CorrelateOptions>();
-  CLI::App* command =
+  const Command command =
       app.add_subcommand("correlate", "Correlate compression with benchmark scores and with gzip, with intervals");
-  command->add_option("COMPRESSION", options->join.compression, "The folder that `lmbits eval -o` wrote, or a CSV file")
-      ->required();
-  add_join_flags(*command, options->join);
-  command->add_option("--by", options->by, "bits_per_byte (default), bits_per_char, bits_per_token or ratio")
-      ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "bits_per_token", "ratio"}));
-  command->add_option("--detail", options->detail,
-                      "The area or benchmark that is shown in full (default: the first line)");
+  command.add_option("COMPRESSION", options->join.compression, "The folder that `lmbits eval -o` wrote, or a CSV file")
+      .required();
+  add_join_flags(command, options->join);
+  command.add_option("--by", options->by, "bits_per_byte (default), bits_per_char, bits_per_token or ratio")
+      .one_of({"bits_per_byte", "bits_per_char", "bits_per_token", "ratio"});
+  command.add_option("--detail", options->detail,
+                     "The area or benchmark that is shown in full (default: the first line)");
   CorrelateRequest& request = options->request;
-  add_bootstrap_flags(*command, request.level, request.n_resamples, request.seed);
-  command->add_option("--permutations", options->request.n_permutations, "Permutations of the tests (default 99999)")
-      ->check(CLI::Range(99, 100000000));
-  command->add_option("--format", options->format, "table (default), markdown, csv or json")
-      ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
-  command->add_flag("--json", options->json, "The same as --format json");
-  add_figure_flags(*command, options->figures, options->figure_formats);
-  command->footer(kCorrelateHelp);
-  command->callback([options] { run_correlate(*options); });
+  add_bootstrap_flags(command, request.level, request.n_resamples, request.seed);
+  command.add_option("--permutations", options->request.n_permutations, "Permutations of the tests (default 99999)")
+      .in_range(99, 100000000);
+  command.add_option("--format", options->format, "table (default), markdown, csv or json")
+      .one_of({"table", "markdown", "csv", "json"});
+  command.add_flag("--json", options->json, "The same as --format json");
+  add_figure_flags(command, options->figures, options->figure_formats);
+  command.footer(kCorrelateHelp);
+  command.callback([options] { run_correlate(*options); });
 }
 
 }  // namespace lmbits::cli

@@ -1,8 +1,8 @@
 // lmbits doctor: what does this machine offer, and what is missing?
-#include <CLI/CLI.hpp>
 #include <fstream>
 #include <thread>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/stdout_style.h"
@@ -56,12 +56,12 @@ void print_lines(const Json& json, const std::string& indent, std::string& text)
 
 }  // namespace
 
-void add_doctor(CLI::App& app, int& exit_code) {
+void add_doctor(const Command& app, int& exit_code) {
   auto as_json = std::make_shared<bool>(false);
-  CLI::App* command = app.add_subcommand("doctor", "what does this machine offer: devices, libraries, versions?");
-  command->footer("Example:\n  lmbits doctor --json");
-  command->add_flag("--json", *as_json, "print JSON");
-  command->callback([as_json, &exit_code] {
+  const Command command = app.add_subcommand("doctor", "what does this machine offer: devices, libraries, versions?");
+  command.footer("Example:\n  lmbits doctor --json");
+  command.add_flag("--json", *as_json, "print JSON");
+  command.callback([as_json, &exit_code] {
     const Json json = examine();
     std::string text;
     print_lines(json, "", text);

@@ -1,11 +1,11 @@
 // lmbits eval: many models on many corpora.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/convention_flags.h"
 #include "src/cli/corpus_flags.h"
@@ -254,52 +254,50 @@ int run(EvalFlags& flags) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, int& exit_code) {
+void add_eval(const Command& app, int& exit_code) {
   auto flags = std::make_shared<EvalFlags>();
   EvalRequest& request = flags->request;
   request.baselines = {"gzip-9", "zstd-19", "xz-9e", "bzip2-9"};
   request.output = "runs";
   request.score.n_threads = 0;
-  CLI::App* command = app.add_subcommand("eval", "how many bits does each model need for each corpus?");
-  command->footer(kHelp);
-  command->add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed")->required();
-  command->add_option("--weights", request.weights,
-                      "checkpoints of the one --model: safetensors files, shards, folders, or patterns ('run/step*')");
-  command->add_option("--corpus", flags->corpora, "PATH or NAME=PATH of a text; several allowed")->required();
-  command->add_option("-o,--output", request.output, "folder of the runs")->capture_default_str();
-  add_corpus_flags(*command, flags->corpus);
-  add_against_flags(*command, flags->against);
-  command->add_option("--cache", flags->cache,
-                      "folder that keeps tokens for other models of the same tokenizer (default OUTPUT/.tokens)");
-  command->add_flag("--no-cache", flags->no_cache, "keep no tokens");
-  add_convention_flags(*command, request.convention);
+  const Command command = app.add_subcommand("eval", "how many bits does each model need for each corpus?");
+  command.footer(kHelp);
+  command.add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed").required();
+  command.add_option("--weights", request.weights,
+                     "checkpoints of the one --model: safetensors files, shards, folders, or patterns ('run/step*')");
+  command.add_option("--corpus", flags->corpora, "PATH or NAME=PATH of a text; several allowed").required();
+  command.add_option("-o,--output", request.output, "folder of the runs").capture_default_str();
+  add_corpus_flags(command, flags->corpus);
+  add_against_flags(command, flags->against);
+  command.add_option("--cache", flags->cache,
+                     "folder that keeps tokens for other models of the same tokenizer (default OUTPUT/.tokens)");
+  command.add_flag("--no-cache", flags->no_cache, "keep no tokens");
+  add_convention_flags(command, request.convention);
   command
-      ->add_option("--threads", request.score.n_threads,
-                   "batches computed at a time; 0: as the machine has processors, shared by its workers")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  command->add_option("--batch", flags->batch, "windows in a forward pass, as far as memory allows; 0: by size")
-      ->check(CLI::Range(0, 1 << 20))
-      ->capture_default_str();
-  command->add_option("--dtype", request.dtype, "of the arithmetic: auto, float32, bfloat16, float16")
-      ->capture_default_str();
+      .add_option("--threads", request.score.n_threads,
+                  "batches computed at a time; 0: as the machine has processors, shared by its workers")
+      .in_range(0, 1024)
+      .capture_default_str();
+  command.add_option("--batch", flags->batch, "windows in a forward pass, as far as memory allows; 0: by size")
+      .in_range(0, 1 << 20)
+      .capture_default_str();
+  command.add_option("--dtype", request.dtype, "of the arithmetic: auto, float32, bfloat16, float16")
+      .capture_default_str();
   command
-      ->add_option("--device", request.device,
-                   "cpu, auto (a GPU where there is one), cuda, cuda:N, cuda:0,cuda:1 or cuda:all")
-      ->capture_default_str();
-  command->add_option("--baselines", request.baselines, "compressors set beside the models; none, all, or names")
-      ->delimiter(',')
-      ->capture_default_str();
-  command->add_option("--dictionary", flags->dictionaries,
-                      "NAME=FILE: a zstd row for corpus NAME that has seen FILE; several allowed");
-  command->add_option("--level", request.level, "of the intervals")
-      ->check(CLI::Range(0.5, 0.9999))
-      ->capture_default_str();
-  command->add_option("--seed", request.seed, "of the bootstrap")->capture_default_str();
-  command->add_flag("--profile", flags->profile, "show where the time went");
-  command->add_flag("--json", flags->json, "print the summaries as JSON");
-  command->add_flag("--quiet", flags->quiet, "no progress, no notes");
-  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+      .add_option("--device", request.device,
+                  "cpu, auto (a GPU where there is one), cuda, cuda:N, cuda:0,cuda:1 or cuda:all")
+      .capture_default_str();
+  command.add_option("--baselines", request.baselines, "compressors set beside the models; none, all, or names")
+      .delimiter(',')
+      .capture_default_str();
+  command.add_option("--dictionary", flags->dictionaries,
+                     "NAME=FILE: a zstd row for corpus NAME that has seen FILE; several allowed");
+  command.add_option("--level", request.level, "of the intervals").in_range(0.5, 0.9999).capture_default_str();
+  command.add_option("--seed", request.seed, "of the bootstrap").capture_default_str();
+  command.add_flag("--profile", flags->profile, "show where the time went");
+  command.add_flag("--json", flags->json, "print the summaries as JSON");
+  command.add_flag("--quiet", flags->quiet, "no progress, no notes");
+  command.callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <set>
 
+#include "src/cli/command.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
 
@@ -67,11 +68,11 @@ std::vector<std::filesystem::path> write_figures(const std::vector<Figure>& figu
   return written;
 }
 
-void add_figure_flags(CLI::App& command, std::string& folder, std::vector<std::string>& formats) {
-  auto* figures = command.add_option("--figures", folder, "A folder for the figures as files");
+void add_figure_flags(const Command& command, std::string& folder, std::vector<std::string>& formats) {
+  const Flag figures = command.add_option("--figures", folder, "A folder for the figures as files");
   command.add_option("--figure-format", formats, "svg (default, always written), png, pdf; several allowed")
-      ->check(CLI::IsMember({"svg", "png", "pdf"}))
-      ->needs(figures);
+      .one_of({"svg", "png", "pdf"})
+      .needs(figures);
 }
 
 }  // namespace lmbits::cli

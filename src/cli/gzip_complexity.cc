@@ -1,10 +1,10 @@
 // lmbits gzip-complexity: how far gzip shrinks pieces of a corpus, the H of data-dependent scaling laws.
 #include "src/scaling/gzip_complexity.h"
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
@@ -120,25 +120,24 @@ void run_complexity(const ComplexityFlags& flags) {
 
 }  // namespace
 
-void add_gzip_complexity(CLI::App& app, int& /*exit_code*/) {
+void add_gzip_complexity(const Command& app, int& /*exit_code*/) {
   const auto flags = std::make_shared<ComplexityFlags>();
-  CLI::App* command =
+  const Command command =
       app.add_subcommand("gzip-complexity", "How far gzip shrinks pieces of a corpus: H of data-dependent laws");
-  command->add_option("CORPUS", flags->corpora, "[NAME=]PATH of a text file, a folder or JSONL; also as .gz or .zst")
-      ->required();
-  command->add_option("--ids", flags->ids, "bytes, a SentencePiece .model, decimal or int32be: pieces are 256 ids");
-  command->add_option("--chunk", flags->piece_bytes, "Pieces are so many bytes of the text instead")
-      ->check(CLI::Range(1, 1 << 30));
-  command->add_option("--length", flags->piece_ids, "Ids a piece (default 256; another length is another unit)")
-      ->check(CLI::Range(1, 1 << 28));
-  command->add_option("--pieces", flags->max_pieces, "At most so many (default 1000; 0: all)")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--field", flags->field, "JSONL: the key that holds the text (default text)");
-  command->add_option("--split", flags->split,
-                      "Cut into documents: none (default), paragraphs, lines or a number of bytes");
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  command->footer(kComplexityHelp);
-  command->callback([flags] { run_complexity(*flags); });
+  command.add_option("CORPUS", flags->corpora, "[NAME=]PATH of a text file, a folder or JSONL; also as .gz or .zst")
+      .required();
+  command.add_option("--ids", flags->ids, "bytes, a SentencePiece .model, decimal or int32be: pieces are 256 ids");
+  command.add_option("--chunk", flags->piece_bytes, "Pieces are so many bytes of the text instead")
+      .in_range(1, 1 << 30);
+  command.add_option("--length", flags->piece_ids, "Ids a piece (default 256; another length is another unit)")
+      .in_range(1, 1 << 28);
+  command.add_option("--pieces", flags->max_pieces, "At most so many (default 1000; 0: all)").not_negative();
+  command.add_option("--field", flags->field, "JSONL: the key that holds the text (default text)");
+  command.add_option("--split", flags->split,
+                     "Cut into documents: none (default), paragraphs, lines or a number of bytes");
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  command.footer(kComplexityHelp);
+  command.callback([flags] { run_complexity(*flags); });
 }
 
 }  // namespace lmbits::cli

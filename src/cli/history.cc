@@ -1,11 +1,11 @@
 // lmbits history: what was scored when, over all nights, from one database.
 #include "src/store/history.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/file.h"
@@ -137,12 +137,12 @@ int run_check(const HistoryFlags& flags) {
   return problems.empty() ? 0 : static_cast<int>(ErrorKind::kData);
 }
 
-void add_filter(CLI::App& command, const std::shared_ptr<HistoryFlags>& flags) {
+void add_filter(const Command& command, const std::shared_ptr<HistoryFlags>& flags) {
   command.add_option("--corpus", flags->filter.corpus, "Only this corpus; may hold * and ?");
   command.add_option("--convention", flags->filter.convention, "Only this convention");
 }
 
-void add_list_filter(CLI::App& command, const std::shared_ptr<HistoryFlags>& flags) {
+void add_list_filter(const Command& command, const std::shared_ptr<HistoryFlags>& flags) {
   add_filter(command, flags);
   command.add_option("--model", flags->filter.model, "Only models of this name; may hold * and ?");
   command.add_option("--last", flags->filter.last, "Only so many runs, those that started last");
@@ -150,50 +150,48 @@ void add_list_filter(CLI::App& command, const std::shared_ptr<HistoryFlags>& fla
 
 }  // namespace
 
-void add_history(CLI::App& app, int& exit_code) {
+void add_history(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<HistoryFlags>();
   flags->database = "history.sqlite";
-  CLI::App* command = app.add_subcommand("history", "What was scored when: runs of all nights in one database");
-  command->footer(kHistoryHelp);
-  command->require_subcommand(1);
-  command->fallthrough();
-  command->add_option("--db", flags->database, "The database")->capture_default_str();
+  const Command command = app.add_subcommand("history", "What was scored when: runs of all nights in one database");
+  command.footer(kHistoryHelp);
+  command.require_subcommand();
+  command.fallthrough();
+  command.add_option("--db", flags->database, "The database").capture_default_str();
 
-  CLI::App* import = command->add_subcommand("import", "Take over the finished runs of folders");
-  import->add_option("FOLDERS", flags->folders, "Folders that lmbits eval -o wrote")->required();
-  import->callback([flags, &exit_code] { exit_code = run_import(*flags);
-});
+  const Command take_over = command.add_subcommand("import", "Take over the finished runs of folders");
+  take_over.add_option("FOLDERS", flags->folders, "Folders that lmbits eval -o wrote").required();
+  take_over.callback([flags, &exit_code] { exit_code = run_import(*flags); });
 
-CLI::App* list = command->add_subcommand("list", "Show runs, by corpus and model");
-add_list_filter(*list, flags);
-list->add_option("--format", flags->format, "table (default), csv or json")
-    ->check(CLI::IsMember({"table", "csv", "json"}));
-list->callback([flags] { run_list(*flags); });
+  const Command list = command.add_subcommand("list", "Show runs, by corpus and model");
+  add_list_filter(list, flags);
+  list.add_option("--format", flags->format, "table (default), csv or json").one_of({"table", "csv", "json"});
+  list.callback([flags] { run_list(*flags); });
 
-CLI::App* diff = command->add_subcommand("diff", "Compare the last runs of two models, paired by document");
-diff->add_option("BASE", flags->base, "A model's name")->required();
-diff->add_option("NEW", flags->next, "A model's name")->required();
-add_filter(*diff, flags);
-diff->add_option("--level", flags->compare.level, "Confidence level of the intervals (default 0.95)")
-    ->check(CLI::Range(0.5, 0.9999));
-diff->add_flag("--json", flags->json, "JSON instead of text");
-diff->callback([flags] { run_diff(*flags); });
+  const Command diff = command.add_subcommand("diff", "Compare the last runs of two models, paired by document");
+  diff.add_option("BASE", flags->base, "A model's name").required();
+  diff.add_option("NEW", flags->next, "A model's name").required();
+  add_filter(diff, flags);
+  diff.add_option("--level", flags->compare.level, "Confidence level of the intervals (default 0.95)")
+      .in_range(0.5, 0.9999);
+  diff.add_flag("--json", flags->json, "JSON instead of text");
+  diff.callback([flags] { run_diff(*flags); });
 
-CLI::App* out = command->add_subcommand("export", "Write all columns of runs as CSV or JSON");
-add_list_filter(*out, flags);
-out->add_option("-o,--output", flags->output, "Write here (default: standard output)");
-out->add_option("--format", flags->format, "csv (default) or json")->check(CLI::IsMember({"csv", "json"}));
-out->callback([flags] {
-  if (flags->format == "table") flags->format = "csv";
-  run_list(*flags);
-});
+  const Command out = command.add_subcommand("export", "Write all columns of runs as CSV or JSON");
+  add_list_filter(out, flags);
+  out.add_option("-o,--output", flags->output, "Write here (default: standard output)");
+  out.add_option("--format", flags->format, "csv (default) or json").one_of({"csv", "json"});
+  out.callback([flags] {
+    if (flags->format == "table") flags->format = "csv";
+    run_list(*flags);
+  });
 
-CLI::App* check = command->add_subcommand("check", "Is the database sound?");
-check->callback([flags, &exit_code] { exit_code = run_check(*flags); });
+  const Command check = command.add_subcommand("check", "Is the database sound?");
+  check.callback([flags, &exit_code] { exit_code = run_check(*flags); });
 
-CLI::App* rebuild = command->add_subcommand("rebuild", "Make the database again where it is damaged");
-rebuild->add_option("FOLDERS", flags->folders, "Folders of runs, beside those that the database still names");
-rebuild->callback([flags] { open_for_writing(*flags); });
+  const Command rebuild = command.add_subcommand("rebuild", "Make the database again where it is damaged");
+  rebuild.add_option("FOLDERS", flags->folders, "Folders of runs, beside those that the database still names");
+  rebuild.callback([flags] { open_for_writing(*flags); });
 }  // namespace lmbits::cli
 
 }  // namespace lmbits::cli

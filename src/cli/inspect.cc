@@ -1,7 +1,7 @@
 // lmbits inspect: what is this bundle, run or tokenizer? Which text costs the bits?
-#include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/convention_flags.h"
 #include "src/cli/eval_library.h"
@@ -196,29 +196,30 @@ int run(const InspectFlags& flags) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, int& exit_code) {
+void add_inspect(const Command& app, int& exit_code) {
   auto flags = std::make_shared<InspectFlags>();
-  CLI::App* command =
+  const Command command =
       app.add_subcommand("inspect", "what is this bundle, run or tokenizer? which text costs the bits?");
-  command->footer(
+  command.footer(
       "Example:\n  lmbits inspect model.pt\n  lmbits inspect runs/model__novel__default\n"
       "  lmbits inspect model.pt --text \"It was the best of times\"\n  lmbits inspect tokenizer tokenizer.json");
-  command->add_option("what", flags->what,
-                      "a model (as for eval), a run's folder, a tokenizer's file or a compressed file (.lmb)");
-  add_tokenizer_flags(*command, flags->tokenizer);
-  auto* text = command->add_option("--text", flags->text, "show the bits of each token of this text");
-  command->add_option("--text-file", flags->text_file, "the same for a file")->excludes(text);
-  command->add_option("--dtype", flags->dtype, "of the arithmetic")->capture_default_str();
-  add_convention_flags(*command, flags->convention);
-  command->add_flag("--json", flags->json, "print JSON");
-  CLI::App* tokenizer = command->add_subcommand("tokenizer", "what is this tokenizer, and which texts does it keep?");
-  tokenizer->footer("Example:\n  lmbits inspect tokenizer gpt2.tiktoken --pattern gpt2");
-  tokenizer->add_option("TOKENIZER", flags->what, "tokenizer.json, a .tiktoken, .model or .gguf file, or bytes")
-      ->required();
-  add_tokenizer_flags(*tokenizer, flags->tokenizer);
-  tokenizer->add_flag("--json", flags->json, "print JSON");
-  command->callback([flags, tokenizer, &exit_code] {
-    exit_code = tokenizer->parsed() ? inspect_tokenizer(flags->tokenizer, flags->what, flags->json) : run(*flags);
+  command.add_option("what", flags->what,
+                     "a model (as for eval), a run's folder, a tokenizer's file or a compressed file (.lmb)");
+  add_tokenizer_flags(command, flags->tokenizer);
+  const Flag text = command.add_option("--text", flags->text, "show the bits of each token of this text");
+  command.add_option("--text-file", flags->text_file, "the same for a file").excludes(text);
+  command.add_option("--dtype", flags->dtype, "of the arithmetic").capture_default_str();
+  add_convention_flags(command, flags->convention);
+  command.add_flag("--json", flags->json, "print JSON");
+  const Command tokenizer =
+      command.add_subcommand("tokenizer", "what is this tokenizer, and which texts does it keep?");
+  tokenizer.footer("Example:\n  lmbits inspect tokenizer gpt2.tiktoken --pattern gpt2");
+  tokenizer.add_option("TOKENIZER", flags->what, "tokenizer.json, a .tiktoken, .model or .gguf file, or bytes")
+      .required();
+  add_tokenizer_flags(tokenizer, flags->tokenizer);
+  tokenizer.add_flag("--json", flags->json, "print JSON");
+  command.callback([flags, tokenizer, &exit_code] {
+    exit_code = tokenizer.parsed() ? inspect_tokenizer(flags->tokenizer, flags->what, flags->json) : run(*flags);
   });
 }
 

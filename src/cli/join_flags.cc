@@ -1,8 +1,8 @@
 #include "src/cli/join_flags.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "src/cli/command.h"
 #include "src/cli/score_files.h"
 #include "src/core/csv.h"
 #include "src/core/error.h"
@@ -24,7 +24,7 @@ std::map<std::string, std::string> parse_areas(const std::vector<std::string>& a
 
 }  // namespace
 
-void add_join_flags(CLI::App& command, JoinFlags& flags) {
+void add_join_flags(const Command& command, JoinFlags& flags) {
   command.add_option("--scores", flags.scores,
                      "Scores, of any format that `lmbits scores import` reads; may be repeated");
   command.add_option("--area", flags.areas, "AREA=CORPUS: the corpus that goes with an area's scores; may be repeated");

@@ -5,11 +5,9 @@
 
 #include "src/report/correlate_report.h"
 
-namespace CLI {
-class App;
-}
-
 namespace lmbits::cli {
+
+class Command;
 
 struct JoinFlags {
   std::string compression;  // a folder of runs, or a CSV file; may stay empty where the command allows
@@ -26,7 +24,7 @@ struct JoinInput {
   JoinRequest request;  // without `by`
 };
 
-void add_join_flags(CLI::App& command, JoinFlags& flags);
+void add_join_flags(const Command& command, JoinFlags& flags);
 JoinInput read_join(const JoinFlags& flags);
 
 }  // namespace lmbits::cli

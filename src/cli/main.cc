@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/config_file.h"
 #include "src/core/error.h"
@@ -18,7 +19,7 @@ namespace {
 
 struct CommandGroup {
   const char* title;
-  std::vector<void (*)(CLI::App&, int&)> commands;
+  std::vector<void (*)(const Command&, int&)> commands;
 };
 
 const std::vector<CommandGroup>& command_groups() {
@@ -135,7 +136,7 @@ void stop_cleanly_on_signals() {
 void add_commands(CLI::App& app, int& exit_code) {
   for (const CommandGroup& group : command_groups()) {
     for (const auto add : group.commands) {
-      add(app, exit_code);
+      add(Command(app), exit_code);
       app.get_subcommands({}).back()->group(group.title);
     }
   }

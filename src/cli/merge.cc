@@ -1,5 +1,4 @@
 // lmbits merge: partial runs of one work, from several folders, into one.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -8,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/score_files.h"
 #include "src/cli/stdout_style.h"
@@ -115,14 +115,14 @@ int run(const MergeFlags& flags) {
 
 }  // namespace
 
-void add_merge(CLI::App& app, int& exit_code) {
+void add_merge(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<MergeFlags>();
-  CLI::App* command = app.add_subcommand("merge", "Fold partial runs, of several workers or nodes, into one");
-  command->footer(kHelp);
-  command->add_option("DIR", flags->sources, "Folders of runs")->required();
-  command->add_option("-o,--output", flags->output, "Folder of the merged runs")->required();
-  command->add_flag("--json", flags->json, "Print what was merged as JSON");
-  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+  const Command command = app.add_subcommand("merge", "Fold partial runs, of several workers or nodes, into one");
+  command.footer(kHelp);
+  command.add_option("DIR", flags->sources, "Folders of runs").required();
+  command.add_option("-o,--output", flags->output, "Folder of the merged runs").required();
+  command.add_flag("--json", flags->json, "Print what was merged as JSON");
+  command.callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -1,5 +1,4 @@
 // lmbits nightly: what is new in the watched folders, what does it score, did anything regress?
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -7,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
@@ -337,16 +337,17 @@ int run(const NightlyFlags& flags) {
 
 }  // namespace
 
-void add_nightly(CLI::App& app, int& exit_code) {
+void add_nightly(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<NightlyFlags>();
-  CLI::App* command = app.add_subcommand("nightly", "Score what is new in watched folders, and tell what got worse");
-  command->footer(kHelp);
-  command->add_option("CONFIG", flags->config, "What to watch, score and compare: JSON, see below")->required();
-  command->add_flag("--slurm", flags->slurm, "Submit a SLURM job for each new checkpoint, and one that judges");
-  command->add_option("--score", flags->only, "Score this one checkpoint and judge nothing: what those jobs do");
-  command->add_flag("--json", flags->json, "Print the night's report as JSON");
-  command->add_flag("--quiet", flags->quiet, "No progress");
-  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+  const Command command =
+      app.add_subcommand("nightly", "Score what is new in watched folders, and tell what got worse");
+  command.footer(kHelp);
+  command.add_option("CONFIG", flags->config, "What to watch, score and compare: JSON, see below").required();
+  command.add_flag("--slurm", flags->slurm, "Submit a SLURM job for each new checkpoint, and one that judges");
+  command.add_option("--score", flags->only, "Score this one checkpoint and judge nothing: what those jobs do");
+  command.add_flag("--json", flags->json, "Print the night's report as JSON");
+  command.add_flag("--quiet", flags->quiet, "No progress");
+  command.callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 
 }  // namespace lmbits::cli

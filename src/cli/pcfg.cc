@@ -1,13 +1,13 @@
 // lmbits pcfg: corpora of a set complexity, from random probabilistic grammars.
 #include "src/scaling/pcfg.h"
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
@@ -167,27 +167,27 @@ void print_complexity(const PcfgFlags& flags, const PcfgSetting& setting) {
 
 }  // namespace
 
-void add_pcfg(CLI::App& app, int& exit_code) {
+void add_pcfg(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<PcfgFlags>();
-  CLI::App* command = app.add_subcommand("pcfg", "Corpora of a set complexity, from probabilistic grammars");
-  command->add_option("SETTING", flags->setting, "NONTERMINALS-TERMINALS-OPTIONS-LENGTH, such as 30-400-10-8")
-      ->required();
-  command->add_option("--documents", flags->n_documents, "How many (default 1000)")->check(CLI::PositiveNumber);
-  command->add_option("--length", flags->length, "Ids a document (default 256)")->check(CLI::Range(1, 100000000));
-  command->add_option("--seed", flags->seed, "Seed of the grammar and its sentences (default 1)");
-  command->add_option("--format", flags->format, "jsonl (default), text or int32be")
-      ->check(CLI::IsMember({"jsonl", "text", "int32be"}));
-  command->add_option("-o,--output", flags->output, "File to write (default: standard output)");
-  command->add_flag("--force", flags->force, "Also grammars whose sentences need not end");
-  command->add_option("--max-depth", flags->max_depth, "With --force: deeper symbols are dropped (default 200)")
-      ->check(CLI::Range(1, 1000000));
-  command->add_flag("--complexity", flags->complexity, "Measure H over several grammars, write no corpus");
-  command->add_option("--grammars", flags->n_grammars, "Seeds from --seed on for --complexity (default 12)")
-      ->check(CLI::Range(1, 10000));
-  command->add_flag("--json", flags->json, "With --complexity: JSON instead of text");
-  command->add_flag("--quiet", flags->quiet, "No progress");
-  command->footer(kPcfgHelp);
-  command->callback([flags, &exit_code] {
+  const Command command = app.add_subcommand("pcfg", "Corpora of a set complexity, from probabilistic grammars");
+  command.add_option("SETTING", flags->setting, "NONTERMINALS-TERMINALS-OPTIONS-LENGTH, such as 30-400-10-8")
+      .required();
+  command.add_option("--documents", flags->n_documents, "How many (default 1000)").positive();
+  command.add_option("--length", flags->length, "Ids a document (default 256)").in_range(1, 100000000);
+  command.add_option("--seed", flags->seed, "Seed of the grammar and its sentences (default 1)");
+  command.add_option("--format", flags->format, "jsonl (default), text or int32be")
+      .one_of({"jsonl", "text", "int32be"});
+  command.add_option("-o,--output", flags->output, "File to write (default: standard output)");
+  command.add_flag("--force", flags->force, "Also grammars whose sentences need not end");
+  command.add_option("--max-depth", flags->max_depth, "With --force: deeper symbols are dropped (default 200)")
+      .in_range(1, 1000000);
+  command.add_flag("--complexity", flags->complexity, "Measure H over several grammars, write no corpus");
+  command.add_option("--grammars", flags->n_grammars, "Seeds from --seed on for --complexity (default 12)")
+      .in_range(1, 10000);
+  command.add_flag("--json", flags->json, "With --complexity: JSON instead of text");
+  command.add_flag("--quiet", flags->quiet, "No progress");
+  command.footer(kPcfgHelp);
+  command.callback([flags, &exit_code] {
     const PcfgSetting setting = parse_pcfg_setting(flags->setting);
     if (flags->complexity) return print_complexity(*flags, setting);
     exit_code = write_corpus(*flags, setting);

@@ -1,7 +1,7 @@
 // lmbits rank: which checkpoint compresses best, and how sure are we?
-#include <CLI/CLI.hpp>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/rank_adaptive.h"
 #include "src/cli/rank_flags.h"
@@ -66,22 +66,22 @@ void run_rank(const RankOptions& options) {
 
 }  // namespace
 
-void add_rank(CLI::App& app, int& exit_code) {
+void add_rank(const Command& app, int& exit_code) {
   const auto options = std::make_shared<RankOptions>();
-  CLI::App* command =
+  const Command command =
       app.add_subcommand("rank", "Rank the scored models, with intervals for numbers, differences and ranks");
-  command->add_option("DIR", options->directory, "The folder that `lmbits eval -o` wrote")->required();
-  add_rank_flags(*command, options->rank);
-  command->add_option("--format", options->format, "table (default), markdown, csv or json")
-      ->check(CLI::IsMember({"table", "markdown", "csv", "json"}));
-  command->add_flag("--json", options->json, "The same as --format json");
-  command->add_flag("--categories", options->categories, "By category of document: a table each, micro and macro");
-  command->add_flag("--no-baselines", options->no_baselines, "Leave out gzip, xz and the other compressors");
-  command->add_flag("--doc-baselines", options->rank.request.document_baselines,
-                    "Also the compressors on each document by itself");
-  command->footer(kRankHelp);
-  add_adaptive_flags(*command, options->adaptive);
-  command->callback([options, &exit_code] {
+  command.add_option("DIR", options->directory, "The folder that `lmbits eval -o` wrote").required();
+  add_rank_flags(command, options->rank);
+  command.add_option("--format", options->format, "table (default), markdown, csv or json")
+      .one_of({"table", "markdown", "csv", "json"});
+  command.add_flag("--json", options->json, "The same as --format json");
+  command.add_flag("--categories", options->categories, "By category of document: a table each, micro and macro");
+  command.add_flag("--no-baselines", options->no_baselines, "Leave out gzip, xz and the other compressors");
+  command.add_flag("--doc-baselines", options->rank.request.document_baselines,
+                   "Also the compressors on each document by itself");
+  command.footer(kRankHelp);
+  add_adaptive_flags(command, options->adaptive);
+  command.callback([options, &exit_code] {
     if (options->adaptive.adaptive) {
       const RankRequest& request = options->rank.request;
       exit_code = run_adaptive(options->adaptive, options->directory, request.level, request.seed, options->json);

@@ -1,8 +1,8 @@
 #include "src/cli/rank_adaptive.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "src/cli/command.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/share.h"
 #include "src/cli/stdout_style.h"
@@ -106,11 +106,11 @@ Json as_json(const RaceOutcome& outcome, const RaceRequest& request) {
 
 }  // namespace
 
-void add_adaptive_flags(CLI::App& command, AdaptiveFlags& flags) {
+void add_adaptive_flags(const Command& command, AdaptiveFlags& flags) {
   flags.threads = available_threads();
-  CLI::Option* adaptive = command.add_flag(
+  const Flag adaptive = command.add_flag(
       "--adaptive", flags.adaptive, "Score models until their order is settled, and no further; DIR takes the runs");
-  const auto add = [&](CLI::Option* option) { option->needs(adaptive)->group("With --adaptive"); };
+  const auto add = [&](const Flag& option) { option.needs(adaptive).group("With --adaptive"); };
   add(command.add_option("--model", flags.models, "PATH or NAME=PATH; several, as checkpoints by step where they are"));
   add(command.add_option("--text", flags.corpora, "PATH or NAME=PATH of a text; several allowed"));
   add(command.add_option("--split", flags.split,
@@ -120,7 +120,7 @@ void add_adaptive_flags(CLI::App& command, AdaptiveFlags& flags) {
                          "order (default), top:K (which are the best K), baseline:NAME (better or worse)"));
   add(command.add_option("--zone", flags.zone,
                          "A difference that may be called either way: 0.1% or 0.001 (default 0)"));
-  add(command.add_option("--threads", flags.threads, "Batches computed at a time")->check(CLI::Range(1, 1024)));
+  add(command.add_option("--threads", flags.threads, "Batches computed at a time").in_range(1, 1024));
   add(command.add_option("--dtype", flags.dtype, "Of the arithmetic: auto, float32, bfloat16, float16"));
 }
 

@@ -4,11 +4,9 @@
 #include <string>
 #include <vector>
 
-namespace CLI {
-class App;
-}
-
 namespace lmbits::cli {
+
+class Command;
 
 struct AdaptiveFlags {
   bool adaptive = false;
@@ -17,7 +15,7 @@ struct AdaptiveFlags {
   std::int64_t threads = 1;
 };
 
-void add_adaptive_flags(CLI::App& command, AdaptiveFlags& flags);
+void add_adaptive_flags(const Command& command, AdaptiveFlags& flags);
 // `directory` is where the runs are written. Returns the exit code.
 int run_adaptive(const AdaptiveFlags& flags, const std::string& directory, double level, std::uint64_t seed, bool json);
 

@@ -1,18 +1,17 @@
 #include "src/cli/rank_flags.h"
 
-#include <CLI/CLI.hpp>
-
 #include "src/cli/bootstrap_flags.h"
+#include "src/cli/command.h"
 #include "src/core/thread_pool.h"
 
 namespace lmbits::cli {
 
-void add_rank_flags(CLI::App& command, RankFlags& flags) {
+void add_rank_flags(const Command& command, RankFlags& flags) {
   command.add_option("--by", flags.by, "bits_per_byte (default), bits_per_char or ratio")
-      ->check(CLI::IsMember({"bits_per_byte", "bits_per_char", "ratio"}));
+      .one_of({"bits_per_byte", "bits_per_char", "ratio"});
   add_bootstrap_flags(command, flags.request.level, flags.request.n_resamples, flags.request.seed);
   command.add_option("--method", flags.method, "Bootstrap interval: bca (default) or percentile")
-      ->check(CLI::IsMember({"bca", "percentile"}));
+      .one_of({"bca", "percentile"});
   command.add_option("--corpus", flags.request.corpora, "Only these corpora (default all)");
 }
 

@@ -4,18 +4,16 @@
 
 #include "src/report/rank_report.h"
 
-namespace CLI {
-class App;
-}
-
 namespace lmbits::cli {
+
+class Command;
 
 struct RankFlags {
   std::string by = "bits_per_byte", method = "bca";
   RankRequest request;
 };
 
-void add_rank_flags(CLI::App& command, RankFlags& flags);
+void add_rank_flags(const Command& command, RankFlags& flags);
 
 // What the flags ask for, on all threads there are.
 RankRequest rank_request(const RankFlags& flags);

@@ -1,8 +1,8 @@
 // lmbits report: everything that a folder of runs says, as one page.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/figure_files.h"
@@ -154,32 +154,33 @@ void run_report(const ReportOptions& options) {
 
 }  // namespace
 
-void add_report(CLI::App& app, int& /*exit_code*/) {
+void add_report(const Command& app, int& /*exit_code*/) {
   const auto options = std::make_shared<ReportOptions>();
-  CLI::App* command =
+  const Command command =
       app.add_subcommand("report", "One self-contained HTML page of ranked runs, with figures; or md, csv, json");
-  command->add_option("DIR", options->directory, "The folder that `lmbits eval -o` wrote")->required();
-  command->add_option("-o,--output", options->output, "The file to write; -: standard output")->required();
+  command.add_option("DIR", options->directory, "The folder that `lmbits eval -o` wrote").required();
+  command.add_option("-o,--output", options->output, "The file to write; -: standard output").required();
   command
-      ->add_option("--format", options->format, "html, markdown, csv or json (default: by the ending of -o, else html)")
-      ->check(CLI::IsMember({"html", "markdown", "csv", "json"}));
-  command->add_flag("--json", options->json, "The same as --format json");
-  command->add_option("--title", options->title, "The page's title");
-  add_rank_flags(*command, options->rank);
-  add_figure_flags(*command, options->figures, options->figure_formats);
-  add_join_flags(*command, options->join);
-  auto* text = command->add_option("--text", options->text_file, "Colour this text by what its tokens cost");
-  command->add_option("--text-model", options->text_models, "PATH or NAME=PATH of a model for --text; one or two")
-      ->needs(text);
-  auto* samples = command->add_option("--samples", options->samples.path,
-                                      "A data set (as `lmbits select` takes): how redundant it is, with a heat map");
-  command->add_option("--samples-shown", options->samples.n_shown, "Samples in the heat map, the first (default 40)")
-      ->check(CLI::Range(2, 400))
-      ->needs(samples);
-  command->add_option("--samples-field", options->samples.field, "The key that holds a text (default text)")
-      ->needs(samples);
-  command->footer(kReportHelp);
-  command->callback([options] { run_report(*options); });
+      .add_option("--format", options->format, "html, markdown, csv or json (default: by the ending of -o, else html)")
+      .one_of({"html", "markdown", "csv", "json"});
+  command.add_flag("--json", options->json, "The same as --format json");
+  command.add_option("--title", options->title, "The page's title");
+  add_rank_flags(command, options->rank);
+  add_figure_flags(command, options->figures, options->figure_formats);
+  add_join_flags(command, options->join);
+  const Flag text = command.add_option("--text", options->text_file, "Colour this text by what its tokens cost");
+  command.add_option("--text-model", options->text_models, "PATH or NAME=PATH of a model for --text; one or two")
+      .needs(text);
+  const Flag samples =
+      command.add_option("--samples", options->samples.path,
+                         "A data set (as `lmbits select` takes): how redundant it is, with a heat map");
+  command.add_option("--samples-shown", options->samples.n_shown, "Samples in the heat map, the first (default 40)")
+      .in_range(2, 400)
+      .needs(samples);
+  command.add_option("--samples-field", options->samples.field, "The key that holds a text (default text)")
+      .needs(samples);
+  command.footer(kReportHelp);
+  command.callback([options] { run_report(*options); });
 }
 
 }  // namespace lmbits::cli

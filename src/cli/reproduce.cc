@@ -1,8 +1,8 @@
 // lmbits reproduce: published numbers from published tables, and published claims from own runs.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/figure_files.h"
@@ -115,68 +115,68 @@ void run_min_k(const ReproduceOptions& options) {
   print_as(report, options);
 }
 
-CLI::App* add_study(CLI::App& parent, const std::string& name, const std::string& description,
-                    const std::shared_ptr<ReproduceOptions>& options, void (*run)(const ReproduceOptions&)) {
-  CLI::App* command = parent.add_subcommand(name, description);
-  command->add_option("--level", options->level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--format", options->format, "table (default) or json; huang2024 also csv")
-      ->check(CLI::IsMember({"table", "csv", "json"}));
-  command->add_flag("--json", options->json, "The same as --format json");
-  command->footer(kReproduceHelp);
-  command->callback([options, run] { run(*options); });
+Command add_study(const Command& parent, const std::string& name, const std::string& description,
+                  const std::shared_ptr<ReproduceOptions>& options, void (*run)(const ReproduceOptions&)) {
+  const Command command = parent.add_subcommand(name, description);
+  command.add_option("--level", options->level, "Confidence level of the intervals (default 0.95)")
+      .in_range(0.5, 0.9999);
+  command.add_option("--format", options->format, "table (default) or json; huang2024 also csv")
+      .one_of({"table", "csv", "json"});
+  command.add_flag("--json", options->json, "The same as --format json");
+  command.footer(kReproduceHelp);
+  command.callback([options, run] { run(*options); });
   return command;
 }
 
 }  // namespace
 
-void add_reproduce(CLI::App& app, int& exit_code) {
-  CLI::App* command =
+void add_reproduce(const Command& app, int& exit_code) {
+  const Command command =
       app.add_subcommand("reproduce", "Get published numbers from published tables, and claims from own runs");
-  command->require_subcommand(1);
-  command->footer(kReproduceHelp);
+  command.require_subcommand();
+  command.footer(kReproduceHelp);
   const auto options = std::make_shared<ReproduceOptions>();
-  add_study(*command, "huang2024", "Every correlation of Huang et al. 2024 that its tables allow, printed and computed",
+  add_study(command, "huang2024", "Every correlation of Huang et al. 2024 that its tables allow, printed and computed",
             options, run_huang);
-  add_figure_flags(*command->get_subcommand("huang2024"), options->figures, options->figure_formats);
+  add_figure_flags(command.get_subcommand("huang2024"), options->figures, options->figure_formats);
 
-  CLI::App* guo = add_study(*command, "guo2024", "Is the order by compression ratio the order by score, pair by pair?",
-                            options, run_guo);
-  guo->add_option("COMPRESSION", options->join.compression, "The folder that `lmbits eval -o` wrote, or a CSV file")
-      ->required();
-  add_join_flags(*guo, options->join);
-  guo->get_option("--scores")->required();
+  const Command guo = add_study(
+      command, "guo2024", "Is the order by compression ratio the order by score, pair by pair?", options, run_guo);
+  guo.add_option("COMPRESSION", options->join.compression, "The folder that `lmbits eval -o` wrote, or a CSV file")
+      .required();
+  add_join_flags(guo, options->join);
+  guo.get_option("--scores").required();
 
-  CLI::App* deletang =
-      add_study(*command, "deletang2023", "Published rates on enwik9 as reference lines, own runs among them", options,
+  const Command deletang =
+      add_study(command, "deletang2023", "Published rates on enwik9 as reference lines, own runs among them", options,
                 run_deletang);
-  deletang->add_option("DIR", options->join.compression,
-                       "The folder that `lmbits eval -o` wrote (default: only the published lines)");
+  deletang.add_option("DIR", options->join.compression,
+                      "The folder that `lmbits eval -o` wrote (default: only the published lines)");
 
-  CLI::App* size =
-      add_study(*command, "sample-size", "How much text do I need until r and the order of the models settle?", options,
+  const Command size =
+      add_study(command, "sample-size", "How much text do I need until r and the order of the models settle?", options,
                 run_sample_size);
-  size->add_option("DIR", options->join.compression, "The folder that `lmbits eval -o` wrote")->required();
-  add_join_flags(*size, options->join);
-  size->add_option("--tolerance", options->settling.r_tolerance,
-                   "r has settled where it stays this close to its final value (default 0.01)")
-      ->check(CLI::Range(1e-6, 1.0));
-  size->add_option("--orders", options->settling.n_orders, "Random orders of the text (default 1000)")
-      ->check(CLI::Range(20, 1000000));
-  size->add_option("--seed", options->settling.seed, "Seed of the orders (default 1)");
+  size.add_option("DIR", options->join.compression, "The folder that `lmbits eval -o` wrote").required();
+  add_join_flags(size, options->join);
+  size.add_option("--tolerance", options->settling.r_tolerance,
+                  "r has settled where it stays this close to its final value (default 0.01)")
+      .in_range(1e-6, 1.0);
+  size.add_option("--orders", options->settling.n_orders, "Random orders of the text (default 1000)")
+      .in_range(20, 1000000);
+  size.add_option("--seed", options->settling.seed, "Seed of the orders (default 1)");
 
-  CLI::App* min_k =
-      add_study(*command, "min-k", "MIN-K% Prob: was a model trained on one of two texts?", options, run_min_k);
-  min_k->add_option("--model", options->models, "A model, as for eval; may be repeated")->required();
-  min_k->add_option("--text", options->min_k.a, "Text A, suspected to be in the training data")->required();
-  min_k->add_option("--against", options->min_k.b, "Text B, of the same kind, that cannot be")->required();
-  min_k->add_option("--k", options->k_percent, "Percent of an example's tokens that count: the dearest (default 20)")
-      ->check(CLI::Range(0.1, 100.0));
-  min_k->add_option("--example-bytes", options->min_k.example_bytes, "Length of an example (default 2048)")
-      ->check(CLI::Range(64, 1 << 24));
-  min_k->add_option("--seed", options->min_k.seed, "Seed of the resamples (default 1)");
+  const Command min_k =
+      add_study(command, "min-k", "MIN-K% Prob: was a model trained on one of two texts?", options, run_min_k);
+  min_k.add_option("--model", options->models, "A model, as for eval; may be repeated").required();
+  min_k.add_option("--text", options->min_k.a, "Text A, suspected to be in the training data").required();
+  min_k.add_option("--against", options->min_k.b, "Text B, of the same kind, that cannot be").required();
+  min_k.add_option("--k", options->k_percent, "Percent of an example's tokens that count: the dearest (default 20)")
+      .in_range(0.1, 100.0);
+  min_k.add_option("--example-bytes", options->min_k.example_bytes, "Length of an example (default 2048)")
+      .in_range(64, 1 << 24);
+  min_k.add_option("--seed", options->min_k.seed, "Seed of the resamples (default 1)");
 
-  add_reproduce_chinchilla(*command, exit_code);
+  add_reproduce_chinchilla(command, exit_code);
 }
 
 }  // namespace lmbits::cli

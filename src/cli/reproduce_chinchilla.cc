@@ -1,10 +1,10 @@
 // lmbits reproduce chinchilla: the published numbers of scaling laws.
 #include "src/report/reproduce_chinchilla.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
@@ -49,14 +49,14 @@ int run_chinchilla(const ChinchillaFlags& flags) {
 
 }  // namespace
 
-void add_reproduce_chinchilla(CLI::App& reproduce, int& exit_code) {
+void add_reproduce_chinchilla(const Command& reproduce, int& exit_code) {
   const auto flags = std::make_shared<ChinchillaFlags>();
-  CLI::App* command = reproduce.add_subcommand(
+  const Command command = reproduce.add_subcommand(
       "chinchilla", "Scaling laws: Kaplan, Hoffmann, Besiroglu, Muennighoff, Pearce & Song, Pandey");
-  command->add_option("--data", flags->data, "Folder with the published data");
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  command->footer(kChinchillaHelp);
-  command->callback([flags, &exit_code] { exit_code = run_chinchilla(*flags); });
+  command.add_option("--data", flags->data, "Folder with the published data");
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  command.footer(kChinchillaHelp);
+  command.callback([flags, &exit_code] { exit_code = run_chinchilla(*flags); });
 }
 
 }  // namespace lmbits::cli

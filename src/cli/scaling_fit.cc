@@ -1,6 +1,7 @@
 // lmbits scaling fit: which law do these trained models follow, and how sure is that?
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/figure_files.h"
 #include "src/cli/scaling_flags.h"
 #include "src/cli/stdout_style.h"
@@ -98,44 +99,44 @@ void run_fit(const FitFlags& flags) {
 
 }  // namespace
 
-void add_scaling_fit(CLI::App& scaling) {
+void add_scaling_fit(const Command& scaling) {
   const auto flags = std::make_shared<FitFlags>();
-  CLI::App* command = scaling.add_subcommand("fit", "Fit a scaling law, with intervals on parameters and predictions");
-  add_points_flags(*command, flags->points);
-  command->add_option("--law", flags->law, "The form (default chinchilla)")->check(CLI::IsMember(law_names()));
-  command->add_flag("--offset", flags->offset, "kaplan-n, -d, -c: add an irreducible loss E");
-  command->add_option("--objective", flags->objective, "huber (default), l1 or squares")
-      ->check(CLI::IsMember({"huber", "l1", "squares"}));
-  command->add_option("--delta", flags->delta, "Where Huber's function turns linear (default 0.001)")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--fix", flags->fix, "NAME=VALUE: a parameter that is given");
-  command->add_option("--tie", flags->tie, "beta=alpha: two parameters that are equal");
-  command->add_option("--optimiser", flags->optimiser, "projection (default) or published-grid")
-      ->check(CLI::IsMember({"projection", "published-grid"}));
-  command->add_option("--interval", flags->intervals, "bca (default), percentile, profile or all")
-      ->check(CLI::IsMember({"bca", "percentile", "profile", "all"}));
-  command->add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--resamples", flags->request.n_resamples, "Bootstrap refits (default 1000)")
-      ->check(CLI::Range(100, 1000000));
-  command->add_option("--seed", flags->request.seed, "Seed of the bootstrap (default 1)");
+  const Command command =
+      scaling.add_subcommand("fit", "Fit a scaling law, with intervals on parameters and predictions");
+  add_points_flags(command, flags->points);
+  command.add_option("--law", flags->law, "The form (default chinchilla)").one_of(law_names());
+  command.add_flag("--offset", flags->offset, "kaplan-n, -d, -c: add an irreducible loss E");
+  command.add_option("--objective", flags->objective, "huber (default), l1 or squares")
+      .one_of({"huber", "l1", "squares"});
+  command.add_option("--delta", flags->delta, "Where Huber's function turns linear (default 0.001)").positive();
+  command.add_option("--fix", flags->fix, "NAME=VALUE: a parameter that is given");
+  command.add_option("--tie", flags->tie, "beta=alpha: two parameters that are equal");
+  command.add_option("--optimiser", flags->optimiser, "projection (default) or published-grid")
+      .one_of({"projection", "published-grid"});
+  command.add_option("--interval", flags->intervals, "bca (default), percentile, profile or all")
+      .one_of({"bca", "percentile", "profile", "all"});
+  command.add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
+      .in_range(0.5, 0.9999);
+  command.add_option("--resamples", flags->request.n_resamples, "Bootstrap refits (default 1000)")
+      .in_range(100, 1000000);
+  command.add_option("--seed", flags->request.seed, "Seed of the bootstrap (default 1)");
   command
-      ->add_option("--draws", flags->draws,
-                   "own (default), or numpy: resamples as numpy.random.seed(SEED) and choice draw them")
-      ->check(CLI::IsMember({"own", "numpy"}));
+      .add_option("--draws", flags->draws,
+                  "own (default), or numpy: resamples as numpy.random.seed(SEED) and choice draw them")
+      .one_of({"own", "numpy"});
   command
-      ->add_option("--coverage", flags->request.n_coverage,
-                   "Measure each kind of interval on so many made-up data sets at these points (200 take a minute)")
-      ->check(CLI::Range(20, 100000));
-  command->add_option("--predict", flags->predict, "N=70B,D=1.4T: predict the loss there; may be given several times")
-      ->allow_extra_args(false);
-  command->add_option("--hold-out", flags->cutoff,
-                      "Compute in FLOP above which points are held out (default: the upper fifth)");
-  command->add_option("-o,--output", flags->output, "Also write the law with its refits, for predict and plan");
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  add_figure_flags(*command, flags->figures, flags->figure_formats);
-  command->footer(kFitHelp);
-  command->callback([flags] { run_fit(*flags); });
+      .add_option("--coverage", flags->request.n_coverage,
+                  "Measure each kind of interval on so many made-up data sets at these points (200 take a minute)")
+      .in_range(20, 100000);
+  command.add_option("--predict", flags->predict, "N=70B,D=1.4T: predict the loss there; may be given several times")
+      .allow_extra_args(false);
+  command.add_option("--hold-out", flags->cutoff,
+                     "Compute in FLOP above which points are held out (default: the upper fifth)");
+  command.add_option("-o,--output", flags->output, "Also write the law with its refits, for predict and plan");
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  add_figure_flags(command, flags->figures, flags->figure_formats);
+  command.footer(kFitHelp);
+  command.callback([flags] { run_fit(*flags); });
 }
 
 }  // namespace lmbits::cli

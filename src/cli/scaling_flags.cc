@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/scaling/run_points.h"
@@ -38,19 +39,18 @@ double parse_number(const std::string& text, const std::string& flag) {
   return factor * value;
 }
 
-void add_points_flags(CLI::App& command, PointsFlags& flags) {
+void add_points_flags(const Command& command, PointsFlags& flags) {
   command
       .add_option("DATA", flags.file,
                   "CSV with columns N and D (or C) and loss, usual aliases are understood; or a folder of runs")
-      ->required();
+      .required();
   command.add_option("--corpus", flags.corpus, "Runs on disk: of this corpus (default: the mean over all)");
   command.add_option("--column", flags.columns, "N=NAME: which column holds N (D, C, U, H, S, loss, weight, run, set)");
   command.add_option("--scale", flags.scale, "N=1e6: what 1 in the file stands for");
   command.add_option("--exclude", flags.request.exclude, "COLUMN<VALUE (also <= > >= = !=): rows to leave out");
   command.add_option("--loss-unit", flags.unit, "nats/token (default), bits/token or bits/byte")
-      ->check(CLI::IsMember({"nats/token", "bits/token", "bits/byte"}));
-  command.add_option("--bytes-per-token", flags.request.bytes_per_token, "Turns bits/byte into nats/token")
-      ->check(CLI::PositiveNumber);
+      .one_of({"nats/token", "bits/token", "bits/byte"});
+  command.add_option("--bytes-per-token", flags.request.bytes_per_token, "Turns bits/byte into nats/token").positive();
 }
 
 namespace {
@@ -88,13 +88,13 @@ Points read_points(const PointsFlags& flags) {
   return lmbits::read_points(is_folder ? csv_of_runs(flags) : read_file(flags.file), flags.file, request);
 }
 
-void add_law_flags(CLI::App& command, LawFlags& flags) {
-  command.add_option("LAW", flags.law, "A fit's file, a published law, or NAME=VALUE,...")->required();
-  command.add_option("--complexity", flags.complexity, "Gzip laws: the data's H")->check(CLI::PositiveNumber);
+void add_law_flags(const Command& command, LawFlags& flags) {
+  command.add_option("LAW", flags.law, "A fit's file, a published law, or NAME=VALUE,...").required();
+  command.add_option("--complexity", flags.complexity, "Gzip laws: the data's H").positive();
   command
       .add_option("--blend", flags.blend,
                   "Take this share of LAW and the rest of --with, parameter by parameter (default 1)")
-      ->check(CLI::Range(0.0, 1.0));
+      .in_range(0.0, 1.0);
   command.add_option("--with", flags.blend_with, "The law to blend with (default hoffmann2022)");
 }
 

@@ -1,6 +1,5 @@
 // The flags that the commands of `lmbits scaling` share, and the subcommands themselves, one file each.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,13 +9,15 @@
 
 namespace lmbits::cli {
 
+class Command;
+
 // How to read trained models from a file, or from the runs below a folder.
 struct PointsFlags {
   std::string file, unit, corpus;
   std::vector<std::string> columns, scale;
   PointsRequest request;
 };
-void add_points_flags(CLI::App& command, PointsFlags& flags);
+void add_points_flags(const Command& command, PointsFlags& flags);
 Points read_points(const PointsFlags& flags);  // throws as lmbits::read_points does
 
 // A law, taken at the data's H and blended with another where asked to.
@@ -24,7 +25,7 @@ struct LawFlags {
   std::string law, blend_with = "hoffmann2022";
   double complexity = 0.0, blend = 1.0;
 };
-void add_law_flags(CLI::App& command, LawFlags& flags);
+void add_law_flags(const Command& command, LawFlags& flags);
 KnownLaw find_law(const LawFlags& flags);
 
 // "KEY=VALUE" of a flag, as a map. Throws Error(kUsage) naming the flag.
@@ -32,12 +33,12 @@ std::map<std::string, std::string> parse_pairs(const std::vector<std::string>& p
 // A number with a decimal point, an exponent or K, M, B, T behind it. Throws Error(kUsage) naming the flag.
 double parse_number(const std::string& text, const std::string& flag);
 
-void add_scaling_fit(CLI::App& scaling);
-void add_scaling_predict(CLI::App& scaling);
-void add_scaling_plan(CLI::App& scaling);
-void add_scaling_isoflop(CLI::App& scaling);
-void add_scaling_envelope(CLI::App& scaling);
-void add_scaling_reconcile(CLI::App& scaling);
-void add_scaling_runs(CLI::App& scaling);
+void add_scaling_fit(const Command& scaling);
+void add_scaling_predict(const Command& scaling);
+void add_scaling_plan(const Command& scaling);
+void add_scaling_isoflop(const Command& scaling);
+void add_scaling_envelope(const Command& scaling);
+void add_scaling_reconcile(const Command& scaling);
+void add_scaling_runs(const Command& scaling);
 
 }  // namespace lmbits::cli

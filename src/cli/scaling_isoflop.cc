@@ -1,6 +1,7 @@
 // lmbits scaling isoflop and envelope: compute-optimal sizes without a law of loss.
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/figure_files.h"
 #include "src/cli/scaling_flags.h"
 #include "src/cli/stdout_style.h"
@@ -159,11 +160,11 @@ void run_envelope(const IsoFlopFlags& flags) {
   print(flags.json ? envelope_json(result).dump(2) + "\n" : envelope_text(result, points.unit));
 }
 
-void add_common_flags(CLI::App& command, IsoFlopFlags& flags) {
+void add_common_flags(const Command& command, IsoFlopFlags& flags) {
   command.add_option("--level", flags.request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
+      .in_range(0.5, 0.9999);
   command.add_option("--resamples", flags.request.n_resamples, "Bootstrap resamples (default 1000)")
-      ->check(CLI::Range(100, 1000000));
+      .in_range(100, 1000000);
   command.add_option("--seed", flags.request.seed, "Seed of the bootstrap (default 1)");
   command.add_flag("--json", flags.json, "JSON instead of text");
   add_figure_flags(command, flags.figures, flags.figure_formats);
@@ -171,31 +172,31 @@ void add_common_flags(CLI::App& command, IsoFlopFlags& flags) {
 
 }  // namespace
 
-void add_scaling_isoflop(CLI::App& scaling) {
+void add_scaling_isoflop(const Command& scaling) {
   const auto flags = std::make_shared<IsoFlopFlags>();
-  CLI::App* command =
+  const Command command =
       scaling.add_subcommand("isoflop", "Compute-optimal sizes from isoFLOP profiles (Hoffmann et al.'s approach 2)");
-  add_points_flags(*command, flags->points);
+  add_points_flags(command, flags->points);
   command
-      ->add_option("--tolerance", flags->request.tolerance,
-                   "How much more than its cheapest a run of one budget may cost (default 0.25)")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--budget", flags->budgets,
-                      "Only these budgets in FLOP, and the runs within the tolerance of each");
-  add_common_flags(*command, *flags);
-  command->footer(kIsoFlopHelp);
-  command->callback([flags] { run_isoflop(*flags); });
+      .add_option("--tolerance", flags->request.tolerance,
+                  "How much more than its cheapest a run of one budget may cost (default 0.25)")
+      .positive();
+  command.add_option("--budget", flags->budgets,
+                     "Only these budgets in FLOP, and the runs within the tolerance of each");
+  add_common_flags(command, *flags);
+  command.footer(kIsoFlopHelp);
+  command.callback([flags] { run_isoflop(*flags); });
 }
 
-void add_scaling_envelope(CLI::App& scaling) {
+void add_scaling_envelope(const Command& scaling) {
   const auto flags = std::make_shared<IsoFlopFlags>();
-  CLI::App* command =
+  const Command command =
       scaling.add_subcommand("envelope", "Compute-optimal sizes from the envelope of training curves (approach 1)");
-  add_points_flags(*command, flags->points);
-  command->add_option("--grid", flags->n_grid, "Values of compute (default 1500)")->check(CLI::Range(10, 100000));
-  add_common_flags(*command, *flags);
-  command->footer(kEnvelopeHelp);
-  command->callback([flags] { run_envelope(*flags); });
+  add_points_flags(command, flags->points);
+  command.add_option("--grid", flags->n_grid, "Values of compute (default 1500)").in_range(10, 100000);
+  add_common_flags(command, *flags);
+  command.footer(kEnvelopeHelp);
+  command.callback([flags] { run_envelope(*flags); });
 }
 
 }  // namespace lmbits::cli

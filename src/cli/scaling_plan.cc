@@ -1,6 +1,7 @@
 // lmbits scaling predict and plan: what loss to expect, and what to train with a budget.
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/scaling_flags.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
@@ -196,37 +197,36 @@ void run_plan(const PlanFlags& flags) {
 
 }  // namespace
 
-void add_scaling_predict(CLI::App& scaling) {
+void add_scaling_predict(const Command& scaling) {
   const auto flags = std::make_shared<PredictFlags>();
-  CLI::App* command = scaling.add_subcommand("predict", "The loss to expect at N and D, with an interval");
-  add_law_flags(*command, flags->law);
-  command->add_option("AT", flags->at, "N=70B,D=1.4T; several may be given")->required();
-  command->add_option("--level", flags->level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  command->footer(std::string("Example:\n  lmbits scaling predict besiroglu2024 N=70B,D=1.4T\n  lmbits scaling predict "
-                              "law.json N=7B,D=2T N=13B,D=2T\n\n") +
-                  kSourceHelp);
-  command->callback([flags] { run_predict(*flags); });
+  const Command command = scaling.add_subcommand("predict", "The loss to expect at N and D, with an interval");
+  add_law_flags(command, flags->law);
+  command.add_option("AT", flags->at, "N=70B,D=1.4T; several may be given").required();
+  command.add_option("--level", flags->level, "Confidence level of the intervals (default 0.95)").in_range(0.5, 0.9999);
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  command.footer(std::string("Example:\n  lmbits scaling predict besiroglu2024 N=70B,D=1.4T\n  lmbits scaling predict "
+                             "law.json N=7B,D=2T N=13B,D=2T\n\n") +
+                 kSourceHelp);
+  command.callback([flags] { run_predict(*flags); });
 }
 
-void add_scaling_plan(CLI::App& scaling) {
+void add_scaling_plan(const Command& scaling) {
   const auto flags = std::make_shared<PlanFlags>();
-  CLI::App* command =
+  const Command command =
       scaling.add_subcommand("plan", "Compute-optimal sizes, the cost of others, and a sweep to fit a law to");
-  add_law_flags(*command, flags->law);
-  command->add_option("--flops", flags->flops, "Training compute; several may be given");
-  command->add_option("--unique-tokens", flags->unique_tokens,
-                      "Data-constrained laws: unique tokens at hand (default: no limit)");
-  command->add_option("--sweep", flags->sweep, "Compute for a sweep in all: prints its runs");
-  command->add_option("--budgets", flags->sweep_request.n_budgets, "isoFLOP budgets of the sweep (default 5)")
-      ->check(CLI::Range(1, 50));
-  command->add_option("--sizes", flags->sweep_request.n_sizes, "Sizes at each (default 7)")->check(CLI::Range(1, 100));
-  command->add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  command->footer(std::string(kPlanHelp) + "\n" + kSourceHelp);
-  command->callback([flags] { run_plan(*flags); });
+  add_law_flags(command, flags->law);
+  command.add_option("--flops", flags->flops, "Training compute; several may be given");
+  command.add_option("--unique-tokens", flags->unique_tokens,
+                     "Data-constrained laws: unique tokens at hand (default: no limit)");
+  command.add_option("--sweep", flags->sweep, "Compute for a sweep in all: prints its runs");
+  command.add_option("--budgets", flags->sweep_request.n_budgets, "isoFLOP budgets of the sweep (default 5)")
+      .in_range(1, 50);
+  command.add_option("--sizes", flags->sweep_request.n_sizes, "Sizes at each (default 7)").in_range(1, 100);
+  command.add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
+      .in_range(0.5, 0.9999);
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  command.footer(std::string(kPlanHelp) + "\n" + kSourceHelp);
+  command.callback([flags] { run_plan(*flags); });
 }
 
 }  // namespace lmbits::cli

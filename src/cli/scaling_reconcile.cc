@@ -2,6 +2,7 @@
 #include <cmath>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/figure_files.h"
 #include "src/cli/scaling_flags.h"
 #include "src/cli/stdout_style.h"
@@ -146,31 +147,27 @@ void run_reconcile(ReconcileFlags flags) {
 
 }  // namespace
 
-void add_scaling_reconcile(CLI::App& scaling) {
+void add_scaling_reconcile(const Command& scaling) {
   const auto flags = std::make_shared<ReconcileFlags>();
-  CLI::App* command =
+  const Command command =
       scaling.add_subcommand("reconcile", "Kaplan's exponents from Chinchilla's law; parameter and FLOP accounting");
-  command->add_option("--law", flags->law, "A chinchilla law: a fit's file or a published one (default besiroglu2024)");
-  command->add_option("--vocab", flags->vocab, "Vocabulary size (default 32000)");
-  command->add_option("--aspect", flags->aspect, "Width / depth (default 39.2252)")->check(CLI::PositiveNumber);
-  command->add_option("--sizes", flags->grid.n_sizes, "Sizes of the grid (default 20)")->check(CLI::Range(3, 100000));
-  command->add_option("--tokens", flags->grid.n_tokens, "Token counts of the grid (default 1000)")
-      ->check(CLI::Range(3, 1000000));
-  command->add_option("--layers", flags->architecture.n_layer, "Counts of an architecture: its blocks")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--width", flags->architecture.d_model, "its width")->check(CLI::PositiveNumber);
-  command->add_option("--context", flags->architecture.n_ctx, "its context, for the attention's FLOP")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--ff", flags->architecture.d_ff, "its feed-forward width (default 4 x width)")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--attention-width", flags->architecture.d_attn, "heads x head size (default the width)")
-      ->check(CLI::PositiveNumber);
-  command->add_flag("--untied", flags->untied, "the head has weights of its own");
-  command->add_flag("--learnt-positions", flags->architecture.positions, "a learnt vector for each position");
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  add_figure_flags(*command, flags->figures, flags->figure_formats);
-  command->footer(kReconcileHelp);
-  command->callback([flags] { run_reconcile(*flags); });
+  command.add_option("--law", flags->law, "A chinchilla law: a fit's file or a published one (default besiroglu2024)");
+  command.add_option("--vocab", flags->vocab, "Vocabulary size (default 32000)");
+  command.add_option("--aspect", flags->aspect, "Width / depth (default 39.2252)").positive();
+  command.add_option("--sizes", flags->grid.n_sizes, "Sizes of the grid (default 20)").in_range(3, 100000);
+  command.add_option("--tokens", flags->grid.n_tokens, "Token counts of the grid (default 1000)").in_range(3, 1000000);
+  command.add_option("--layers", flags->architecture.n_layer, "Counts of an architecture: its blocks").positive();
+  command.add_option("--width", flags->architecture.d_model, "its width").positive();
+  command.add_option("--context", flags->architecture.n_ctx, "its context, for the attention's FLOP").not_negative();
+  command.add_option("--ff", flags->architecture.d_ff, "its feed-forward width (default 4 x width)").positive();
+  command.add_option("--attention-width", flags->architecture.d_attn, "heads x head size (default the width)")
+      .positive();
+  command.add_flag("--untied", flags->untied, "the head has weights of its own");
+  command.add_flag("--learnt-positions", flags->architecture.positions, "a learnt vector for each position");
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  add_figure_flags(command, flags->figures, flags->figure_formats);
+  command.footer(kReconcileHelp);
+  command.callback([flags] { run_reconcile(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/figure_files.h"
 #include "src/cli/scaling_flags.h"
 #include "src/cli/stdout_style.h"
@@ -199,31 +200,30 @@ void run_runs(const RunsFlags& flags) {
 
 }  // namespace
 
-void add_scaling_runs(CLI::App& scaling) {
+void add_scaling_runs(const Command& scaling) {
   const auto flags = std::make_shared<RunsFlags>();
-  CLI::App* command =
+  const Command command =
       scaling.add_subcommand("runs", "The law of the runs on disk: bits/byte by parameters and steps; scores from it");
-  command->add_option("DIR", flags->directory, "The folder that `lmbits eval -o` wrote")->required();
-  command->add_option("--corpus", flags->corpora, "Only these corpora (default all, and their mean)");
-  command->add_option("--tokenizer", flags->tokenizers, "Only these kinds of tokenizer (default all, each by itself)");
-  command->add_flag("--non-embedding", flags->non_embedding, "Count parameters without embeddings");
-  command->add_option("--scores", flags->scores, "CSV with model,score or JSON lines with model and value");
-  command->add_option("--benchmark", flags->benchmark, "Only the scores of this benchmark (default the mean of all)");
-  command->add_option("--predict", flags->target, "Predict this model's score from all smaller ones");
-  command->add_option("--form", flags->form, "linear (default) or sigmoid")
-      ->check(CLI::IsMember({"linear", "sigmoid"}));
-  command->add_option("--chance", flags->request.chance, "sigmoid: the score of guessing (default 0)");
-  command->add_option("--ceiling", flags->request.ceiling, "sigmoid: the best score there is (default 1)");
-  command->add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
-  command->add_option("--resamples", flags->request.n_resamples, "Refits for the prediction's interval (default 1000)")
-      ->check(CLI::Range(100, 1000000));
-  command->add_option("--seed", flags->request.seed, "Their seed (default 1)");
-  command->add_option("--csv", flags->csv, "Also write the runs as a CSV file, for fit, isoflop and envelope");
-  command->add_flag("--json", flags->json, "JSON instead of text");
-  add_figure_flags(*command, flags->figures, flags->figure_formats);
-  command->footer(kRunsHelp);
-  command->callback([flags] { run_runs(*flags); });
+  command.add_option("DIR", flags->directory, "The folder that `lmbits eval -o` wrote").required();
+  command.add_option("--corpus", flags->corpora, "Only these corpora (default all, and their mean)");
+  command.add_option("--tokenizer", flags->tokenizers, "Only these kinds of tokenizer (default all, each by itself)");
+  command.add_flag("--non-embedding", flags->non_embedding, "Count parameters without embeddings");
+  command.add_option("--scores", flags->scores, "CSV with model,score or JSON lines with model and value");
+  command.add_option("--benchmark", flags->benchmark, "Only the scores of this benchmark (default the mean of all)");
+  command.add_option("--predict", flags->target, "Predict this model's score from all smaller ones");
+  command.add_option("--form", flags->form, "linear (default) or sigmoid").one_of({"linear", "sigmoid"});
+  command.add_option("--chance", flags->request.chance, "sigmoid: the score of guessing (default 0)");
+  command.add_option("--ceiling", flags->request.ceiling, "sigmoid: the best score there is (default 1)");
+  command.add_option("--level", flags->request.level, "Confidence level of the intervals (default 0.95)")
+      .in_range(0.5, 0.9999);
+  command.add_option("--resamples", flags->request.n_resamples, "Refits for the prediction's interval (default 1000)")
+      .in_range(100, 1000000);
+  command.add_option("--seed", flags->request.seed, "Their seed (default 1)");
+  command.add_option("--csv", flags->csv, "Also write the runs as a CSV file, for fit, isoflop and envelope");
+  command.add_flag("--json", flags->json, "JSON instead of text");
+  add_figure_flags(command, flags->figures, flags->figure_formats);
+  command.footer(kRunsHelp);
+  command.callback([flags] { run_runs(*flags); });
 }
 
 }  // namespace lmbits::cli

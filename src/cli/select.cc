@@ -1,10 +1,10 @@
 // lmbits select: which samples of a pool say the most?
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
@@ -165,71 +165,64 @@ int run_command(SelectFlags& flags) {
 
 }  // namespace
 
-void add_select(CLI::App& app, int& exit_code) {
+void add_select(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<SelectFlags>();
   SelectRequest& request = flags->request;
-  CLI::App* command = app.add_subcommand("select", "Choose the least redundant training samples (entropy law, ZIP)");
-  command->footer(kSelectHelp);
-  command->add_option("POOL,--pool", request.pool, "the samples to choose from");
-  command->add_option("-o,--output", request.output, "the chosen records");
-  CLI::Option* samples = command->add_option("--budget", request.options.budget, "samples to choose (default 10000)")
-                             ->check(CLI::PositiveNumber)
-                             ->capture_default_str();
-  CLI::Option* bytes = command->add_option("--budget-bytes", flags->budget_bytes, "instead: bytes of text")
-                           ->check(CLI::PositiveNumber)
-                           ->excludes(samples);
-  command->add_option("--budget-tokens", flags->budget_tokens, "instead: tokens of text")
-      ->check(CLI::PositiveNumber)
-      ->excludes(samples)
-      ->excludes(bytes);
-  command->add_option("--tokenizer", request.tokenizer, "a SentencePiece .model that counts tokens (default: bytes)");
-  command->add_option("--algorithm", flags->algorithm, "zip (default) or zip-reference")
-      ->check(CLI::IsMember({"zip", "zip-reference"}))
-      ->capture_default_str();
-  command->add_option("--k1", request.options.k1, "samples rescored in a stage (default 10000)")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--k2", request.options.k2, "of them, the block's (default 200)")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--k3", request.options.k3, "of them, chosen (default 100)")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--cost", flags->cost, "what measures redundancy: zlib (default), zstd or model")
-      ->check(CLI::IsMember({"zlib", "zstd", "model"}))
-      ->capture_default_str();
-  command->add_option("--level", flags->level, "of the compressor (default 9 for zlib, 3 for zstd)")
-      ->check(CLI::Range(0, 22));
-  command->add_option("--model", flags->model, "--cost model: the language model whose bits count");
-  command->add_option("--window", flags->window, "zstd: bytes of the chosen set it looks back")
-      ->check(CLI::Range(1 << 10, 1 << 27))
-      ->capture_default_str();
-  command->add_flag("--by-zlib", flags->by_zlib, "zlib: copies of zlib's own state only (slower, the same sizes)");
-  command->add_option("--format", flags->format, "auto, text, sharegpt, alpaca or messages")->capture_default_str();
-  command->add_option("--field", request.sample.text_field, "the key that holds a text")->capture_default_str();
-  command->add_option("--python", request.python, "zip-reference: whose repr() is compressed, 3.9 to 3.13")
-      ->capture_default_str();
-  command->add_option("--min-bytes", request.options.min_bytes, "leave out shorter texts")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--max-bytes", request.options.max_bytes, "leave out longer texts")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--length-bins", request.length_bins, "equal shares for this many classes of length")
-      ->check(CLI::Range(2, 1000));
-  command->add_option("--group", request.sample.group_field, "the key that holds a record's group, such as its source");
-  command->add_option("--max-share", request.max_share, "of the budget for one group")->check(CLI::Range(0.0, 1.0));
-  command->add_option("--min-new", request.options.min_new, "leave out what adds less than this share of its own size")
-      ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--threads", flags->n_threads, "threads (default all); choices do not depend on it")
-      ->check(CLI::Range(0, 1024));
-  command->add_option("--checkpoint-seconds", request.checkpoint_every_s, "at most so much work is lost by a kill")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--seed", request.seed, "of the random choices shown beside")->capture_default_str();
-  command->add_flag("--json", flags->json, "print the summary as JSON");
-  command->add_flag("--quiet", flags->quiet, "no progress, no notes");
-  add_select_analyse(*command);
-  command->callback([flags, &exit_code, command] {
-    if (command->get_subcommands().empty()) exit_code = run_command(*flags);
+  const Command command =
+      app.add_subcommand("select", "Choose the least redundant training samples (entropy law, ZIP)");
+  command.footer(kSelectHelp);
+  command.add_option("POOL,--pool", request.pool, "the samples to choose from");
+  command.add_option("-o,--output", request.output, "the chosen records");
+  const Flag samples = command.add_option("--budget", request.options.budget, "samples to choose (default 10000)")
+                           .positive()
+                           .capture_default_str();
+  const Flag bytes =
+      command.add_option("--budget-bytes", flags->budget_bytes, "instead: bytes of text").positive().excludes(samples);
+  command.add_option("--budget-tokens", flags->budget_tokens, "instead: tokens of text")
+      .positive()
+      .excludes(samples)
+      .excludes(bytes);
+  command.add_option("--tokenizer", request.tokenizer, "a SentencePiece .model that counts tokens (default: bytes)");
+  command.add_option("--algorithm", flags->algorithm, "zip (default) or zip-reference")
+      .one_of({"zip", "zip-reference"})
+      .capture_default_str();
+  command.add_option("--k1", request.options.k1, "samples rescored in a stage (default 10000)")
+      .positive()
+      .capture_default_str();
+  command.add_option("--k2", request.options.k2, "of them, the block's (default 200)").positive().capture_default_str();
+  command.add_option("--k3", request.options.k3, "of them, chosen (default 100)").positive().capture_default_str();
+  command.add_option("--cost", flags->cost, "what measures redundancy: zlib (default), zstd or model")
+      .one_of({"zlib", "zstd", "model"})
+      .capture_default_str();
+  command.add_option("--level", flags->level, "of the compressor (default 9 for zlib, 3 for zstd)").in_range(0, 22);
+  command.add_option("--model", flags->model, "--cost model: the language model whose bits count");
+  command.add_option("--window", flags->window, "zstd: bytes of the chosen set it looks back")
+      .in_range(1 << 10, 1 << 27)
+      .capture_default_str();
+  command.add_flag("--by-zlib", flags->by_zlib, "zlib: copies of zlib's own state only (slower, the same sizes)");
+  command.add_option("--format", flags->format, "auto, text, sharegpt, alpaca or messages").capture_default_str();
+  command.add_option("--field", request.sample.text_field, "the key that holds a text").capture_default_str();
+  command.add_option("--python", request.python, "zip-reference: whose repr() is compressed, 3.9 to 3.13")
+      .capture_default_str();
+  command.add_option("--min-bytes", request.options.min_bytes, "leave out shorter texts").not_negative();
+  command.add_option("--max-bytes", request.options.max_bytes, "leave out longer texts").not_negative();
+  command.add_option("--length-bins", request.length_bins, "equal shares for this many classes of length")
+      .in_range(2, 1000);
+  command.add_option("--group", request.sample.group_field, "the key that holds a record's group, such as its source");
+  command.add_option("--max-share", request.max_share, "of the budget for one group").in_range(0.0, 1.0);
+  command.add_option("--min-new", request.options.min_new, "leave out what adds less than this share of its own size")
+      .in_range(0.0, 1.0);
+  command.add_option("--threads", flags->n_threads, "threads (default all); choices do not depend on it")
+      .in_range(0, 1024);
+  command.add_option("--checkpoint-seconds", request.checkpoint_every_s, "at most so much work is lost by a kill")
+      .not_negative()
+      .capture_default_str();
+  command.add_option("--seed", request.seed, "of the random choices shown beside").capture_default_str();
+  command.add_flag("--json", flags->json, "print the summary as JSON");
+  command.add_flag("--quiet", flags->quiet, "no progress, no notes");
+  add_select_analyse(command);
+  command.callback([flags, &exit_code, command] {
+    if (!command.has_parsed_subcommand()) exit_code = run_command(*flags);
   });
 }
 

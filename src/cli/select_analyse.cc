@@ -3,11 +3,11 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
+#include "src/cli/command.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
@@ -280,27 +280,23 @@ ReportSection samples_section(const SampleSectionRequest& request) {
   return section;
 }
 
-void add_select_analyse(CLI::App& select) {
+void add_select_analyse(const Command& select) {
   const auto flags = std::make_shared<AnalyseFlags>();
-  CLI::App* command = select.add_subcommand("analyse", "How redundant are these data sets? Fits the entropy law");
-  command->footer(kAnalyseHelp);
-  command->add_option("SET,--set", flags->sets, "data sets, as select's POOL");
-  command->add_option("--format", flags->format, "auto, text, sharegpt, alpaca or messages")->capture_default_str();
-  command->add_option("--field", flags->sample.text_field, "the key that holds a text")->capture_default_str();
-  command->add_option("--model", flags->model, "a model whose bits stand beside zlib's");
-  command->add_option("--law", flags->law, "a CSV file name,ratio,loss,score, a row a data set");
-  command->add_option("--level", flags->level, "of the intervals")
-      ->check(CLI::Range(0.5, 0.9999))
-      ->capture_default_str();
-  command->add_option("--heatmap", flags->heatmap,
-                      "a file .svg or .csv for the redundancy of the first samples with each other");
-  command->add_option("--heatmap-samples", flags->n_heatmap, "how many of them")
-      ->check(CLI::Range(2, 1000))
-      ->capture_default_str();
-  command->add_option("--threads", flags->n_threads, "threads (default all)")->check(CLI::Range(0, 1024));
-  command->add_flag("--json", flags->json, "print everything as JSON");
-  command->add_flag("--quiet", flags->quiet, "no progress");
-  command->callback([flags] { run_analyse(*flags); });
+  const Command command = select.add_subcommand("analyse", "How redundant are these data sets? Fits the entropy law");
+  command.footer(kAnalyseHelp);
+  command.add_option("SET,--set", flags->sets, "data sets, as select's POOL");
+  command.add_option("--format", flags->format, "auto, text, sharegpt, alpaca or messages").capture_default_str();
+  command.add_option("--field", flags->sample.text_field, "the key that holds a text").capture_default_str();
+  command.add_option("--model", flags->model, "a model whose bits stand beside zlib's");
+  command.add_option("--law", flags->law, "a CSV file name,ratio,loss,score, a row a data set");
+  command.add_option("--level", flags->level, "of the intervals").in_range(0.5, 0.9999).capture_default_str();
+  command.add_option("--heatmap", flags->heatmap,
+                     "a file .svg or .csv for the redundancy of the first samples with each other");
+  command.add_option("--heatmap-samples", flags->n_heatmap, "how many of them").in_range(2, 1000).capture_default_str();
+  command.add_option("--threads", flags->n_threads, "threads (default all)").in_range(0, 1024);
+  command.add_flag("--json", flags->json, "print everything as JSON");
+  command.add_flag("--quiet", flags->quiet, "no progress");
+  command.callback([flags] { run_analyse(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -5,13 +5,11 @@
 
 #include "src/report/run_report.h"
 
-namespace CLI {
-class App;
-}
-
 namespace lmbits::cli {
 
-void add_select_analyse(CLI::App& select);
+class Command;
+
+void add_select_analyse(const Command& select);
 
 struct SampleSectionRequest {
   std::string path;  // a data set, as select's POOL

@@ -1,9 +1,9 @@
 // lmbits serve: the history's pages, live, to look at in a browser.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <string>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/http_server.h"
 #include "src/cli/stdout_style.h"
@@ -47,14 +47,14 @@ int run(const ServeFlags& flags) {
 
 }  // namespace
 
-void add_serve(CLI::App& app, int& exit_code) {
+void add_serve(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<ServeFlags>();
-  CLI::App* command = app.add_subcommand("serve", "Show the history in a browser: read-only, on this machine");
-  command->footer(kHelp);
-  command->add_option("--db", flags->database, "The database")->capture_default_str();
-  command->add_option("--host", flags->host, "Address to listen on")->capture_default_str();
-  command->add_option("--port", flags->port, "Port; 0: a free one")->check(CLI::Range(0, 65535))->capture_default_str();
-  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+  const Command command = app.add_subcommand("serve", "Show the history in a browser: read-only, on this machine");
+  command.footer(kHelp);
+  command.add_option("--db", flags->database, "The database").capture_default_str();
+  command.add_option("--host", flags->host, "Address to listen on").capture_default_str();
+  command.add_option("--port", flags->port, "Port; 0: a free one").in_range(0, 65535).capture_default_str();
+  command.callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -1,9 +1,9 @@
 // lmbits tokenize: which ids does this tokenizer make of this text, and how fast?
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
 
+#include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/stdout_style.h"
 #include "src/cli/tokenizer_flags.h"
@@ -157,27 +157,27 @@ int run(const TokenizeFlags& flags) {
 
 }  // namespace
 
-void add_tokenize(CLI::App& app, int& exit_code) {
+void add_tokenize(const Command& app, int& exit_code) {
   auto flags = std::make_shared<TokenizeFlags>();
-  CLI::App* command = app.add_subcommand("tokenize", "which ids does a tokenizer make of a text, and how fast?");
-  command->footer(
+  const Command command = app.add_subcommand("tokenize", "which ids does a tokenizer make of a text, and how fast?");
+  command.footer(
       "Example:\n  lmbits tokenize tokenizer.json --text \"It was the best of times\" --pieces\n"
       "  lmbits tokenize gpt2.tiktoken --pattern gpt2 --corpus novel.txt\n"
       "--ids prints a line for each document, --pieces a line for each token: id, bytes of the text, piece.");
-  command->add_option("TOKENIZER", flags->tokenizer.path, "tokenizer.json, a .tiktoken, .model or .gguf file, or bytes")
-      ->required();
-  add_tokenizer_flags(*command, flags->tokenizer);
-  command->add_option("--text", flags->text, "This text");
-  command->add_option("--corpus", flags->corpus, "This corpus, as for eval");
-  command->add_option("--field", flags->field, "JSONL: the key that holds the text")->capture_default_str();
-  command->add_option("--split", flags->split, "none, paragraphs, lines or a number of bytes")->capture_default_str();
-  command->add_option("--threads", flags->n_threads, "Threads; documents are spread over them")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
-  command->add_flag("--ids", flags->ids, "Print the ids");
-  command->add_flag("--pieces", flags->pieces, "Print the tokens");
-  command->add_flag("--json", flags->json, "Print JSON");
-  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+  command.add_option("TOKENIZER", flags->tokenizer.path, "tokenizer.json, a .tiktoken, .model or .gguf file, or bytes")
+      .required();
+  add_tokenizer_flags(command, flags->tokenizer);
+  command.add_option("--text", flags->text, "This text");
+  command.add_option("--corpus", flags->corpus, "This corpus, as for eval");
+  command.add_option("--field", flags->field, "JSONL: the key that holds the text").capture_default_str();
+  command.add_option("--split", flags->split, "none, paragraphs, lines or a number of bytes").capture_default_str();
+  command.add_option("--threads", flags->n_threads, "Threads; documents are spread over them")
+      .capture_default_str()
+      .in_range(1, 1024);
+  command.add_flag("--ids", flags->ids, "Print the ids");
+  command.add_flag("--pieces", flags->pieces, "Print the tokens");
+  command.add_flag("--json", flags->json, "Print JSON");
+  command.callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 
 }  // namespace lmbits::cli

@@ -1,9 +1,9 @@
 #include "src/cli/tokenizer_flags.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
 
+#include "src/cli/command.h"
 #include "src/core/atomic_file.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -26,7 +26,7 @@ bool begins_with_gguf(const std::string& path) {
 
 }  // namespace
 
-void add_tokenizer_flags(CLI::App& command, TokenizerFlags& flags) {
+void add_tokenizer_flags(const Command& command, TokenizerFlags& flags) {
   command.add_option("--kind", flags.kind, "Of the tokenizer's file: " + known_kinds() + " (default: by the file)");
   command.add_option("--pattern", flags.pattern,
                      "How tiktoken ranks split a text: gpt2, cl100k, o200k, llama3, qwen2, or a regular expression");

@@ -5,11 +5,9 @@
 
 #include "src/tokenizer/tokenizer.h"
 
-namespace CLI {
-class App;
-}
-
 namespace lmbits::cli {
+
+class Command;
 
 struct TokenizerFlags {
   std::string path;     // a tokenizer's file, or "bytes"
@@ -17,7 +15,7 @@ struct TokenizerFlags {
   std::string pattern;  // tiktoken
 };
 
-void add_tokenizer_flags(CLI::App& command, TokenizerFlags& flags);
+void add_tokenizer_flags(const Command& command, TokenizerFlags& flags);
 
 // Throws Error(kConfig) where the kind is not given and cannot be told.
 std::unique_ptr<Tokenizer> open_tokenizer(const TokenizerFlags& flags);

@@ -45,6 +45,7 @@ class Together {
         ++round;
         pause = {};
       } else if (team_.leads(run_.work)) {
+        if (store_.get(run_.work + "/ended")) return true;  // the one who led ended it since we asked, and left
         return lead();
       } else {
         pause();

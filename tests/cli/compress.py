@@ -31,13 +31,13 @@ class Compress(harness.ProgramTest):
 
     def test_any_file_comes_back(self):
         draw = random.Random(1)
-        files = [b"", b"a", b"\0", b"\xff\xfe\0", draw.randbytes(5000), "a\u2581b \u2581".encode() * 300,
-                 harness.text_of(9000).encode(), pathlib.Path(harness.PROGRAM).read_bytes()[:6000]]
+        files = [b"", b"a", b"\0", b"\xff\xfe\0", draw.randbytes(2500), "a\u2581b \u2581".encode() * 200,
+                 harness.text_of(5000).encode(), pathlib.Path(harness.PROGRAM).read_bytes()[:3000]]
         for model in (harness.bundle("xs-byte-100"), harness.bundle("s-sp-100")):
             for data in files:
-                self.assert_comes_back(data, model, "--block", "2000")
-        self.assert_comes_back(harness.text_of(20000).encode(), harness.bundle("s-sp-100"), "--block", "0", "--mix", "--verify")
-        self.assert_comes_back(harness.text_of(20000).encode(), harness.bundle("s-sp-100"), "--self-check", "--mix")
+                self.assert_comes_back(data, model, "--block", "1000")
+        self.assert_comes_back(harness.text_of(8000).encode(), harness.bundle("s-sp-100"), "--block", "0", "--mix", "--verify")
+        self.assert_comes_back(harness.text_of(8000).encode(), harness.bundle("s-sp-100"), "--self-check", "--mix")
         bigram = "bigram:" + str(harness.SOURCE / "models" / "heldout" / "prose.txt")
         self.assert_comes_back(draw.randbytes(300000), bigram)
         self.assert_comes_back(harness.text_of(1000000).encode(), bigram, "--block", "100000")
@@ -51,10 +51,10 @@ class Compress(harness.ProgramTest):
         self.assert_one_error(self.fetch(small, harness.bundle("xs-byte-100")), 5, "dtype was \"bfloat16\", is \"float32\"")
 
     def test_threads_change_nothing(self):
-        data = harness.text_of(60000).encode()
+        data = harness.text_of(20000).encode()
         sizes = set()
         for threads in ("1", "3"):
-            small, _ = self.store(data, harness.bundle("xs-byte-100"), "--threads", threads, "--block", "5000")
+            small, _ = self.store(data, harness.bundle("xs-byte-100"), "--threads", threads, "--block", "2000")
             sizes.add(small.read_bytes())
             outcome = self.fetch(small, harness.bundle("xs-byte-100"), "--threads", threads)
             self.assertEqual(((self.folder / "back").read_bytes(), outcome.code), (data, 0), outcome.err)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 
@@ -17,21 +18,24 @@ import harness
 class Serve(harness.ProgramTest):
     @classmethod
     def setUpClass(cls):
+        """A night with two runs, of which each test gets a copy."""
         super().setUpClass()
+        cls.original = pathlib.Path(tempfile.mkdtemp(prefix="lmbits_cli_"))
+        cls.addClassCleanup(shutil.rmtree, cls.original, ignore_errors=True)
+        corpus, night = cls.original / "prose.txt", cls.original / "night"
+        corpus.write_bytes((harness.SOURCE / "models/heldout/prose.txt").read_bytes()[:20000])
+        commands = [["eval", "--model", f"{model.split(':')[0]}={model}", "--corpus", corpus, "-o", night / "runs", "--split",
+                     "1024", "--baselines", "none", "--quiet"] for model in ("uniform:256", f"bigram:{corpus}")]
+        for command in [*commands, ["history", "--db", night / "history.sqlite", "import", night / "runs"]]:
+            outcome = harness.run(command)
+            if outcome.code != 0:
+                raise RuntimeError(outcome.err)
 
     def setUp(self):
         super().setUp()
-        prose = harness.SOURCE / "models/heldout/prose.txt"
-        corpus = self.folder / "prose.txt"
-        corpus.write_bytes(prose.read_bytes()[:20000])
+        shutil.copytree(self.original, self.folder, dirs_exist_ok=True)
         self.night = self.folder / "night"
-        runs = self.night / "runs"
-        for model in ("uniform:256", f"bigram:{corpus}"):
-            outcome = harness.run(["eval", "--model", f"{model.split(':')[0]}={model}", "--corpus", corpus, "-o", runs,
-                                   "--split", "1024", "--baselines", "none", "--quiet"])
-            self.assertEqual(outcome.code, 0, outcome.err)
         self.database = self.night / "history.sqlite"
-        self.assertEqual(harness.run(["history", "--db", self.database, "import", runs]).code, 0)
         (self.night / "metrics.prom").write_text("lmbits_nightly_exit_code 0\n")
         (self.folder / "secret.txt").write_text("secret")
         self.server = harness.start(["serve", "--db", self.database, "--port", "0"])
