@@ -398,7 +398,7 @@ TEST(TokenizerJson, PartsThatDoNotGoTogetherAreRefusedByName) {
       {{{"post_processor",
          {{"type", "TemplateProcessing"}, {"single", Json::array({token, token, text})}, {"special_tokens", tokens}}}},
        "several tokens"},
-      {{{"model", {{"byte_fallback", true}, {"vocab", {{"a", nullptr}}}}}}, "byte 97"},
+      {{{"model", {{"byte_fallback", true}, {"vocab", {{"q", nullptr}}}}}}, "byte 113"},
       {{{"normalizer", {{"type", "Strip"}}},
         {"added_tokens", Json::array({{{"id", 264}, {"content", " "}, {"normalized", true}}})}},
        "is empty"}};
