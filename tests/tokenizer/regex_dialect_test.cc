@@ -58,6 +58,7 @@ TEST(RegexDialect, ARepetitionOfARepetitionIsOneInOniguruma) {
   EXPECT_EQ(cut(R"(\p{N}{1,3}+)", kRust, "12345678"), (Strings{"123", "456", "78"}));
   EXPECT_EQ(cut("(?:ab){2}+", kOniguruma, "ababababab"), (Strings{"abababab", "ab"}));
   EXPECT_EQ(cut("a{2}?", kOniguruma, "aaaaa"), (Strings{"aa", "aa", "a"}));
+  EXPECT_EQ(cut("a{2}?b", kOniguruma, "xb"), (Strings{"x", "b"}));
   EXPECT_EQ(cut("[\xC3\xA9x]\xC3\xA9{2}+", kOniguruma, "x\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"),
             (Strings{"x\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"}));
 }
