@@ -354,7 +354,7 @@ std::unique_ptr<Splitter> make_named_splitter(std::string_view name) {
 
 std::unique_ptr<Splitter> make_pattern_splitter(const std::string& pattern, RegexDialect dialect) {
   // Oniguruma reads {1,3}+ as a repeated repetition, where it is possessive for Rust.
-  const bool means_something_else = dialect == RegexDialect::kOniguruma && pattern.find("}+") != std::string::npos;
+  const bool means_something_else = dialect == RegexDialect::kOniguruma && pattern.find("{1,3}+") != std::string::npos;
   for (const Known& known : kKnown) {
     if (known.pattern && pattern == known.pattern && !means_something_else) return known.make();
   }

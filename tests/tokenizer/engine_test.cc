@@ -120,6 +120,17 @@ TEST(Splitter, ByHandCutsWherePcre2DoesAndCoversEveryByte) {
   }
 }
 
+TEST(Splitter, PublishedPatternsAreThoseByHandInBothDialects) {
+  const auto is_by_hand = [](const std::string& pattern, RegexDialect dialect) {
+    return dynamic_cast<const PatternSplitter*>(make_pattern_splitter(pattern, dialect).get()) == nullptr;
+  };
+  for (const char* name : {"gpt2", "r50k", "p50k", "llama3", "qwen2", "o200k", "cl100k"}) {
+    EXPECT_TRUE(is_by_hand(splitter_pattern(name), RegexDialect::kRust)) << name;
+    // tiktoken's cl100k has {1,3}+, which Oniguruma takes for a repeated repetition.
+    EXPECT_EQ(is_by_hand(splitter_pattern(name), RegexDialect::kOniguruma), name != std::string_view("cl100k")) << name;
+  }
+}
+
 // A byte-level tokenizer.json of all bytes and some merges.
 std::string byte_level_json(const Json& changes = Json::object()) {
   Json vocab = Json::object(), merges = Json::array();
