@@ -113,7 +113,7 @@ void bench_model(const std::string& bundle, const std::string& text, int rounds)
   const auto model = open_model(parse_model_spec(bundle), {});
   model->load();
   BlockCoderOptions options;
-  options.convention = resolve_convention({}, model->info().context_length, model->info().bos_id, model->info().eos_id);
+  options.convention = convention_for(*model, {});
   BlockCoder coder(*model, options);
   constexpr std::size_t kBlock = 32768;
   std::vector<std::string_view> blocks;

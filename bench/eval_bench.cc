@@ -19,6 +19,7 @@
 #include "src/model/head_nll.h"
 #include "src/model/load.h"
 #include "src/scoring/batcher.h"
+#include "src/scoring/sequence.h"
 
 namespace lmbits::bench {
 namespace {
@@ -38,9 +39,9 @@ struct Work {
 };
 
 // The windows of convention `default` over `ids`: the whole context (at most 2048), half a context apart.
-Work plan_work(const std::vector<std::int32_t>& ids, const ModelInfo& info, std::int64_t positions) {
-  const Convention convention = resolve_convention({.window = std::min<std::int64_t>(info.context_length, 2048)},
-                                                   info.context_length, info.bos_id, info.eos_id);
+Work plan_work(const std::vector<std::int32_t>& ids, const LanguageModel& model, std::int64_t positions) {
+  const ModelInfo& info = model.info();
+  const Convention convention = convention_for(model, {});
   Batcher batcher(BatchPlan(convention.window, positions, 0));
   Work work;
   const double dim = info.metadata.at("shape").at("hidden").get<double>();
@@ -118,7 +119,7 @@ int run(int argc, char** argv) {
   } else {
     ids = model->tokenizer().encode(read_file(corpus)).ids;
   }
-  const Work work = plan_work(ids, info, positions);
+  const Work work = plan_work(ids, *model, positions);
   const at::Tensor a = at::randn({2048, 2048}), b = at::randn({2048, 2048});
   Spread sgemm, medium, scoring, head;
   std::vector<double> bits;

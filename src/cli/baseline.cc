@@ -7,6 +7,7 @@
 #include "src/cli/external_codecs.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/coding/baselines.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -264,6 +265,7 @@ std::string report_text(const std::vector<MeasuredCorpus>& corpora, const Baseli
 }
 
 int run_baseline(const BaselineOptions& options) {
+  stop_cleanly_on_signals();
   const std::vector<BaselineCodec> codecs = codecs_of(options);
   const auto progress = make_progress(options.quiet);
   std::vector<MeasuredCorpus> corpora;

@@ -8,6 +8,7 @@
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/report/table.h"
 
 namespace lmbits::cli {
@@ -83,6 +84,7 @@ Json to_json(const ChooseOutcome& outcome) {
 }
 
 int run(const ChoiceFlags& flags) {
+  stop_cleanly_on_signals();
   const ChooseRequest& request = flags.request;
   const auto progress = make_progress(flags.quiet);
   const ChooseOutcome outcome = eval_library().choose(request, *progress);
@@ -118,7 +120,7 @@ void add_choice(const Command& app, int& exit_code) {
   request.output = "scores";
   request.n_threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const Command command =
-      app.add_subcommand("choice", "which answers to questions does each model find most probable?");
+      app.add_subcommand("choice", "Which answers to questions does each model find most probable?");
   command.footer(kHelp);
   command.add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed").required();
   command.add_option("--questions", request.questions, "a JSONL file of questions; several allowed").required();

@@ -8,6 +8,7 @@
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/coding/baselines.h"
 #include "src/core/file.h"
 #include "src/core/thread_pool.h"
@@ -158,6 +159,7 @@ int stopped() {
 }
 
 int run_compress(const CompressFlags& flags) {
+  stop_cleanly_on_signals();
   refuse_to_overwrite(flags.request.output, flags.force);
   if (!flags.baselines.empty()) select_codecs(flags.baselines);  // a wrong name is told before the work, not after
   const auto progress = make_progress(flags.quiet);
@@ -173,6 +175,7 @@ int run_compress(const CompressFlags& flags) {
 }
 
 int run_decompress(DecompressFlags flags) {
+  stop_cleanly_on_signals();
   DecompressRequest& request = flags.request;
   if (request.output.empty() && request.input.ends_with(".lmb"))
     request.output = request.input.substr(0, request.input.size() - 4);
@@ -210,7 +213,7 @@ void add_compress(const Command& app, int& exit_code) {
   const auto flags = std::make_shared<CompressFlags>();
   CompressRequest& request = flags->request;
   request.n_threads = available_threads();
-  const Command command = app.add_subcommand("compress", "does a model really store the file? lossless, for any file");
+  const Command command = app.add_subcommand("compress", "Does a model really store the file? lossless, for any file");
   command.footer(kCompressHelp);
   command.add_option("file", request.input, "the file to compress").required();
   command.add_option("-o,--output", request.output, "the compressed file").required();
@@ -239,7 +242,7 @@ void add_decompress(const Command& app, int& exit_code) {
   DecompressRequest& request = flags->request;
   request.n_threads = available_threads();
   const Command command =
-      app.add_subcommand("decompress", "the file that lmbits compress stored, proved byte for byte");
+      app.add_subcommand("decompress", "The file that lmbits compress stored, proved byte for byte");
   command.footer(kDecompressHelp);
   command.add_option("file", request.input, "the compressed file").required();
   command.add_option("-o,--output", request.output, "the file to write (default: without .lmb)");

@@ -9,6 +9,7 @@
 #include "src/cli/corpus_flags.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/core/error.h"
 #include "src/core/stop.h"
 #include "src/core/thread_pool.h"
@@ -186,6 +187,7 @@ void print_text(const Duplicates& found, const std::vector<CorpusSpec>& specs, c
 }
 
 int run(const CheckFlags& flags) {
+  stop_cleanly_on_signals();
   std::vector<CorpusSpec> specs;
   for (const std::string& text : flags.corpora) specs.push_back(with_sample_drawn(corpus_spec(text, flags.corpus)));
   const auto progress = make_progress(flags.quiet);

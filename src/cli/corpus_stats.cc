@@ -7,6 +7,7 @@
 #include "src/cli/corpus_flags.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/core/atomic_file.h"
 #include "src/core/error.h"
 #include "src/core/stop.h"
@@ -63,6 +64,7 @@ TableRow stats_row(const std::string& corpus, const std::string& category, const
 }
 
 int run_stats(const StatsFlags& flags) {
+  stop_cleanly_on_signals();
   Table table;
   table.columns = stats_columns();
   std::int64_t n_failed = 0;
@@ -108,6 +110,7 @@ constexpr const char* kSampleHelp =
     "UTF-8 cannot be written as JSON: it is left out and named.";
 
 int run_sample(const SampleFlags& flags) {
+  stop_cleanly_on_signals();
   const CorpusSpec spec = with_sample_drawn(corpus_spec(flags.path, flags.corpus));
   const auto reader = open_corpus(spec);
   AtomicFile out(flags.output);

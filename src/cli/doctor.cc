@@ -58,7 +58,7 @@ void print_lines(const Json& json, const std::string& indent, std::string& text)
 
 void add_doctor(const Command& app, int& exit_code) {
   auto as_json = std::make_shared<bool>(false);
-  const Command command = app.add_subcommand("doctor", "what does this machine offer: devices, libraries, versions?");
+  const Command command = app.add_subcommand("doctor", "What does this machine offer: devices, libraries, versions?");
   command.footer("Example:\n  lmbits doctor --json");
   command.add_flag("--json", *as_json, "print JSON");
   command.callback([as_json, &exit_code] {

@@ -1,4 +1,5 @@
 // lmbits eval: many models on many corpora.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/cli/worker_place.h"
 #include "src/report/table.h"
 
@@ -54,11 +56,14 @@ class Reporter final : public EvalObserver {
 
   void run_started(const std::string& name, std::optional<std::int64_t> n_bytes, std::int64_t n_bytes_done) override {
     n_bytes_ = 0;
+    n_bytes_before_ = n_bytes_done;
     progress_->begin({.label = name, .unit = "B", .total = n_bytes, .already_done = n_bytes_done});
   }
   void run_progress(const ScoreProgress& now) override {
+    progress_->skip(now.n_bytes - now.n_bytes_now - n_bytes_before_);  // of a long document that was under way
     progress_->advance(now.n_bytes_now - n_bytes_);
     n_bytes_ = now.n_bytes_now;
+    n_bytes_before_ = now.n_bytes - now.n_bytes_now;
   }
   void run_finished(const std::string& name, const Json& summary, bool resumed) override {
     progress_->end();
@@ -85,13 +90,14 @@ class Reporter final : public EvalObserver {
   }
   void failed(const std::string& what, const Error& error) {
     progress_->end();
-    std::fprintf(stderr, "lmbits: %s: %s\n", what.c_str(), error.what());
+    const std::string text = error.what();
+    std::fprintf(stderr, "lmbits: %s\n", (text.starts_with(what + ": ") ? text : what + ": " + text).c_str());
     if (!error.hint().empty()) std::fprintf(stderr, "  hint: %s\n", error.hint().c_str());
   }
 
   bool quiet_;
   std::unique_ptr<Progress> progress_;
-  std::int64_t n_bytes_ = 0;
+  std::int64_t n_bytes_ = 0, n_bytes_before_ = 0;  // done by this process, and before
   std::vector<Json> summaries_;
 };
 
@@ -131,8 +137,7 @@ Table by_category(const std::vector<Json>& summaries) {
 
 // Where a convention leaves much of the text unscored, its bits over all bytes say nothing: its own number does.
 bool is_whole(const Json& summary) {
-  constexpr double kEnough = 0.9;
-  return number(summary, "n_scored").value_or(0.0) >= kEnough * number(summary, "n_tokens").value_or(0.0);
+  return !leaves_much_unscored(summary["n_scored"].get<std::int64_t>(), summary["n_tokens"].get<std::int64_t>());
 }
 
 std::optional<double> perplexity_of(const Json& summary) { return number(summary["headline"], "perplexity"); }
@@ -214,6 +219,7 @@ std::string command_line() {
 }
 
 int run(EvalFlags& flags) {
+  stop_cleanly_on_signals();
   EvalRequest& request = flags.request;
   request.command = command_line();
   for (const std::string& text : flags.corpora) request.corpora.push_back(corpus_spec(text, flags.corpus));
@@ -223,7 +229,14 @@ int run(EvalFlags& flags) {
   request.contamination.share = flags.against.share;
   request.contamination.memory_bytes = parse_memory(flags.against.memory);
   if (!flags.no_cache) request.token_cache = flags.cache.empty() ? request.output / ".tokens" : fs::path(flags.cache);
-  for (const std::string& text : flags.dictionaries) request.dictionaries.insert(split_pair(text, "--dictionary"));
+  for (const std::string& text : flags.dictionaries) {
+    const auto dictionary = split_pair(text, "--dictionary");
+    if (std::ranges::none_of(request.corpora, [&](const CorpusSpec& c) { return corpus_name(c) == dictionary.first; }))
+      throw Error(ErrorKind::kUsage,
+                  "--dictionary " + text + " is for a corpus that is not scored: " + dictionary.first,
+                  "give --corpus " + dictionary.first + "=PATH, or the name of one that is there");
+    request.dictionaries.insert(dictionary);
+  }
   if (request.baselines == std::vector<std::string>{"none"}) request.baselines.clear();
   request.score.max_sequences = flags.batch;
   request.worker = worker_place();
@@ -260,7 +273,7 @@ void add_eval(const Command& app, int& exit_code) {
   request.baselines = {"gzip-9", "zstd-19", "xz-9e", "bzip2-9"};
   request.output = "runs";
   request.score.n_threads = 0;
-  const Command command = app.add_subcommand("eval", "how many bits does each model need for each corpus?");
+  const Command command = app.add_subcommand("eval", "How many bits does each model need for each corpus?");
   command.footer(kHelp);
   command.add_option("--model", request.models, "PATH or NAME=PATH of a model; several allowed").required();
   command.add_option("--weights", request.weights,

@@ -199,7 +199,7 @@ int run(const InspectFlags& flags) {
 void add_inspect(const Command& app, int& exit_code) {
   auto flags = std::make_shared<InspectFlags>();
   const Command command =
-      app.add_subcommand("inspect", "what is this bundle, run or tokenizer? which text costs the bits?");
+      app.add_subcommand("inspect", "What is this bundle, run or tokenizer? which text costs the bits?");
   command.footer(
       "Example:\n  lmbits inspect model.pt\n  lmbits inspect runs/model__novel__default\n"
       "  lmbits inspect model.pt --text \"It was the best of times\"\n  lmbits inspect tokenizer tokenizer.json");
@@ -212,7 +212,7 @@ void add_inspect(const Command& app, int& exit_code) {
   add_convention_flags(command, flags->convention);
   command.add_flag("--json", flags->json, "print JSON");
   const Command tokenizer =
-      command.add_subcommand("tokenizer", "what is this tokenizer, and which texts does it keep?");
+      command.add_subcommand("tokenizer", "What is this tokenizer, and which texts does it keep?");
   tokenizer.footer("Example:\n  lmbits inspect tokenizer gpt2.tiktoken --pattern gpt2");
   tokenizer.add_option("TOKENIZER", flags->what, "tokenizer.json, a .tiktoken, .model or .gguf file, or bytes")
       .required();

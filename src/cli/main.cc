@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
-#include <iterator>
 #include <memory>
 #include <new>
 
@@ -11,7 +10,6 @@
 #include "src/cli/commands.h"
 #include "src/cli/config_file.h"
 #include "src/core/error.h"
-#include "src/core/stop.h"
 #include "src/core/suggest.h"
 
 namespace lmbits::cli {
@@ -122,17 +120,6 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return Error(ErrorKind::kUsage, readable(error.what()), help_hint(leftover.command));
 }
 
-// The first signal asks for a clean stop at the next safe point; the handler is gone by the second, which kills.
-void stop_cleanly_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { request_stop(); };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error like a full disk, not the end
-}
-
 void add_commands(CLI::App& app, int& exit_code) {
   for (const CommandGroup& group : command_groups()) {
     for (const auto add : group.commands) {
@@ -185,7 +172,7 @@ int main(int argc, char** argv) {
   using lmbits::Error;
   using lmbits::ErrorKind;
   try {
-    lmbits::cli::stop_cleanly_on_signals();
+    signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error like a full disk, not the end
     return lmbits::cli::run(argc, argv);
   } catch (const Error& e) {
     return lmbits::cli::report(e);

@@ -12,6 +12,7 @@
 #include "src/cli/progress_line.h"
 #include "src/cli/score_files.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/cli/worker_place.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
@@ -85,11 +86,14 @@ class NightObserver final : public EvalObserver {
 
   void run_started(const std::string& name, std::optional<std::int64_t> n_bytes, std::int64_t n_bytes_done) override {
     n_bytes_ = 0;
+    n_bytes_before_ = n_bytes_done;
     progress_->begin({.label = name, .unit = "B", .total = n_bytes, .already_done = n_bytes_done});
   }
   void run_progress(const ScoreProgress& now) override {
+    progress_->skip(now.n_bytes - now.n_bytes_now - n_bytes_before_);  // of a long document that was under way
     progress_->advance(now.n_bytes_now - n_bytes_);
     n_bytes_ = now.n_bytes_now;
+    n_bytes_before_ = now.n_bytes - now.n_bytes_now;
   }
   void run_finished(const std::string&, const Json&, bool) override { progress_->end(); }
   void run_failed(const std::string& name, const Error& error) override {
@@ -102,7 +106,7 @@ class NightObserver final : public EvalObserver {
  private:
   std::unique_ptr<Progress> progress_;
   std::vector<std::string>& failures_;
-  std::int64_t n_bytes_ = 0;
+  std::int64_t n_bytes_ = 0, n_bytes_before_ = 0;  // done by this process, and before
 };
 
 class Night {
@@ -318,6 +322,7 @@ int submit(const NightlyConfig& config, const NightlyFlags& flags) {
 }
 
 int run(const NightlyFlags& flags) {
+  stop_cleanly_on_signals();
   const NightlyConfig config = read_nightly_config(flags.config);
   if (!flags.only.empty()) return score_one(config, flags);
   if (flags.slurm) return submit(config, flags);

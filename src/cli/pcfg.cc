@@ -11,6 +11,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/core/error.h"
 #include "src/core/json.h"
 #include "src/core/stop.h"
@@ -72,6 +73,7 @@ void put_document(std::ostream& out, const std::string& format, std::int64_t ind
 }
 
 int write_corpus(const PcfgFlags& flags, const PcfgSetting& setting) {
+  stop_cleanly_on_signals();
   const Grammar grammar(setting, flags.seed);
   check_branching(grammar, flags.seed, flags.force);
   std::ofstream file;

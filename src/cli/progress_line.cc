@@ -97,7 +97,7 @@ void ProgressLine::begin(const Work& work) {
   n_done_ = work.already_done;
   began_s_ = drawn_s_ = clock_();
   rate_ = RateWindow(kWindowSeconds);
-  rate_.add(began_s_, n_done_);
+  rate_.add(began_s_, 0);
   if (terminal_.is_terminal) draw();
 }
 
@@ -108,8 +108,15 @@ void ProgressLine::advance(std::int64_t n_units) {
   const double now_s = clock_();
   if (now_s - drawn_s_ < (terminal_.is_terminal ? kTerminalPeriodSeconds : kPlainPeriodSeconds)) return;
   drawn_s_ = now_s;
-  rate_.add(now_s, n_done_);
+  rate_.add(now_s, n_done_ - work_->already_done);
   draw();
+}
+
+void ProgressLine::skip(std::int64_t n_units) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!work_) return;
+  work_->already_done += n_units;
+  n_done_ += n_units;
 }
 
 void ProgressLine::end() {

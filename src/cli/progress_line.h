@@ -45,6 +45,7 @@ class ProgressLine final : public Progress {
 
   void begin(const Work& work) override;
   void advance(std::int64_t n_units) override;
+  void skip(std::int64_t n_units) override;
   void end() override;
 
  private:

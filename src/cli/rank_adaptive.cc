@@ -6,6 +6,7 @@
 #include "src/cli/eval_library.h"
 #include "src/cli/share.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
 #include "src/report/table.h"
@@ -126,6 +127,7 @@ void add_adaptive_flags(const Command& command, AdaptiveFlags& flags) {
 
 int run_adaptive(const AdaptiveFlags& flags, const std::string& directory, double level, std::uint64_t seed,
                  bool json) {
+  stop_cleanly_on_signals();
   if (flags.models.size() < 2 || flags.corpora.empty()) {
     throw Error(ErrorKind::kUsage, "--adaptive needs two or more --model and a --text", "see lmbits rank --help");
   }

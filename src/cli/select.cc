@@ -10,6 +10,7 @@
 #include "src/cli/progress_line.h"
 #include "src/cli/select_analyse.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/core/stop.h"
 #include "src/report/rank_report.h"
 #include "src/selection/select_job.h"
@@ -141,6 +142,7 @@ void tell_failures(const SelectOutcome& outcome) {
 }
 
 int run_command(SelectFlags& flags) {
+  stop_cleanly_on_signals();
   if (flags.request.pool.empty() || flags.request.output.empty())
     throw Error(ErrorKind::kUsage, flags.request.pool.empty() ? "POOL is missing" : "-o is missing",
                 "see lmbits select --help");

@@ -7,6 +7,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/http_server.h"
 #include "src/cli/stdout_style.h"
+#include "src/cli/stop_signals.h"
 #include "src/core/error.h"
 #include "src/nightly/history_pages.h"
 #include "src/store/history.h"
@@ -31,6 +32,7 @@ struct ServeFlags {
 };
 
 int run(const ServeFlags& flags) {
+  stop_cleanly_on_signals();
   const History sound(flags.database, Sqlite::Access::kRead);  // says at once where there is none
   serve_http(
       flags.host, flags.port,

@@ -164,7 +164,7 @@ int run(const TokenizeFlags& flags) {
 
 void add_tokenize(const Command& app, int& exit_code) {
   auto flags = std::make_shared<TokenizeFlags>();
-  const Command command = app.add_subcommand("tokenize", "which ids does a tokenizer make of a text, and how fast?");
+  const Command command = app.add_subcommand("tokenize", "Which ids does a tokenizer make of a text, and how fast?");
   command.footer(
       "Example:\n  lmbits tokenize tokenizer.json --text \"It was the best of times\" --pieces\n"
       "  lmbits tokenize gpt2.tiktoken --pattern gpt2 --corpus novel.txt\n"

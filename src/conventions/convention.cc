@@ -16,7 +16,7 @@ enum class AutoLead { kBosElseEos, kBos, kNone };  // what --bos auto means
 
 std::int64_t half(std::int64_t window) { return std::max<std::int64_t>(1, window / 2); }
 std::int64_t whole(std::int64_t window) { return window; }
-std::int64_t hkust_stride(std::int64_t) { return 512; }
+std::int64_t hkust_stride(std::int64_t window) { return std::min<std::int64_t>(512, window); }
 
 struct Preset {
   const char* name;
@@ -63,15 +63,18 @@ std::int32_t parse_id(const std::string& text) {
   return id;
 }
 
-std::optional<std::int32_t> choose_lead(const std::string& bos, const Preset& preset,
-                                        std::optional<std::int32_t> tokenizer_bos,
-                                        std::optional<std::int32_t> tokenizer_eos) {
+std::optional<std::int32_t> choose_lead(const std::string& bos, const Preset& preset, const ConventionLimits& limits) {
   std::optional<std::int32_t> lead;
   if (bos == "auto") {
-    if (preset.auto_lead != AutoLead::kNone) lead = tokenizer_bos;
-    if (preset.auto_lead == AutoLead::kBosElseEos && !lead) lead = tokenizer_eos;
+    if (preset.auto_lead != AutoLead::kNone) lead = limits.bos_id;
+    if (preset.auto_lead == AutoLead::kBosElseEos && !lead) lead = limits.eos_id;
   } else if (bos != "none") {
     lead = parse_id(bos);
+    if (*lead >= limits.n_ids) {
+      throw Error(ErrorKind::kConfig,
+                  "bos is " + bos + ", but the model's ids end at " + std::to_string(limits.n_ids - 1),
+                  "give one of its ids, or --bos auto or none");
+    }
   }
   if (!lead && preset.needs_lead) {
     throw Error(ErrorKind::kConfig,
@@ -80,6 +83,16 @@ std::optional<std::int32_t> choose_lead(const std::string& bos, const Preset& pr
                 "give --bos ID, or use --convention default");
   }
   return lead;
+}
+
+// A stream's BOS tokens stand between documents and are scored.
+void check_lead_is_predicted(const Convention& c, std::int64_t n_predicted) {
+  if (c.lead_each_document && *c.lead_id >= n_predicted) {
+    throw Error(ErrorKind::kConfig,
+                c.name + " scores the BOS before each document, but its id is " + std::to_string(*c.lead_id) +
+                    " and the model predicts those below " + std::to_string(n_predicted),
+                "give --bos none");
+  }
 }
 
 void check_window(const Convention& c, std::int64_t min_window, std::int64_t context_length, bool beyond_context) {
@@ -174,8 +187,8 @@ std::vector<std::string> convention_names() {
   return names;
 }
 
-Convention resolve_convention(const ConventionOptions& options, std::int64_t context_length,
-                              std::optional<std::int32_t> tokenizer_bos, std::optional<std::int32_t> tokenizer_eos) {
+Convention resolve_convention(const ConventionOptions& options, const ConventionLimits& limits) {
+  const std::int64_t context_length = limits.context_length;
   LMBITS_CHECK(context_length >= 1);
   const Preset& preset = find_preset(options.name);
   check_options(options, preset);
@@ -185,8 +198,9 @@ Convention resolve_convention(const ConventionOptions& options, std::int64_t con
   const std::int64_t window = preset.window_fits_context ? std::min(preset.window, context_length) : preset.window;
   c.window = options.window.value_or(window);
   c.stride = options.stride.value_or(preset.stride(c.window));
-  c.lead_id = choose_lead(options.bos, preset, tokenizer_bos, tokenizer_eos);
+  c.lead_id = choose_lead(options.bos, preset, limits);
   set_layout(c, options.uncheatable_mode);
+  check_lead_is_predicted(c, limits.n_predicted);
   const bool replaces_first = c.name == "uncheatable" && c.window_lead == Lead::kReplaced;
   check_window(c, replaces_first ? 2 : preset.min_window, context_length, options.allow_beyond_context);
   return c;

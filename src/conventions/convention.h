@@ -45,12 +45,20 @@ struct Convention {
 // "default", "lm-eval", ... in the order of docs/conventions.md.
 std::vector<std::string> convention_names();
 
-// Fills in the defaults of the named convention, for a model that was built for `context_length` ids (>= 1) and a
-// tokenizer with these special ids. Throws Error(kConfig): an unknown name or bos or mode; an option which the
-// convention does not have; a window that scores nothing; a stride outside [1, window]; a window longer than the
-// context unless allow_beyond_context; no BOS for a convention that cannot do without.
-Convention resolve_convention(const ConventionOptions& options, std::int64_t context_length,
-                              std::optional<std::int32_t> tokenizer_bos, std::optional<std::int32_t> tokenizer_eos);
+// What a model and its tokenizer allow.
+struct ConventionLimits {
+  std::int64_t context_length = 0;          // ids that the model was built for, >= 1
+  std::int64_t n_ids = 0;                   // what it can be fed: ids in [0, n_ids)
+  std::int64_t n_predicted = 0;             // what it has a probability for: ids in [0, n_predicted)
+  std::optional<std::int32_t> bos_id = {};  // the tokenizer's
+  std::optional<std::int32_t> eos_id = {};
+};
+
+// Fills in the defaults of the named convention. Throws Error(kConfig): an unknown name or bos or mode; a bos that the
+// model does not know, or that it cannot predict where the convention scores it; an option which the convention does not
+// have; a window that scores nothing; a stride outside [1, window]; a window longer than the context unless
+// allow_beyond_context; no BOS for a convention that cannot do without.
+Convention resolve_convention(const ConventionOptions& options, const ConventionLimits& limits);
 
 // Every field: what the manifest records, so that a change of any refuses to resume.
 Json to_json(const Convention& convention);

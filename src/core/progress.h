@@ -18,6 +18,7 @@ class Progress {
   virtual ~Progress() = default;
   virtual void begin(const Work& work) = 0;        // ends the work before it
   virtual void advance(std::int64_t n_units) = 0;  // thread-safe; cheap enough for every document or batch
+  virtual void skip(std::int64_t) {}               // more that an earlier run did, found on the way; thread-safe
   virtual void end() = 0;
 };
 

@@ -110,6 +110,8 @@ std::int64_t block_bytes_for(std::int64_t n_bytes) {
   return block;
 }
 
+bool leaves_much_unscored(std::int64_t n_scored, std::int64_t n_tokens) { return 10 * n_scored < 9 * n_tokens; }
+
 std::string category_of(const DocumentRecord& record) {
   if (!record.category.empty()) return record.category;
   const std::size_t slash = record.id.find('/');

@@ -42,6 +42,10 @@ std::string category_of(const DocumentRecord& record);
 // The records by category; empty where there are fewer than two categories, or more than 40, which are no categories.
 std::map<std::string, std::vector<DocumentRecord>> by_category(const std::vector<DocumentRecord>& records);
 
+// Is so little scored (below 90 % of the tokens, as llama-ppl's half) that bits over all bytes do not say what the text
+// needs?
+bool leaves_much_unscored(std::int64_t n_scored, std::int64_t n_tokens);
+
 Json to_json(const DocumentRecord& record);         // without the checksum, which the store adds
 DocumentRecord record_from_json(const Json& json);  // throws Error(kData) naming the key that is missing or wrong
 

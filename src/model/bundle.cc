@@ -56,7 +56,8 @@ BundleMetadata parse_bundle_metadata(const Json& json, const std::string& where)
   m.context_length = require<std::int64_t>(json, "context_length", where);
   m.vocab_size = require<std::int64_t>(json, "vocab_size", where);
   m.padded_vocab_size = get<std::int64_t>(json, "padded_vocab_size", where).value_or(m.vocab_size);
-  if (m.context_length < 1) refuse(where, "`context_length` is " + std::to_string(m.context_length));
+  if (m.context_length < 1 || m.context_length > INT32_MAX)
+    refuse(where, "`context_length` is " + std::to_string(m.context_length));
   if (m.vocab_size < 2 || m.vocab_size > m.padded_vocab_size || m.padded_vocab_size > INT32_MAX) {
     refuse(where, "`vocab_size` is " + std::to_string(m.vocab_size) + " and `padded_vocab_size` " +
                       std::to_string(m.padded_vocab_size));

@@ -71,6 +71,8 @@ std::string why_unranked(const Run& run, const TriedDocuments& tried) {
   const std::size_t n_scored = tried.scored.size(), n_tried = n_scored + tried.n_failed;
   if (run.summary.is_null()) return "unfinished after " + std::to_string(n_scored) + " scored documents, not ranked";
   if (n_scored == 0) return "no document is scored, not ranked";
+  if (std::ranges::none_of(tried.scored, [](const auto* record) { return record->n_bytes > 0; }))
+    return "no document with text, not ranked";
   if (2 * n_scored < n_tried) {
     return std::to_string(tried.n_failed) + " of " + std::to_string(n_tried) + " documents failed, not ranked";
   }
@@ -113,11 +115,41 @@ void warn_of_pairing(const Entry& entry, const std::vector<TriedDocuments>& trie
   }
 }
 
+// Of one entry: what of the text the models scored, and under which settings.
+void warn_of_settings(const Entry& entry, std::vector<std::string>& warnings) {
+  std::map<std::string, std::vector<std::string>> models;  // by how they were scored
+  std::int64_t n_scored = 0, n_tokens = 0;
+  for (const Run* run : entry.runs) {
+    const Json identity = run->manifest.value("identity", Json::object());
+    const Json convention = identity.value("convention", Json::object());
+    models["window " + convention.value("window", Json()).dump() + ", stride " +
+           convention.value("stride", Json()).dump()]
+        .push_back(model_name(*run));
+    n_scored += run->summary.value("n_scored", std::int64_t{0});
+    n_tokens += run->summary.value("n_tokens", std::int64_t{0});
+  }
+  if (models.size() > 1) {
+    std::string all;
+    for (const auto& [how, names] : models)
+      all += (all.empty() ? "" : "; ") + how + ": " + names[0] +
+             (names.size() > 1 ? " and " + std::to_string(names.size() - 1) + " more" : "");
+    warnings.push_back("scored under different settings, which alone change bits: " + all);
+  }
+  if (leaves_much_unscored(n_scored, n_tokens)) {
+    warnings.push_back("only " + std::to_string(n_scored) + " of " + std::to_string(n_tokens) +
+                       " tokens are scored, but all bytes count: bits/byte say who is better, not what the text needs; "
+                       "compressors, which store all of it, are left out");
+  }
+}
+
 std::map<std::string, Baseline> baselines_of(const Entry& entry, const RankRequest& request) {
   std::map<std::string, Baseline> baselines;
   if (!request.baselines) return baselines;
   const Sums sums = sums_of(entry.pairing.documents(0));
   for (const Run* run : entry.runs) {
+    if (leaves_much_unscored(run->summary.value("n_scored", std::int64_t{0}),
+                             run->summary.value("n_tokens", std::int64_t{0})))
+      continue;
     const auto all = run->summary.find("baselines");
     if (all == run->summary.end() || !all->is_object()) continue;
     for (const auto& [name, value] : all->items()) {
@@ -177,6 +209,7 @@ Entry make_entry(const std::string& corpus, const std::string& convention, const
   if (entry.runs.empty()) return entry;
   entry.pairing = pair_runs(entry.runs, metric);
   warn_of_pairing(entry, tried, entry.table.warnings);
+  warn_of_settings(entry, entry.table.warnings);
 
   const PairedGroup& group = entry.pairing.groups[0];
   entry.table.unit = group.blocks ? "block" : "document";
@@ -184,8 +217,8 @@ Entry make_entry(const std::string& corpus, const std::string& convention, const
   entry.table.n_units = static_cast<std::int64_t>(group.units.weight.size());
   entry.table.n_bytes = static_cast<std::int64_t>(sums_of(group.documents[0]).n_bytes);
   if (group.units.weight.size() < kFewestUnits) {
-    entry.table.warnings.push_back(std::to_string(entry.table.n_units) +
-                                   (group.blocks ? " blocks of text" : " documents") + " only: too few for intervals");
+    entry.table.warnings.push_back(counted(entry.table.n_units, group.blocks ? "block" : "document") +
+                                   (group.blocks ? " of text" : "") + " only: too few for intervals");
   } else if (group.blocks) {
     entry.table.warnings.push_back("fewer than 10 documents: intervals come from " +
                                    std::to_string(entry.table.n_units) +

@@ -14,25 +14,20 @@ Json inspect_model(const std::string& model, const std::string& dtype) {
   return describe_model(parse_model_spec(model), {.dtype = dtype, .device = "cpu"});
 }
 
-std::vector<TokenCost> inspect_text(const std::string& model_spec, const std::string& text,
-                                    const ConventionOptions& options) {
-  const auto model = open_model(parse_model_spec(model_spec), {});
-  model->load();
-  const ModelInfo& info = model->info();
-  const Convention convention = resolve_convention(options, info.context_length, info.bos_id, info.eos_id);
-  const Tokens tokens = model->tokenizer().encode(text);
+// Of a text that is one sequence x.
+void add_costs(const LanguageModel& model, const Convention& convention, const std::string& text,
+               std::vector<TokenCost>& costs) {
   Sequence sequence;
-  if (convention.prepend_lead) sequence.add_lead(convention);
-  sequence.add(tokens);
+  if (convention.prepend_lead || convention.lead_each_document) sequence.add_lead(convention);
+  sequence.add(model.tokenizer().encode(text));
   Batcher batcher(BatchPlan(std::max<std::int64_t>(convention.window + 1, 16), 1, 1));
   WindowCutter cutter(sequence, convention, 0, 1);
   WindowCutter places(sequence, convention, 0, 1);
   const auto n = static_cast<std::int64_t>(sequence.ids.size());
-  std::vector<TokenCost> costs;
   std::vector<double> bits;
   for (std::int64_t k = 0; k < n_windows(convention, n); ++k) {
     const WindowTask task = cutter.cut(k, nullptr, k);
-    model->score(batcher.pack({task}), bits);
+    model.score(batcher.pack({task}), bits);
     std::int64_t x = window_at(convention, n, k).score_begin;
     for (std::size_t i = 0; i < bits.size(); ++i, ++x) {
       const auto length = static_cast<std::size_t>(sequence.n_bytes[static_cast<std::size_t>(x)]);
@@ -40,6 +35,17 @@ std::vector<TokenCost> inspect_text(const std::string& model_spec, const std::st
       costs.push_back({text.substr(from, length), task.targets[i], bits[i]});
     }
   }
+}
+
+std::vector<TokenCost> inspect_text(const std::string& model_spec, const std::string& text,
+                                    const ConventionOptions& options) {
+  const auto model = open_model(parse_model_spec(model_spec), {});
+  model->load();
+  const Convention convention = convention_for(*model, options);
+  std::vector<TokenCost> costs;
+  const std::size_t step =
+      convention.scope == Scope::kByteChunks ? static_cast<std::size_t>(convention.window) : text.size();
+  for (std::size_t at = 0; at < text.size(); at += step) add_costs(*model, convention, text.substr(at, step), costs);
   return costs;
 }
 

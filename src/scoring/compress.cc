@@ -18,6 +18,7 @@
 #include "src/core/stop.h"
 #include "src/core/thread_pool.h"
 #include "src/model/load.h"
+#include "src/scoring/sequence.h"
 
 namespace lmbits {
 namespace {
@@ -59,7 +60,7 @@ Convention convention_of(const LanguageModel& model, std::optional<std::int64_t>
   ConventionOptions options;
   options.window = window;
   options.stride = stride;
-  return resolve_convention(options, model.info().context_length, model.info().bos_id, model.info().eos_id);
+  return convention_for(model, options);
 }
 
 std::int64_t model_bytes(const std::string& spec) {

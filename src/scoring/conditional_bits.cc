@@ -20,8 +20,7 @@ class ModelConditionalBits final : public ConditionalBits {
       : model_(open_model(parse_model_spec(spec), {})), n_threads_(n_threads) {
     prepare_torch();
     model_->load();
-    const ModelInfo& info = model_->info();
-    convention_ = resolve_convention({}, info.context_length, info.bos_id, info.eos_id);
+    convention_ = convention_for(*model_, {});
   }
 
   std::vector<double> bits(const std::string& context, const std::vector<std::string>& texts) override {

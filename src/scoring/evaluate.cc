@@ -6,8 +6,10 @@
 #include "kernels/nll.h"
 #include "src/coding/baselines.h"
 #include "src/core/file.h"
+#include "src/core/hash.h"
 #include "src/core/stop.h"
 #include "src/core/utc.h"
+#include "src/scoring/sequence.h"
 #include "src/scoring/summary.h"
 #include "src/scoring/work_together.h"
 #include "src/store/manifest.h"
@@ -31,21 +33,19 @@ class Corpus {
         fingerprint(corpus_fingerprint(corpus)),
         notes(corpus_notes(corpus)),
         n_bytes(corpus_size_bytes(spec)) {
-    std::string dictionary;
     const std::vector<std::string>& names = request.baselines;
     if (!names.empty()) {
       for (const BaselineCodec& codec : select_codecs(names)) codecs.push_back(codec.name);
     }
     if (const auto found = request.dictionaries.find(spec.name); found != request.dictionaries.end()) {
-      dictionary = read_file(found->second);
+      dictionary_ = read_file(found->second);
+      dictionary = Fingerprint().add(dictionary_).hex();
       codecs.push_back(kDictionaryCodec);
     }
     const fs::path cache = request.output / ".baselines" / (fingerprint + ".json");
     // Of several workers the first computes what is needed once; another only if it comes to lead.
     const auto policy = request.worker && request.worker->rank > 0 ? std::launch::deferred : std::launch::async;
-    baselines_ = std::async(policy, [spec = spec, names, dictionary, cache] {
-                   return compute_baselines(spec, names, dictionary, cache);
-                 }).share();
+    baselines_ = std::async(policy, [this, names, cache] { return compute_baselines(names, cache); }).share();
     if (request.contamination.train.empty()) return;
     contamination_ =
         std::async(policy, [this, &request] {
@@ -53,7 +53,7 @@ class Corpus {
         }).share();
   }
 
-  const std::map<std::string, std::int64_t>& baselines() const { return baselines_.get(); }
+  const CorpusBaselines& baselines() const { return baselines_.get(); }
   // nullptr where nobody asked.
   const Contamination* contamination() const { return contamination_.valid() ? &contamination_.get() : nullptr; }
 
@@ -62,45 +62,51 @@ class Corpus {
   const CorpusNotes notes;
   const std::optional<std::int64_t> n_bytes;
   std::vector<std::string> codecs;  // the names of the baselines
+  std::string dictionary;           // its hash; empty: none
 
  private:
   // Sizes that an earlier process computed with the same libraries are taken from `cache`.
-  static std::map<std::string, std::int64_t> compute_baselines(const CorpusSpec& spec,
-                                                               const std::vector<std::string>& names,
-                                                               const std::string& dictionary, const fs::path& cache) {
-    std::map<std::string, std::int64_t> sizes;
-    std::vector<BaselineCodec> codecs;
-    if (!names.empty()) codecs = select_codecs(names);
-    if (!dictionary.empty()) codecs.push_back(zstd_dictionary_codec(dictionary));
-    Json known = {{"versions", codec_versions()}, {"sizes", Json::object()}};
+  CorpusBaselines compute_baselines(const std::vector<std::string>& names, const fs::path& cache) const {
+    CorpusBaselines result;
+    result.dictionary = dictionary;
+    std::vector<BaselineCodec> wanted;
+    if (!names.empty()) wanted = select_codecs(names);
+    if (!dictionary_.empty()) wanted.push_back(zstd_dictionary_codec(dictionary_));
+    Json known = {{"versions", codec_versions()}, {"n_bytes", 0}, {"sizes", Json::object()}};
     if (fs::exists(cache)) {
       const Json cached = Json::parse(read_file(cache), nullptr, false);
-      if (cached.is_object() && cached.value("versions", Json()) == known["versions"]) known = cached;
+      if (cached.is_object() && cached.contains("n_bytes") && cached.value("versions", Json()) == known["versions"])
+        known = cached;
     }
-    std::erase_if(codecs, [&](const BaselineCodec& codec) {
+    std::erase_if(wanted, [&](const BaselineCodec& codec) {
       if (!known["sizes"].contains(codec.name) || codec.name == kDictionaryCodec) return false;
-      sizes[codec.name] = known["sizes"][codec.name];
+      result.sizes[codec.name] = known["sizes"][codec.name];
       return true;
     });
-    if (codecs.empty()) return sizes;
-    WholeCorpusBaselines whole(codecs);
+    result.n_bytes = known["n_bytes"];
+    if (wanted.empty()) return result;
+    result.n_bytes = 0;
+    WholeCorpusBaselines whole(wanted);
     const auto reader = open_corpus(spec);
     while (const std::optional<Document> document = reader->next()) {
+      result.n_bytes += static_cast<std::int64_t>(document->bytes.size());
       for (std::size_t at = 0; at < document->bytes.size(); at += kPiece) {
-        if (stop_requested()) return sizes;
+        if (stop_requested()) return result;
         whole.add(std::string_view(document->bytes).substr(at, kPiece));
       }
     }
-    for (const auto& [name, size] : whole.finish()) known["sizes"][name] = sizes[name] = size;
+    for (const auto& [name, size] : whole.finish()) known["sizes"][name] = result.sizes[name] = size;
+    known["n_bytes"] = result.n_bytes;
     try {
       fs::create_directories(cache.parent_path());
       write_file_atomically(cache, known.dump(2) + "\n");
     } catch (const std::exception&) {  // a full disk costs the next process some time, no more
     }
-    return sizes;
+    return result;
   }
 
-  std::shared_future<std::map<std::string, std::int64_t>> baselines_;
+  std::string dictionary_;  // the text
+  std::shared_future<CorpusBaselines> baselines_;
   std::shared_future<Contamination> contamination_;
 };
 
@@ -209,8 +215,7 @@ class Evaluation {
 
   void evaluate_pair(LanguageModel& model, const Corpus& corpus, const std::string& name) {
     const ModelInfo& info = model.info();
-    const Convention convention =
-        resolve_convention(request_.convention, info.context_length, info.bos_id, info.eos_id);
+    const Convention convention = convention_for(model, request_.convention);
     const fs::path path = request_.output / name;
     const Json identity = {{"model", info.fingerprint},
                            {"tokenizer", model.tokenizer().fingerprint()},
@@ -332,7 +337,7 @@ class Evaluation {
   // Writes the summary, unless an interrupt cut the baselines short: then the run stays unfinished.
   void complete(RunWriter& writer, const LanguageModel& model, const Convention& convention, const Corpus& corpus,
                 const std::string& name, const Json& profile, bool resumed) {
-    const std::map<std::string, std::int64_t>& baselines = corpus.baselines();
+    const CorpusBaselines& baselines = corpus.baselines();
     const Contamination* contamination = corpus.contamination();
     if (stop_requested()) {
       outcome_.interrupted = true;
@@ -355,6 +360,7 @@ class Evaluation {
     const Json interval = summary.value("interval", Json(nullptr));
     if (interval.is_object() && (interval["level"] != request_.level || interval["seed"] != request_.seed))
       return false;
+    if (!corpus.dictionary.empty() && summary.value("dictionary", "") != corpus.dictionary) return false;
     if (const Contamination* contamination = corpus.contamination()) {
       const Json known = summary.value("contamination", Json::object());
       if (known.value("identity", Json()) != contamination->identity ||

@@ -100,7 +100,12 @@ class Scorer {
     WantedReader reader(options_.open ? options_.open() : open_corpus(corpus), options_.wants);
     const ProducerSinks sinks = {.submit = [this](WindowTask task) { return submit(std::move(task)); },
                                  .append = [this](const DocumentRecord& record) { append(record); },
-                                 .restore = [this](RecordBuilder& builder) { restore_checkpoint(builder); }};
+                                 .restore = [this](RecordBuilder& builder) { restore_checkpoint(builder); },
+                                 .restored =
+                                     [this](std::int64_t n_bytes) {
+                                       const std::lock_guard lock(mutex_);
+                                       progress_.n_bytes += n_bytes;
+                                     }};
     const Encoder encode = [this](std::string_view text) {
       return tokens_ != nullptr ? tokens_->encode(text) : model_.tokenizer().encode(text);
     };

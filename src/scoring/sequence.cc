@@ -4,8 +4,18 @@
 
 #include "src/conventions/plan.h"
 #include "src/core/error.h"
+#include "src/model/language_model.h"
 
 namespace lmbits {
+
+Convention convention_for(const LanguageModel& model, const ConventionOptions& options) {
+  const ModelInfo& info = model.info();
+  return resolve_convention(options, {.context_length = info.context_length,
+                                      .n_ids = std::max(info.vocab_size, model.tokenizer().vocab_size()),
+                                      .n_predicted = info.vocab_size,
+                                      .bos_id = info.bos_id,
+                                      .eos_id = info.eos_id});
+}
 
 void Sequence::add_lead(const Convention& convention) {
   leads.push_back(static_cast<std::int64_t>(ids.size()));
@@ -36,7 +46,9 @@ std::int64_t WindowCutter::byte_at(std::int64_t i) {
 }
 
 WindowTask WindowCutter::cut(std::int64_t k, std::shared_ptr<RecordBuilder> record, std::int64_t index) {
-  const Window w = window_at(convention_, static_cast<std::int64_t>(sequence_.ids.size()), k);
+  const auto n = static_cast<std::int64_t>(sequence_.ids.size());
+  const Window w = window_at(convention_, n, k);
+  const std::int64_t first_byte = k == 0 ? 0 : byte_at(window_at(convention_, n, k - 1).score_end);
   WindowTask task;
   task.record = std::move(record);
   task.index = index;
@@ -47,7 +59,6 @@ WindowTask WindowCutter::cut(std::int64_t k, std::shared_ptr<RecordBuilder> reco
   task.first_row = w.score_begin - w.begin - (w.lead == Lead::kInserted ? 0 : 1);
   task.targets.assign(x + w.score_begin, x + w.score_end);
   task.blocks.resize(task.targets.size(), 0);
-  const std::int64_t first_byte = byte_at(w.score_begin);
   for (std::size_t i = 0; i < task.blocks.size() && block_bytes_ > 0; ++i) {
     const std::int64_t byte = byte_at(w.score_begin + static_cast<std::int64_t>(i));
     task.blocks[i] = static_cast<std::int32_t>(std::min(byte / block_bytes_, n_blocks_ - 1));

@@ -10,6 +10,11 @@
 
 namespace lmbits {
 
+class LanguageModel;
+
+// `options` with the defaults that fit the model; throws as resolve_convention does.
+Convention convention_for(const LanguageModel& model, const ConventionOptions& options);
+
 struct Sequence {
   std::vector<std::int32_t> ids;
   std::vector<std::int32_t> n_bytes;  // of each id; 0 for a lead

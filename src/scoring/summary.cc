@@ -10,19 +10,22 @@
 namespace lmbits {
 namespace {
 
-// {"bytes": ..., "bits_per_byte": ...} for each codec; NAME/doc is the sum over documents.
-Json baselines_json(const std::vector<DocumentRecord>& records, const std::map<std::string, std::int64_t>& whole,
-                    std::int64_t n_bytes) {
-  std::map<std::string, std::int64_t> sizes = whole;
-  for (const DocumentRecord& record : records) {
-    if (!record.error.empty()) continue;
-    for (const auto& [name, size] : record.baselines) sizes[name + "/doc"] += size;
-  }
+// {"bytes": ..., "bits_per_byte": ...} for each codec, of the text that it compressed; NAME/doc is the sum over the scored
+// documents.
+Json baselines_json(const std::vector<DocumentRecord>& records, const CorpusBaselines& whole,
+                    std::int64_t n_bytes_scored) {
   Json json = Json::object();
-  for (const auto& [name, size] : sizes) {
+  const auto add = [&](const std::string& name, std::int64_t size, std::int64_t n_bytes) {
     json[name] = {{"bytes", size},
                   {"bits_per_byte", to_json_or_null(bits_per_byte(8.0 * static_cast<double>(size), n_bytes))}};
+  };
+  std::map<std::string, std::int64_t> by_document;
+  for (const DocumentRecord& record : records) {
+    if (!record.error.empty()) continue;
+    for (const auto& [name, size] : record.baselines) by_document[name + "/doc"] += size;
   }
+  for (const auto& [name, size] : whole.sizes) add(name, size, whole.n_bytes);
+  for (const auto& [name, size] : by_document) add(name, size, n_bytes_scored);
   return json;
 }
 
@@ -112,8 +115,8 @@ std::vector<std::string> warnings_of(const Totals& totals, const ModelInfo& mode
 
 }  // namespace
 
-Json summarise(const Run& run, const ModelInfo& model, const Convention& convention,
-               const std::map<std::string, std::int64_t>& baselines, const SummaryOptions& options) {
+Json summarise(const Run& run, const ModelInfo& model, const Convention& convention, const CorpusBaselines& baselines,
+               const SummaryOptions& options) {
   std::vector<DocumentRecord> records = run.records;
   std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   const Totals totals = total(records);
@@ -150,6 +153,7 @@ Json summarise(const Run& run, const ModelInfo& model, const Convention& convent
                {"warnings", warnings_of(totals, model, interval)}};
   for (const HeadlineNumber& number : headline(convention, sums))
     json["headline"][number.name] = to_json_or_null(number.value);
+  if (!baselines.dictionary.empty()) json["dictionary"] = baselines.dictionary;
   add_categories(json, records);
   if (options.contamination != nullptr) {
     json["contamination"] = contamination_json(*options.contamination, records, options.contaminated_share);

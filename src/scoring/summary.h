@@ -12,6 +12,13 @@
 
 namespace lmbits {
 
+// What classical compressors need for a whole corpus: for all text that could be read, also where a model failed at it.
+struct CorpusBaselines {
+  std::map<std::string, std::int64_t> sizes;  // codec name -> bytes
+  std::int64_t n_bytes = 0;                   // of the text
+  std::string dictionary;                     // hash of the text that zstd-22-dict has seen before; empty: none
+};
+
 struct SummaryOptions {
   double level = 0.95;                           // of the interval
   std::uint64_t seed = 1;                        // of its bootstrap
@@ -19,8 +26,8 @@ struct SummaryOptions {
   double contaminated_share = kContaminatedShare;
 };
 
-// `baselines`: codec name -> compressed bytes of the whole corpus. The order of the run's records does not matter.
-Json summarise(const Run& run, const ModelInfo& model, const Convention& convention,
-               const std::map<std::string, std::int64_t>& baselines, const SummaryOptions& options);
+// The order of the run's records does not matter.
+Json summarise(const Run& run, const ModelInfo& model, const Convention& convention, const CorpusBaselines& baselines,
+               const SummaryOptions& options);
 
 }  // namespace lmbits

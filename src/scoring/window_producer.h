@@ -20,6 +20,7 @@ struct ProducerSinks {
   std::function<bool(WindowTask)> submit;             // false once there is no point in going on
   std::function<void(const DocumentRecord&)> append;  // a record without windows: failed, or too short for one
   std::function<void(RecordBuilder&)> restore;        // takes up what an earlier process left of a long document
+  std::function<void(std::int64_t)> restored;         // so many of its bytes
 };
 
 // A text's tokens: Tokenizer::encode, or what a cache has of it. Error(kData) fails the document.

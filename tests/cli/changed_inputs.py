@@ -74,6 +74,23 @@ class ChangedInputs(harness.ProgramTest):
         for key in ("model", "tokenizer"):
             self.assert_refused(key, json.dumps(was[key]), self.values_of(key, other, few), other, few)
 
+    def test_another_dictionary_is_measured_again(self):
+        dictionary = self.folder / "seen.txt"
+        sizes = []
+        for text in (self.corpus.read_text(), "nothing like it " * 500):
+            dictionary.write_text(text)
+            run = self.finish("uniform:256", self.corpus, self.output, "--dictionary", f"corpus={dictionary}")
+            sizes.append(harness.summary_of(run)["baselines"]["zstd-22-dict"]["bytes"])
+        self.assertGreater(sizes[1], 2 * sizes[0])
+        outcome = harness.run(self.eval_arguments("uniform:256", self.corpus, self.output, "--dictionary", f"other={dictionary}"))
+        self.assert_one_error(outcome, 2, "for a corpus that is not scored: other")
+
+    def test_a_bos_that_is_no_id_is_refused(self):
+        for model, bos in (("uniform:256", 257), (harness.bundle("xs-byte-100"), 257), (harness.bundle("s-sp-100"), 2048)):
+            outcome = harness.run(self.eval_arguments(model, self.corpus, self.output, "--bos", str(bos)))
+            self.assertEqual(outcome.code, 3)
+            self.assertIn(f"bos is {bos}, but the model's ids end at {bos - 1}", outcome.err)
+
     def test_another_convention_is_another_folder(self):
         self.finish("uniform:256", self.corpus, self.output)
         outcome = harness.run(self.eval_arguments("uniform:256", self.corpus, self.output, "--convention", "lm-eval"))

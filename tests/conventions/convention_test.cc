@@ -16,15 +16,19 @@ ConventionOptions named(const std::string& name) {
   return options;
 }
 
+ConventionLimits limits(std::int64_t context, std::optional<std::int32_t> bos, std::optional<std::int32_t> eos) {
+  return {.context_length = context, .n_ids = 300, .n_predicted = 299, .bos_id = bos, .eos_id = eos};
+}
+
 Convention resolve(const ConventionOptions& options, std::int64_t context = 8192) {
-  return resolve_convention(options, context, kBos, kEos);
+  return resolve_convention(options, limits(context, kBos, kEos));
 }
 
 // The Error(kConfig) that resolving throws; fails the test where it throws none.
 Error refusal(const ConventionOptions& options, std::int64_t context = 8192, std::optional<std::int32_t> bos = kBos,
               std::optional<std::int32_t> eos = kEos) {
   try {
-    resolve_convention(options, context, bos, eos);
+    resolve_convention(options, limits(context, bos, eos));
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kConfig);
     EXPECT_FALSE(error.hint().empty());
@@ -60,6 +64,27 @@ TEST(ResolveConvention, FillsInThePublishedWindowsAndStrides) {
   }
 }
 
+TEST(ResolveConvention, RefusesABosThatTheModelDoesNotKnow) {
+  for (const std::string& name : convention_names()) {
+    SCOPED_TRACE(name);
+    ConventionOptions options = named(name);
+    options.bos = "300";
+    EXPECT_TRUE(says(refusal(options), "300") && says(refusal(options), "299"));
+    options.bos = "299";  // may be fed; hkust scores it
+    if (name == "hkust") {
+      EXPECT_TRUE(says(refusal(options), "below 299"));
+    } else {
+      EXPECT_EQ(resolve(options).lead_id, 299);
+    }
+  }
+}
+
+TEST(ResolveConvention, AStrideOfHkustIsNeverLongerThanItsWindow) {
+  ConventionOptions options = named("hkust");
+  options.window = 256;
+  EXPECT_EQ(resolve(options).stride, 256);
+}
+
 TEST(ResolveConvention, ShrinksOnlyTheWindowsThatFollowTheModel) {
   EXPECT_EQ(resolve(named("default"), 512).window, 512);
   EXPECT_EQ(resolve(named("default"), 512).stride, 256);
@@ -88,7 +113,7 @@ TEST(ResolveConvention, RefusesAWindowLongerThanTheContextNamingBoth) {
 
 TEST(ResolveConvention, TakesTheLeadThatEachPublishedProgramTakes) {
   const auto lead = [](const char* name, std::optional<std::int32_t> bos, std::optional<std::int32_t> eos) {
-    return resolve_convention(named(name), 8192, bos, eos).lead_id;
+    return resolve_convention(named(name), limits(8192, bos, eos)).lead_id;
   };
   for (const char* name : {"default", "lm-eval", "uncheatable", "lmic"}) {
     SCOPED_TRACE(name);

@@ -72,7 +72,7 @@ Convention make(const std::string& name, std::int64_t window, std::int64_t strid
   if (stride > 0) options.stride = stride;
   options.bos = bos;
   options.uncheatable_mode = mode;
-  return resolve_convention(options, 1 << 20, std::nullopt, std::nullopt);
+  return resolve_convention(options, {.context_length = 1 << 20, .n_ids = 1000, .n_predicted = 1000});
 }
 
 Scores run(const Convention& c, const Ids& x) { return run(plan(c, size(x)), x); }

@@ -101,6 +101,39 @@ TEST(RankRuns, ComparesOnTheCommonDocumentsAndSaysSo) {
   EXPECT_NE(to_text(report, {}).find("39/40"), std::string::npos);
 }
 
+TEST(RankRuns, ACorpusWithoutTextSpoilsNoOther) {
+  std::vector<ScoredRun> runs = two_models_two_corpora();
+  for (const char* model : {"good", "bad"}) {
+    runs.push_back(make_run(model, "void", some_bits(1, 1.0)));
+    runs.back().records[0].n_bytes = runs.back().records[0].n_chars = 0;
+  }
+  const RankReport report = rank_runs(runs, kQuick);
+  ASSERT_EQ(report.tables.size(), 3u);
+  EXPECT_TRUE(report.tables[2].rows.empty());
+  EXPECT_TRUE(warns(report.tables[2], "good: no document with text, not ranked"));
+  EXPECT_EQ(names_of(report.overall[0]), (std::vector<std::string>{"good", "gzip-9", "bad"}));
+}
+
+TEST(RankRuns, SaysWhatIsNotScoredAndLeavesCompressorsOut) {
+  std::vector<ScoredRun> runs = two_models_two_corpora();
+  for (ScoredRun& run : runs) run.summary.update({{"n_scored", 89}, {"n_tokens", 100}});
+  const RankReport report = rank_runs(runs, kQuick);
+  EXPECT_TRUE(warns(report.tables[1], "only 178 of 200 tokens are scored"));
+  EXPECT_EQ(names_of(report.tables[1]), (std::vector<std::string>{"good", "bad"}));
+  for (ScoredRun& run : runs) run.summary.update({{"n_scored", 91}, {"n_tokens", 100}});
+  EXPECT_EQ(names_of(rank_runs(runs, kQuick).tables[1]).size(), 3u);
+}
+
+TEST(RankRuns, NamesDifferentSettings) {
+  std::vector<ScoredRun> runs = two_models_two_corpora();
+  EXPECT_FALSE(warns(rank_runs(runs, kQuick).tables[1], "different settings"));
+  for (ScoredRun& run : runs) {
+    const bool is_good = run.manifest["model"]["name"] == "good";
+    run.manifest["identity"]["convention"] = {{"window", is_good ? 1400 : 100}, {"stride", 50}};
+  }
+  EXPECT_TRUE(warns(rank_runs(runs, kQuick).tables[1], "window 100, stride 50: bad; window 1400, stride 50: good"));
+}
+
 TEST(RankRuns, RanksConventionsApart) {
   const std::vector<ScoredRun> runs{make_run("a", "novel", some_bits(20, 1.0)),
                                     make_run("a", "novel", some_bits(20, 1.2), "lm-eval")};

@@ -32,7 +32,7 @@ BlockCoderOptions options_for(const LanguageModel& model, std::int64_t window, s
   ConventionOptions options;
   options.window = window;
   options.stride = stride;
-  return {resolve_convention(options, model.info().context_length, model.info().bos_id, model.info().eos_id), mix, 300};
+  return {convention_for(model, options), mix, 300};
 }
 
 std::vector<std::string_view> views(const std::vector<std::string>& texts) { return {texts.begin(), texts.end()}; }
