@@ -12,10 +12,9 @@
 // at all: its merges are those of BpeModel, which knows words again, with ids equal by test. The library then only
 // reads the file.
 //
-// Every unigram model goes through our normaliser and UnigramModel, whose ids are those of SentencePiece 0.2.3: of ways
-// that are nearly equal ("111" as "11" "1" or "1" "11") the sums' rounding decides, and 0.1.97, which may be the library here,
-// rounds others. Behind user-defined pieces 0.2.3's sums are not quite these: of 3,075 texts 1 and 25 differ with two models that
-// have some, each in two neighbouring pieces of the same score.
+// Every unigram model goes through our normaliser and UnigramModel, with the ids of SentencePiece 0.2.3: of ways that are
+// nearly equal ("111" as "11" "1" or "1" "11") the sums' rounding decides, and 0.1.97, which may be the library here, rounds
+// others. Behind some ten thousand tokens, and with user-defined pieces, 0.2.3's sums are not quite these (docs/formats.md).
 //
 // A dummy prefix belongs to the text's start, so what follows a cut goes to a second processor that adds none.
 #include <sentencepiece_processor.h>
