@@ -85,14 +85,16 @@ std::optional<std::int32_t> choose_lead(const std::string& bos, const Preset& pr
   return lead;
 }
 
-// A stream's BOS tokens stand between documents and are scored.
-void check_lead_is_predicted(const Convention& c, std::int64_t n_predicted) {
-  if (c.lead_each_document && *c.lead_id >= n_predicted) {
+// hkust scores the BOS before each document. A model that cannot predict its BOS does without, as one that has none.
+void settle_scored_lead(Convention& c, const std::string& bos, std::int64_t n_predicted) {
+  if (c.name != "hkust" || !c.lead_id || *c.lead_id < n_predicted) return;
+  if (bos != "auto") {
     throw Error(ErrorKind::kConfig,
-                c.name + " scores the BOS before each document, but its id is " + std::to_string(*c.lead_id) +
-                    " and the model predicts those below " + std::to_string(n_predicted),
-                "give --bos none");
+                c.name + " scores the BOS before each document, but bos is " + bos +
+                    " and the model predicts ids below " + std::to_string(n_predicted),
+                "give --bos auto or none");
   }
+  c.lead_id.reset();
 }
 
 void check_window(const Convention& c, std::int64_t min_window, std::int64_t context_length, bool beyond_context) {
@@ -199,8 +201,8 @@ Convention resolve_convention(const ConventionOptions& options, const Convention
   c.window = options.window.value_or(window);
   c.stride = options.stride.value_or(preset.stride(c.window));
   c.lead_id = choose_lead(options.bos, preset, limits);
+  settle_scored_lead(c, options.bos, limits.n_predicted);
   set_layout(c, options.uncheatable_mode);
-  check_lead_is_predicted(c, limits.n_predicted);
   const bool replaces_first = c.name == "uncheatable" && c.window_lead == Lead::kReplaced;
   check_window(c, replaces_first ? 2 : preset.min_window, context_length, options.allow_beyond_context);
   return c;

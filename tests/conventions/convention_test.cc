@@ -73,6 +73,7 @@ TEST(ResolveConvention, RefusesABosThatTheModelDoesNotKnow) {
     options.bos = "299";  // may be fed; hkust scores it
     if (name == "hkust") {
       EXPECT_TRUE(says(refusal(options), "below 299"));
+      EXPECT_EQ(resolve_convention(named(name), limits(8192, 299, kEos)).lead_id, std::nullopt);
     } else {
       EXPECT_EQ(resolve(options).lead_id, 299);
     }
