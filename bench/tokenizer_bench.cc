@@ -4,6 +4,8 @@
 // Prints JSON: CPU and wall seconds of encoding one character (which fills caches), of the first pass over the text, in documents of 64 KiB that end with a line, and of the
 // second one, and what shows that ids are the same as another library's: their number, and the sum of each times its place.
 // Everything Tokenizer::encode does counts: ids, the bytes of each token, whether it is lossless.
+#include <malloc.h>
+
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -48,6 +50,7 @@ Json measure(const lmbits::Tokenizer& tokenizer, const std::vector<std::string_v
 }
 
 int run(const std::vector<std::string>& arguments) {
+  mallopt(M_TOP_PAD, 64 << 20);  // as lmbits tokenize does: see there
   std::vector<std::string> paths;
   int n_threads = 1;
   std::string pattern;

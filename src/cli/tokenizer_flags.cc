@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "src/cli/command.h"
+#include "src/core/atomic_file.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/tokenizer/make_tokenizer.h"
@@ -17,6 +18,12 @@ std::string known_kinds() {
   return kinds;
 }
 
+bool begins_with_gguf(const std::string& path) {
+  std::string begin(4, '\0');
+  std::ifstream(path, std::ios::binary).read(begin.data(), 4);
+  return begin == "GGUF";
+}
+
 }  // namespace
 
 void add_tokenizer_flags(const Command& command, TokenizerFlags& flags) {
@@ -27,7 +34,12 @@ void add_tokenizer_flags(const Command& command, TokenizerFlags& flags) {
 
 std::unique_ptr<Tokenizer> open_tokenizer(const TokenizerFlags& flags) {
   TokenizerSource source{.kind = flags.path == "bytes" ? "bytes" : flags.kind, .bytes = {}, .pattern = flags.pattern};
-  if (source.kind != "bytes") source.bytes = read_file(flags.path);
+  if (source.kind == "gguf" || (source.kind.empty() && begins_with_gguf(flags.path))) {
+    source.kind = "gguf";
+    source.bytes = gguf_metadata(MappedFile(flags.path).bytes());
+  } else if (source.kind != "bytes") {
+    source.bytes = read_file(flags.path);
+  }
   if (source.kind.empty()) source.kind = guess_tokenizer_kind(source.bytes, flags.path);
   if (source.kind.empty() && flags.path.ends_with(".pt"))
     throw Error(ErrorKind::kConfig, flags.path + " is a model, not a tokenizer's file",

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "src/core/json.h"
+#include "src/core/json_depth.h"
 #include "src/corpus/text_reader.h"
 #include "src/corpus/utf8.h"
 
@@ -28,6 +29,8 @@ class UniqueIds {
  private:
   std::unordered_map<std::string, std::int64_t> n_uses_;  // references stay valid while it grows
 };
+
+constexpr int kMostLevels = 512;
 
 // The sorted map, not the ordered one: its look-ups stay fast however many keys a line has.
 using Record = nlohmann::json;
@@ -82,6 +85,9 @@ class JsonlReader : public CorpusReader {
     if (n_valid < line.size()) return failed(fallback_id, "invalid UTF-8 at byte " + std::to_string(n_valid));
     // The parser takes a NUL for the end of its input and would not see what follows.
     if (line.find('\0') != std::string::npos) return failed(fallback_id, "not JSON: it holds a NUL byte");
+
+    if (nests_deeper(line, kMostLevels))
+      return failed(fallback_id, "JSON of more than " + std::to_string(kMostLevels) + " levels");
 
     Record record;
     try {

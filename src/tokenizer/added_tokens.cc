@@ -100,14 +100,13 @@ std::optional<TextPart> AddedTokenFinder::next(std::string_view text, std::size_
       continue;
     while (token->lstrip && begin > done && has(text, character_before(text, begin), is_space))
       begin = character_before(text, begin);
-    begin = std::max(begin, done);
+    if (token->lstrip) begin = std::max(begin, done);
     while (token->rstrip && has(text, end, is_space)) {
       std::uint32_t n = 0;
       properties_at(UnicodeTable::instance(), text.data() + end, text.data() + text.size(), n);
       end += n;
     }
-    at = end;
-    return TextPart{begin, end, token};
+    return TextPart{std::min(begin, end), end, token};
   }
   return std::nullopt;
 }

@@ -20,10 +20,12 @@ struct AddedToken {
 
 struct TextPart {
   std::size_t begin, end;
-  const AddedToken* token;  // nullptr: text between tokens
+  const AddedToken* token;   // nullptr: text between tokens
+  bool comes_again = false;  // begins before the end of a token that took white space behind it
 };
 
-// Finds tokens from left to right, of several at one place the longest.
+// Finds tokens from left to right, of several at one place the longest. White space that a token takes with it behind it
+// is searched all the same, as in the tokenizers library: a token of white space there comes again.
 class AddedTokenFinder {
  public:
   AddedTokenFinder() : AddedTokenFinder(std::vector<AddedToken>()) {}
@@ -37,7 +39,7 @@ class AddedTokenFinder {
       const std::optional<TextPart> found = next(text, at, done);
       if (!found) break;
       if (found->begin > done) take(TextPart{done, found->begin, nullptr});
-      take(*found);
+      if (found->end > found->begin) take(TextPart{found->begin, found->end, found->token, found->begin < done});
       done = found->end;
     }
     if (done < text.size()) take(TextPart{done, text.size(), nullptr});

@@ -266,6 +266,9 @@ void BpeModel::add_unknown(std::string_view character, std::uint32_t code_point,
       workspace.symbol_bytes.push_back(1);
     }
   } else if (!definition_.unk_id) {
+    if (definition_.needs_unk)
+      throw Error(ErrorKind::kData, "a character is no piece, and the unknown token is none either",
+                  "the tokenizer's unk_token is not in its vocabulary: add it, or repair the text");
     // Nothing stands for it, so its bytes count with what stands before it.
     if (!workspace.symbol_bytes.empty()) workspace.symbol_bytes.back() += n_bytes;
   } else if (definition_.fuse_unk && !workspace.merging.symbols.empty() &&

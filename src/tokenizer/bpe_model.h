@@ -28,6 +28,7 @@ struct BpeDefinition {
   std::array<std::int32_t, 256> byte_ids = no_ids();  // of byte-fallback pieces
   Unknown unknown = Unknown::kUnknownId;
   std::optional<std::uint32_t> unk_id;
+  bool needs_unk = false;  // without unk_id a character that is no piece is an error
   bool fuse_unk = false;
   bool whole_words_first = false;  // a word that is a piece is that piece, whatever the rules (ignore_merges, tiktoken)
   bool space_is_meta = false;      // " " of a word stands for "▁" of the pieces

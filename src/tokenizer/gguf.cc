@@ -47,6 +47,7 @@ class Reader {
     }
     return metadata;
   }
+  std::size_t n_unread() const { return rest_.size(); }
 
  private:
   enum Type : std::uint32_t { kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kArray, kU64, kI64, kF64 };
@@ -283,6 +284,12 @@ std::string sentencepiece_model(const GgufVocabulary& v) {
 
 }  // namespace
 
+std::string_view gguf_metadata(std::string_view file) {
+  Reader reader(file);
+  reader.read();
+  return file.substr(0, file.size() - reader.n_unread());
+}
+
 std::unique_ptr<Tokenizer> read_gguf_vocabulary(const std::string& bytes) {
   const Metadata metadata = Reader(bytes).read();
   const GgufVocabulary vocabulary = read_vocabulary(metadata);
@@ -292,7 +299,9 @@ std::unique_ptr<Tokenizer> read_gguf_vocabulary(const std::string& bytes) {
     Json definition = {{"pre", vocabulary.pre},
                        {"tokens", vocabulary.tokens},
                        {"merges", vocabulary.merges},
-                       {"types", vocabulary.types}};
+                       {"types", vocabulary.types},
+                       {"bos", to_json_or_null(vocabulary.bos_id)},
+                       {"eos", to_json_or_null(vocabulary.eos_id)}};
     return make_gpt2(vocabulary,
                      tokenizer_fingerprint("gguf", definition.dump(-1, ' ', false, Json::error_handler_t::replace)));
   }

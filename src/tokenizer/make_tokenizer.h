@@ -34,4 +34,7 @@ std::unique_ptr<Tokenizer> read_tokenizer_json(const std::string& bytes);
 std::unique_ptr<Tokenizer> read_tiktoken(const std::string& bytes, const std::string& pattern);
 std::unique_ptr<Tokenizer> read_gguf_vocabulary(const std::string& bytes);
 
+// What of a GGUF file lies before its tensors, which may be many gigabytes. Throws Error(kModel) where it is damaged.
+std::string_view gguf_metadata(std::string_view file);
+
 }  // namespace lmbits

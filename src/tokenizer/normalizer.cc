@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <optional>
 
@@ -52,12 +53,16 @@ class ReplaceString final : public Normalizer {
 
 class ReplacePattern final : public Normalizer {
  public:
-  ReplacePattern(const std::string& pattern, std::string by) : pattern_(pattern), by_(std::move(by)) {}
-  bool may_change(std::string_view text) const override { return pattern_.find(text, 0).has_value(); }
+  ReplacePattern(const std::string& pattern, std::string by)
+      : source_(pattern), pattern_(pattern, RegexDialect::kOniguruma), by_(std::move(by)) {}
+  bool may_change(std::string_view text) const override { return pattern_.find(text, 0, true).has_value(); }
   AlignedText apply(AlignedText text) const override {
     TextChange change(text);
     std::size_t at = 0;
-    while (const auto match = pattern_.find(text.text, at)) {
+    for (bool is_first = true; const auto match = pattern_.find(text.text, at, is_first); is_first = false) {
+      if (match->begin == match->end)
+        throw Error(ErrorKind::kData, "a Replace normalizer's pattern matches between two characters",
+                    "patterns that match characters are read: " + source_);
       change.copy(at, match->begin);
       change.put(by_, match->begin);
       at = match->end;
@@ -67,6 +72,7 @@ class ReplacePattern final : public Normalizer {
   }
 
  private:
+  std::string source_;
   Pattern pattern_;
   std::string by_;
 };
@@ -195,12 +201,49 @@ class Form final : public Normalizer {
     return p;
   }
 
+  // Decomposed, each run of marks sorted by its combining classes (Unicode 16, D108 and D109). `part` is valid.
+  std::string with_ordered_marks(std::string_view part) const {
+    struct Mark {
+      utf8proc_int32_t code_point;
+      int combining_class;
+    };
+    const auto option =
+        static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | (options_ & UTF8PROC_COMPAT));
+    std::vector<Mark> all;
+    for (const char *p = part.data(), *end = p + part.size(); p < end;) {
+      const Decoded c = decode_utf8(p, end);
+      std::array<utf8proc_int32_t, 32> decomposed;  // the longest decomposition has 18
+      int boundary = 0;
+      const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.code_point), decomposed.data(),
+                                             static_cast<utf8proc_ssize_t>(decomposed.size()), option, &boundary);
+      for (utf8proc_ssize_t i = 0; i < n && i < std::ssize(decomposed); ++i) {
+        const utf8proc_int32_t code_point = decomposed[static_cast<std::size_t>(i)];
+        all.push_back({code_point, utf8proc_get_property(code_point)->combining_class});
+      }
+      p += c.n_bytes;
+    }
+    const auto is_mark = [](const Mark& mark) { return mark.combining_class != 0; };
+    for (auto begin = all.begin(); (begin = std::find_if(begin, all.end(), is_mark)) != all.end();) {
+      const auto run_end = std::find_if_not(begin, all.end(), is_mark);
+      std::stable_sort(begin, run_end,
+                       [](const Mark& a, const Mark& b) { return a.combining_class < b.combining_class; });
+      begin = run_end;
+    }
+    std::string text;
+    for (const Mark& mark : all) append_utf8(text, static_cast<std::uint32_t>(mark.code_point));
+    return text;
+  }
+
   std::string normalized(std::string_view part) const {
     std::uint32_t n = 0;
     if (part.size() == 1 || is_foreign(part.data(), part.data() + part.size(), n)) return std::string(part);
+    // utf8proc moves each mark to its place past all before it: a long run of them is put in order here.
+    constexpr std::size_t kLongPart = 256;
+    const std::string ordered = part.size() > kLongPart ? with_ordered_marks(part) : std::string();
+    const std::string_view text = ordered.empty() ? part : ordered;
     utf8proc_uint8_t* made = nullptr;
     const auto size =
-        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(part.data()), static_cast<utf8proc_ssize_t>(part.size()),
+        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
                      &made, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | options_));
     const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(made, std::free);
     return size < 0 ? std::string(part)
@@ -246,6 +289,10 @@ void read_into(const Json& json, std::vector<std::unique_ptr<Normalizer>>& all) 
 }
 
 }  // namespace
+
+std::string normalization_library() {
+  return std::string(utf8proc_version()) + ", Unicode " + utf8proc_unicode_version();
+}
 
 std::vector<std::unique_ptr<Normalizer>> read_normalizers(const Json& json) {
   std::vector<std::unique_ptr<Normalizer>> all;

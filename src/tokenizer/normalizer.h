@@ -20,6 +20,9 @@ class Normalizer {
   virtual bool may_change(std::string_view text) const = 0;
 };
 
+// utf8proc's version and its Unicode's.
+std::string normalization_library();
+
 // `json`: the file's "normalizer", null included. Throws Error(kUnsupported) by name for one that is not read.
 std::vector<std::unique_ptr<Normalizer>> read_normalizers(const Json& json);
 

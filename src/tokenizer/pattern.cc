@@ -4,35 +4,10 @@
 #include <pcre2.h>
 
 #include "src/core/error.h"
+#include "src/tokenizer/unicode.h"
 
 namespace lmbits {
 namespace {
-
-constexpr const char* kSpaceSet = R"(\x09-\x0d\x{85}\p{Z})";
-
-// The pattern with \s and \S spelt out. A \S inside a character class with other members is left to PCRE2.
-std::string with_spaces_spelt_out(const std::string& pattern) {
-  std::string spelt;
-  bool in_class = false;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    if (c != '\\' || i + 1 == pattern.size()) {
-      if (c == '[') in_class = true;
-      if (c == ']') in_class = false;
-      spelt += c;
-      continue;
-    }
-    const char escaped = pattern[++i];
-    if (escaped == 's') {
-      spelt += in_class ? kSpaceSet : std::string("[") + kSpaceSet + "]";
-    } else if (escaped == 'S' && !in_class) {
-      spelt += std::string("[^") + kSpaceSet + "]";
-    } else {
-      spelt += {c, escaped};
-    }
-  }
-  return spelt;
-}
 
 // A thread's block for results, which matches are written to: each thread needs one of its own.
 pcre2_match_data* match_data() {
@@ -56,18 +31,32 @@ int match_at(const pcre2_code* code, bool has_jit, std::string_view text, std::s
 
 }  // namespace
 
+std::string pattern_library() {
+  std::string versions;
+  for (const std::uint32_t what : {PCRE2_CONFIG_VERSION, PCRE2_CONFIG_UNICODE_VERSION}) {
+    char version[64] = {};  // the longest of them has 24 characters
+    pcre2_config(what, version);
+    versions += (versions.empty() ? "" : ", Unicode ") + std::string(version);
+  }
+  return versions;
+}
+
 struct Pattern::Code {
   pcre2_code* code = nullptr;
   bool has_jit = false;
   ~Code() { pcre2_code_free(code); }
 };
 
-Pattern::Pattern(const std::string& pattern) : code_(std::make_unique<Code>()) {
-  const std::string spelt = with_spaces_spelt_out(pattern);
+Pattern::Pattern(const std::string& pattern, RegexDialect dialect) : code_(std::make_unique<Code>()) {
+  const std::string spelt = to_pcre2(pattern, dialect);
+  const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
+      pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
+  if (context) pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  const std::uint32_t ends = dialect == RegexDialect::kOniguruma ? PCRE2_MULTILINE : PCRE2_DOLLAR_ENDONLY;
   int error = 0;
   PCRE2_SIZE place = 0;
-  code_->code = pcre2_compile(units(spelt), spelt.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF, &error,
-                              &place, nullptr);
+  code_->code = pcre2_compile(units(spelt), spelt.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | ends,
+                              &error, &place, context.get());
   if (!code_->code) {
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(error, message, sizeof message);
@@ -81,20 +70,24 @@ Pattern::Pattern(const std::string& pattern) : code_(std::make_unique<Code>()) {
 Pattern::~Pattern() = default;
 Pattern::Pattern(Pattern&&) noexcept = default;
 
-std::optional<Match> Pattern::find(std::string_view text, std::size_t at) const {
+std::optional<Match> Pattern::search(std::string_view text, std::size_t at) const {
+  if (at > text.size()) return std::nullopt;
   pcre2_match_data* const data = match_data();
-  for (; at < text.size(); ++at) {
-    const int found = match_at(code_->code, code_->has_jit, text, at, data);
-    if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
-    if (found < 0) {
-      throw Error(ErrorKind::kData, "the split pattern gave up (PCRE2 error " + std::to_string(found) + ")",
-                  "the text makes the pattern backtrack too much: split the document");
-    }
-    const PCRE2_SIZE* span = pcre2_get_ovector_pointer(data);
-    if (span[1] > span[0]) return Match{span[0], span[1]};
-    at = span[0];
+  const int found = match_at(code_->code, code_->has_jit, text, at, data);
+  if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
+  if (found < 0) {
+    throw Error(ErrorKind::kData, "the split pattern gave up (PCRE2 error " + std::to_string(found) + ")",
+                "the text makes the pattern backtrack too much: split the document");
   }
-  return std::nullopt;
+  const PCRE2_SIZE* span = pcre2_get_ovector_pointer(data);
+  return Match{span[0], span[1]};
+}
+
+std::optional<Match> Pattern::find(std::string_view text, std::size_t at, bool may_be_empty_at) const {
+  const std::optional<Match> found = search(text, at);
+  if (!found || found->end > at || may_be_empty_at) return found;
+  if (at >= text.size()) return std::nullopt;
+  return search(text, at + decode_utf8(text.data() + at, text.data() + text.size()).n_bytes);
 }
 
 std::size_t PatternSplitter::split(std::string_view text, std::size_t at, std::span<std::uint32_t> lengths) const {
@@ -104,7 +97,7 @@ std::size_t PatternSplitter::split(std::string_view text, std::size_t at, std::s
     const std::optional<Match> match = pattern_.find(text, at);
     const std::size_t begin = match ? match->begin : text.size();
     if (begin > at) put(begin - at);
-    if (match) put(match->end - begin);
+    if (match && match->end > begin) put(match->end - begin);
     at = match ? match->end : text.size();
   }
   return n;

@@ -22,13 +22,20 @@ class PipelineTokenizer final : public Tokenizer {
  public:
   explicit PipelineTokenizer(Pipeline pipeline) : p_(std::move(pipeline)) {
     auto [in_source, in_normalised] = by_place(p_.added_tokens);
-    for (AddedToken& token : in_normalised) token.content = normalised(AlignedText::of(token.content)).text;
+    for (AddedToken& token : in_normalised) {
+      std::string normal = normalised(AlignedText::of(token.content)).text;
+      if (normal.empty() && !token.content.empty())
+        throw Error(ErrorKind::kUnsupported, "the added token \"" + token.content + "\" is empty once it is normalised",
+                    "its \"normalized\" would have to be false");
+      token.content = std::move(normal);
+    }
     p_.model->set_surfaces(p_.surfaces);
     in_source_ = AddedTokenFinder(std::move(in_source));
     in_normalised_ = AddedTokenFinder(std::move(in_normalised));
   }
 
   Tokens encode(std::string_view text) const override {
+    check_text_size(text);
     const WorkspacePool::Lease lease(pool_, p_.model.get());
     Workspace& workspace = *lease;
     Pieces& pieces = workspace.pieces;
@@ -36,7 +43,7 @@ class PipelineTokenizer final : public Tokenizer {
     bool is_aligned = p_.strips_first_space;  // what decodes to the text is not decided word by word
     in_source_.cut(text, [&](const TextPart& part) {
       if (part.token) {
-        put_token(*part.token, text.substr(part.begin, part.end - part.begin), pieces);
+        put_token(part, text, pieces);
       } else {
         is_aligned = !encode_source(text, part, workspace) || is_aligned;
       }
@@ -101,9 +108,10 @@ class PipelineTokenizer final : public Tokenizer {
     return std::ranges::none_of(p_.normalizers, [&](const auto& normalizer) { return normalizer->may_change(text); });
   }
 
-  void put_token(const AddedToken& token, std::string_view source, Pieces& pieces) const {
-    pieces.put(token.id, static_cast<std::int32_t>(source.size()));
-    pieces.lossy = pieces.lossy || p_.surfaces[token.id] != source;
+  void put_token(const TextPart& part, std::string_view text, Pieces& pieces) const {
+    const std::string_view source = text.substr(part.begin, part.end - part.begin);
+    pieces.put(part.token->id, static_cast<std::int32_t>(source.size()));
+    pieces.lossy = pieces.lossy || part.comes_again || p_.surfaces[part.token->id] != source;
   }
 
   // A part of the source without tokens that are searched there. Returns whether it went word by word from there to the
@@ -117,7 +125,7 @@ class PipelineTokenizer final : public Tokenizer {
     in_normalised_.cut(text, [&](const TextPart& inner) {
       const std::string_view words = text.substr(inner.begin, inner.end - inner.begin);
       if (inner.token) {
-        put_token(*inner.token, words, workspace.pieces);
+        put_token(inner, text, workspace.pieces);
       } else {
         encode_plain(words, source.data() + source.size(), workspace);
       }
@@ -212,12 +220,18 @@ class PipelineTokenizer final : public Tokenizer {
     return at;
   }
 
-  // What no token stands for counts with the last one.
+  // What no token stands for counts with the last one; what stands there twice is taken off the last ones.
   static void cover(std::size_t n_bytes, std::size_t first, Pieces& pieces) {
     if (first == pieces.size()) return;
     std::int64_t sum = 0;
     for (std::size_t i = first; i < pieces.size(); ++i) sum += pieces.n_bytes()[i];
-    pieces.n_bytes().back() += static_cast<std::int32_t>(static_cast<std::int64_t>(n_bytes) - sum);
+    std::int64_t left = static_cast<std::int64_t>(n_bytes) - sum;
+    if (left > 0) pieces.n_bytes().back() += static_cast<std::int32_t>(left);
+    for (std::size_t i = pieces.size(); left < 0 && i-- > first;) {
+      const auto taken = std::min<std::int64_t>(-left, pieces.n_bytes()[i]);
+      pieces.n_bytes()[i] -= static_cast<std::int32_t>(taken);
+      left += taken;
+    }
   }
 
   Pipeline p_;
@@ -242,6 +256,9 @@ std::unique_ptr<Workspace> WorkspacePool::take(const WordModel* model) {
 }
 
 void WorkspacePool::give_back(std::unique_ptr<Workspace> workspace) {
+  constexpr std::size_t kKeptSymbols = std::size_t{1} << 20;  // of a huge word no more is kept
+  if (workspace->merging.symbols.capacity() > kKeptSymbols) workspace->merging = MergeWorkspace();
+  if (workspace->symbol_bytes.capacity() > kKeptSymbols) workspace->symbol_bytes = {};
   const std::lock_guard lock(mutex_);
   free_.push_back(std::move(workspace));
 }

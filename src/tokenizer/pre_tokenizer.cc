@@ -85,11 +85,12 @@ class SplitStep final : public PreTokenizer {
 };
 
 Segmenter by_pattern(const std::string& regex) {
-  return [pattern = std::make_shared<Pattern>(regex)](std::string_view text, std::size_t begin, std::size_t end) {
+  return [pattern = std::make_shared<Pattern>(regex, RegexDialect::kOniguruma)](std::string_view text,
+                                                                                std::size_t begin, std::size_t end) {
     std::vector<Segment> segments;
     const std::string_view word = text.substr(begin, end - begin);  // anchors and look-behind see the word alone
     std::size_t at = 0;
-    while (const auto match = pattern->find(word, at)) {
+    for (bool is_first = true; const auto match = pattern->find(word, at, is_first); is_first = false) {
       if (match->begin > at) segments.push_back({begin + at, begin + match->begin, false});
       segments.push_back({begin + match->begin, begin + match->end, true});
       at = match->end;
@@ -210,7 +211,7 @@ class Metaspace final : public PreTokenizer {
   void apply(CutText& text) const override {
     rewrite_words(text, [&](TextChange& change, const Word& word) {
       const std::string& s = text.aligned.text;
-      const bool is_first = word.begin == 0 && text.at_start;
+      const bool is_first = text.at_start && text.aligned.origin[word.begin] == 0;
       const bool starts_with_it =
           s[word.begin] == ' ' || std::string_view(s).substr(word.begin).starts_with(replacement_);
       if ((scheme_ == "always" || (scheme_ == "first" && is_first)) && !starts_with_it)
@@ -251,6 +252,9 @@ class Reader {
       for (const Json& part : json.at("pretokenizers")) add(part);
       return;
     }
+    if (result_.byte_level && (type == "ByteLevel" || type == "Metaspace"))
+      throw Error(ErrorKind::kUnsupported, "the pre-tokenizer " + type + " stands behind a ByteLevel",
+                  "read: one ByteLevel, and behind it what cuts and adds nothing");
     if (result_.byte_level && !result_.bytes_mapped) {
       result_.bytes_mapped = true;
       put(std::make_unique<ByteAlphabet>());
@@ -313,11 +317,12 @@ class Reader {
     if (pattern.contains("String"))
       return put_split(by_string(pattern["String"].get<std::string>()), behaviour, invert);
     const auto regex = pattern.at("Regex").get<std::string>();
-    std::unique_ptr<Splitter> splitter = make_pattern_splitter(regex);
+    std::unique_ptr<Splitter> splitter = make_pattern_splitter(regex, RegexDialect::kOniguruma);
     const bool by_hand = dynamic_cast<const PatternSplitter*>(splitter.get()) == nullptr;
     const bool isolates = behaviour == Behaviour::kIsolated || (by_hand && behaviour == Behaviour::kRemoved && invert);
     if (isolates) {
-      put_splitter(std::move(splitter), by_hand ? by_splitter(make_pattern_splitter(regex)) : by_pattern(regex));
+      put_splitter(std::move(splitter),
+                   by_hand ? by_splitter(make_pattern_splitter(regex, RegexDialect::kOniguruma)) : by_pattern(regex));
     } else {
       put_split(by_pattern(regex), behaviour, invert);
     }

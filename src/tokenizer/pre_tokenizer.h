@@ -20,7 +20,7 @@ struct Word {
 struct CutText {
   AlignedText aligned;
   std::vector<Word> words;
-  bool at_start = true;  // of the source: no added token stands before
+  bool at_start = true;  // origin 0 is the source's beginning: no added token stands before
 };
 
 class PreTokenizer {

@@ -91,6 +91,7 @@ void read_normalizer(std::string_view spec, bool before, SentencePieceSettings& 
   Message message(spec);
   while (const auto field = message.next()) {
     if (field->number == 2 && !field->content.empty()) settings.maps_characters = true;
+    if (field->number == 2 && before) settings.character_map = field->content;
     if (field->number == 3 && before) settings.add_dummy_prefix = field->value != 0;
     if (field->number == 5 && before) settings.escape_whitespaces = field->value != 0;
     if (field->number == 4 && before) settings.remove_extra_whitespaces = field->value != 0;

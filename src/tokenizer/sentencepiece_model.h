@@ -17,6 +17,7 @@ struct SentencePieceSettings {
   bool remove_extra_whitespaces = true;
   bool whitespace_as_suffix = false;
   bool escape_whitespaces = true;  // " " becomes "▁"
+  std::string character_map;       // the table of normalisation before, empty for none
 };
 
 // Throws Error(kModel) where the bytes are no protocol buffer message.

@@ -10,9 +10,11 @@
 //
 // Such a model (BPE, byte fallback, nothing normalised, no unused pieces, no space in user-defined ones) needs no library
 // at all: its merges are those of BpeModel, which knows words again, with ids equal by test. The library then only
-// reads the file. A unigram model of that kind without user-defined pieces goes through UnigramModel, whose sums are
-// doubles. The library rounds some of them to float, 0.1.97 others than 0.2.3, and so takes other paths of those that are
-// nearly equal ("111" as "11" "1" or "1" "11").
+// reads the file.
+//
+// Every unigram model goes through our normaliser and UnigramModel, with the ids of SentencePiece 0.2.3: of ways that are
+// nearly equal ("111" as "11" "1" or "1" "11") the sums' rounding decides, and 0.1.97, which may be the library here, rounds
+// others. Behind some ten thousand tokens, and with user-defined pieces, 0.2.3's sums are not quite these (docs/formats.md).
 //
 // A dummy prefix belongs to the text's start, so what follows a cut goes to a second processor that adds none.
 #include <sentencepiece_processor.h>
@@ -21,6 +23,7 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <unordered_set>
 
@@ -32,6 +35,7 @@
 #include "src/tokenizer/fingerprint.h"
 #include "src/tokenizer/pipeline_tokenizer.h"
 #include "src/tokenizer/sentencepiece_model.h"
+#include "src/tokenizer/sentencepiece_normalizer.h"
 #include "src/tokenizer/tokenizer.h"
 #include "src/tokenizer/word_models.h"
 
@@ -40,7 +44,7 @@ namespace {
 
 using sentencepiece::SentencePieceProcessor;
 
-constexpr std::uint8_t kUserDefinedPiece = 4;
+constexpr std::uint8_t kNormalPiece = 1, kUserDefinedPiece = 4;
 constexpr std::size_t kSegmentBytes = std::size_t{1} << 13;
 constexpr std::string_view kSpace = "\xE2\x96\x81";  // "▁", U+2581, which stands for " " in pieces
 
@@ -89,11 +93,21 @@ class SentencePieceTokenizer : public Tokenizer {
     if (settings_.add_dummy_prefix) continuation_ = load(without_dummy_prefix(model));
     byte_ids_.fill(-1);
     for (int id = 0; id < processor_->GetPieceSize(); ++id) add_piece(id);
+    if (types_.size() != bytes_.size())
+      throw Error(ErrorKind::kModel,
+                  "the SentencePiece model holds " + std::to_string(types_.size()) + " pieces, but " +
+                      std::to_string(bytes_.size()) + " were read",
+                  "the file is damaged");
+    std::vector<std::string> user_defined;
+    for (int id = 0; id < processor_->GetPieceSize(); ++id) {
+      if (is_user_defined(id)) user_defined.push_back(processor_->IdToPiece(id));
+    }
     make_own_engine();
-    make_unigram();
+    make_unigram(user_defined);
   }
 
   Tokens encode(std::string_view text) const override {
+    check_text_size(text);
     const WorkspacePool::Lease lease(workspaces_, own_ ? &*own_ : nullptr);
     Pieces& pieces = (*lease).pieces;
     pieces.clear();
@@ -212,42 +226,40 @@ class SentencePieceTokenizer : public Tokenizer {
     });
   }
 
-  // "▁" for each space and in front of all: the model's words are whole runs.
+  // The model's words are whole runs, normalised.
   void encode_by_unigram(std::string_view run, bool at_start, Workspace& workspace) const {
     if (run.empty()) return;
-    const AlignedText source = AlignedText::of(run);
-    TextChange change(source);
-    if (at_start && settings_.add_dummy_prefix) change.put(kSpace, 0);
-    for (std::size_t i = 0; i < run.size(); ++i) {
-      if (run[i] == ' ') {
-        change.put(kSpace, i);
-      } else {
-        change.copy(i, i + 1);
-      }
-    }
-    const AlignedText escaped = change.finish();
+    const AlignedText text = normalizer_->apply(run, at_start);
     Pieces& pieces = workspace.pieces;
     const std::size_t first = pieces.size();
-    unigram_->encode_long(escaped.text, escaped.text.data() + escaped.text.size(), workspace, pieces);
+    unigram_->encode_long(text.text, text.text.data() + text.text.size(), workspace, pieces);
     std::size_t at = 0;
+    std::uint32_t covered = 0;  // of the run
     for (std::size_t i = first; i < pieces.size(); ++i) {
-      const std::size_t end = at + static_cast<std::size_t>(pieces.n_bytes()[i]);
-      pieces.n_bytes()[i] = static_cast<std::int32_t>(escaped.origin[end] - escaped.origin[at]);
-      at = end;
+      at += static_cast<std::size_t>(pieces.n_bytes()[i]);
+      pieces.n_bytes()[i] = static_cast<std::int32_t>(text.origin[at] - covered);
+      covered = text.origin[at];
     }
   }
 
-  void make_unigram() {
-    if (!settings_.is_unigram || settings_.maps_characters || settings_.remove_extra_whitespaces ||
-        settings_.whitespace_as_suffix || !settings_.escape_whitespaces)
-      return;
-    std::vector<std::pair<std::string, double>> vocabulary;
+  void make_unigram(const std::vector<std::string>& user_defined) {
+    if (!settings_.is_unigram) return;
+    UnigramScores scores;
+    scores.single_precision = true;
+    float worst = std::numeric_limits<float>::max(), best = std::numeric_limits<float>::lowest();
     for (int id = 0; id < processor_->GetPieceSize(); ++id) {
-      if (processor_->IsUnused(id) || is_user_defined(id)) return;
-      const bool is_normal = !processor_->IsByte(id) && !processor_->IsControl(id) && !processor_->IsUnknown(id);
-      vocabulary.emplace_back(is_normal ? processor_->IdToPiece(id) : "", processor_->GetScore(id));
+      const bool is_normal = types_[static_cast<std::size_t>(id)] == kNormalPiece;
+      const float score = processor_->GetScore(id);
+      if (is_normal) worst = std::min(worst, score), best = std::max(best, score);
+      scores.vocabulary.emplace_back(is_normal || is_user_defined(id) ? processor_->IdToPiece(id) : "", score);
     }
-    unigram_.emplace(vocabulary, static_cast<std::uint32_t>(processor_->unk_id()), byte_ids_);
+    for (std::size_t id = 0; id < types_.size(); ++id) {
+      auto& [piece, score] = scores.vocabulary[id];
+      if (types_[id] == kUserDefinedPiece) score = static_cast<double>(static_cast<float>(piece.size()) * best) - 0.1;
+    }
+    scores.unknown = static_cast<double>(worst - static_cast<float>(kUnknownPenalty));
+    normalizer_.emplace(settings_, user_defined);
+    unigram_.emplace(scores, static_cast<std::uint32_t>(processor_->unk_id()), byte_ids_);
   }
 
   void make_own_engine() {
@@ -315,12 +327,13 @@ class SentencePieceTokenizer : public Tokenizer {
   std::unique_ptr<SentencePieceProcessor> continuation_;  // where processor_ adds a dummy prefix: the same without it
   SentencePieceSettings settings_;
   std::string fingerprint_;
-  std::vector<std::string> bytes_;            // of each id, as text
-  std::array<std::int32_t, 256> byte_ids_{};  // of each byte's piece; -1 without byte fallback
-  std::unordered_set<std::uint64_t> joined_;  // neighbours() within a piece
-  std::vector<std::uint8_t> types_;           // of each id, as in the model file
-  std::optional<BpeModel> own_;               // where it is exact: see above
-  std::optional<UnigramModel> unigram_;       // the same of a unigram model
+  std::vector<std::string> bytes_;                     // of each id, as text
+  std::array<std::int32_t, 256> byte_ids_{};           // of each byte's piece; -1 without byte fallback
+  std::unordered_set<std::uint64_t> joined_;           // neighbours() within a piece
+  std::vector<std::uint8_t> types_;                    // of each id, as in the model file
+  std::optional<BpeModel> own_;                        // where it is exact: see above
+  std::optional<SentencePieceNormalizer> normalizer_;  // of a unigram model
+  std::optional<UnigramModel> unigram_;
   AddedTokenFinder user_defined_;
   mutable WorkspacePool workspaces_;
 };

@@ -352,11 +352,13 @@ std::unique_ptr<Splitter> make_named_splitter(std::string_view name) {
   return nullptr;
 }
 
-std::unique_ptr<Splitter> make_pattern_splitter(const std::string& pattern) {
+std::unique_ptr<Splitter> make_pattern_splitter(const std::string& pattern, RegexDialect dialect) {
+  // Oniguruma reads {1,3}+ as a repeated repetition, where it is possessive for Rust.
+  const bool means_something_else = dialect == RegexDialect::kOniguruma && pattern.find("{1,3}+") != std::string::npos;
   for (const Known& known : kKnown) {
-    if (known.pattern && pattern == known.pattern) return known.make();
+    if (known.pattern && pattern == known.pattern && !means_something_else) return known.make();
   }
-  return std::make_unique<PatternSplitter>(pattern);
+  return std::make_unique<PatternSplitter>(pattern, dialect);
 }
 
 }  // namespace lmbits

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "src/tokenizer/regex_dialect.h"
+
 namespace lmbits {
 
 // Every byte of a text lies in exactly one word. Invalid bytes are characters that are neither letter, number nor space.
@@ -29,7 +31,7 @@ std::string splitter_pattern(std::string_view name);
 std::unique_ptr<Splitter> make_named_splitter(std::string_view name);
 
 // The hand-written splitter of a published regular expression (all its spellings known here), else one through PCRE2.
-// Throws Error(kModel) where PCRE2 does not take the pattern.
-std::unique_ptr<Splitter> make_pattern_splitter(const std::string& pattern);
+// Throws Error(kModel) where PCRE2 does not take the pattern, Error(kUnsupported) where the dialect cannot be spelt for it.
+std::unique_ptr<Splitter> make_pattern_splitter(const std::string& pattern, RegexDialect dialect);
 
 }  // namespace lmbits

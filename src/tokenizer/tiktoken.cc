@@ -2,6 +2,7 @@
 // joined bytes are a piece, the lowest rank first; a word that is a piece needs no merging. Special tokens are no part
 // of the file: their text is text.
 #include <charconv>
+#include <unordered_set>
 
 #include "src/core/error.h"
 #include "src/tokenizer/bpe_model.h"
@@ -41,6 +42,7 @@ std::string from_base64(std::string_view text, std::size_t line) {
 
 std::vector<std::string> read_ranks(std::string_view rest) {
   std::vector<std::string> pieces;
+  std::unordered_set<std::string> known;
   for (std::size_t line = 1; !rest.empty(); ++line) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
     std::string_view text = rest.substr(0, end);
@@ -54,7 +56,10 @@ std::vector<std::string> read_ranks(std::string_view rest) {
     const auto [last, error] = std::from_chars(number.data(), number.data() + number.size(), rank);
     if (error != std::errc() || last != number.data() + number.size() || rank > kMaxId) damaged(line, "has no rank");
     if (pieces.size() <= rank) pieces.resize(rank + std::size_t{1});
+    if (!pieces[rank].empty()) damaged(line, "has the rank of an earlier one, " + std::to_string(rank));
     pieces[rank] = from_base64(text.substr(0, space), line);
+    if (pieces[rank].empty()) damaged(line, "has an empty piece");
+    if (!known.insert(pieces[rank]).second) damaged(line, "has the piece of an earlier one");
   }
   return pieces;
 }
@@ -83,7 +88,8 @@ std::unique_ptr<Tokenizer> read_tiktoken(const std::string& bytes, const std::st
   pipeline.surfaces = bpe.pieces;
   pipeline.pre_tokenization.byte_level = true;
   pipeline.pre_tokenization.splitter = make_named_splitter(pattern);
-  if (!pipeline.pre_tokenization.splitter) pipeline.pre_tokenization.splitter = make_pattern_splitter(pattern);
+  if (!pipeline.pre_tokenization.splitter)
+    pipeline.pre_tokenization.splitter = make_pattern_splitter(pattern, RegexDialect::kRust);
   pipeline.model = std::make_unique<BpeModel>(std::move(bpe));
   return make_pipeline_tokenizer(std::move(pipeline));
 }

@@ -4,6 +4,8 @@
 #include <limits>
 
 #include "src/core/error.h"
+#include "src/tokenizer/normalizer.h"
+#include "src/tokenizer/pattern.h"
 
 namespace lmbits {
 namespace {
@@ -14,7 +16,10 @@ constexpr std::string_view kMagic = "LMBTOK01";
 constexpr std::size_t kHeaderBytes = 56, kEntryBytes = 48;
 constexpr std::int64_t kComparedBytes = 64 << 10;
 // Of the key. To be raised with any change of what a tokenizer makes of a text.
-constexpr std::string_view kGeneration = "lmbits tokens 2";
+constexpr std::string_view kGeneration = "lmbits tokens 3";
+
+// Their tables decide what some tokenizers make of a text, and those of another machine may be others.
+std::string unicode_libraries() { return "PCRE2 " + pattern_library() + "\nutf8proc " + normalization_library(); }
 
 void put(std::string& out, std::uint64_t value, int n_bytes = 8) {
   for (int i = 0; i < n_bytes; ++i) out.push_back(static_cast<char>(value >> (8 * i) & 0xff));
@@ -178,7 +183,7 @@ std::optional<std::string_view> TokenFile::payload(const Entry& entry) const {
 TokenCache::TokenCache(const fs::path& folder, const Tokenizer& tokenizer, const std::string& corpus_fingerprint)
     : tokenizer_(tokenizer), vocab_size_(tokenizer.vocab_size()) {
   const std::string name = tokenizer.fingerprint();
-  key_ = hash128(std::string(kGeneration) + "\n" + name + "\n" + corpus_fingerprint);
+  key_ = hash128(std::string(kGeneration) + "\n" + unicode_libraries() + "\n" + name + "\n" + corpus_fingerprint);
   constexpr std::size_t kShownDigits = 16;  // the header has the key
   path_ = folder / (corpus_fingerprint.substr(0, kShownDigits) + "-" + name.substr(0, kShownDigits) + ".tokens");
   open();

@@ -1,8 +1,13 @@
 // Hugging Face's tokenizer.json. What the file says of truncation and padding is left aside: texts are encoded whole.
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
 
 #include "src/core/error.h"
 #include "src/core/json.h"
+#include "src/core/json_depth.h"
 #include "src/tokenizer/bpe_model.h"
 #include "src/tokenizer/fingerprint.h"
 #include "src/tokenizer/make_tokenizer.h"
@@ -17,6 +22,7 @@ using Tree =
 
 constexpr std::string_view kMeta = "\xE2\x96\x81";
 constexpr std::uint64_t kMaxId = 1 << 24;  // a larger one is damage, not a vocabulary
+constexpr int kMostLevels = 100;
 
 [[noreturn]] void refuse(const std::string& what, const std::string& needed) {
   throw Error(ErrorKind::kUnsupported, "this tokenizer.json " + what, needed);
@@ -101,6 +107,7 @@ std::unique_ptr<WordModel> read_bpe(const Tree& model, bool byte_level) {
   bpe.byte_level = byte_level;
   bpe.rules = read_merges(model, ids);
   bpe.unk_id = unknown_id(model, ids);
+  bpe.needs_unk = find(model, "unk_token") != nullptr;
   bpe.fuse_unk = model.value("fuse_unk", false);
   bpe.whole_words_first = model.value("ignore_merges", false);
   const bool byte_fallback = model.value("byte_fallback", false);
@@ -111,15 +118,47 @@ std::unique_ptr<WordModel> read_bpe(const Tree& model, bool byte_level) {
     if (const auto byte = byte_of_piece(piece); byte && byte_fallback)
       bpe.byte_ids[*byte] = static_cast<std::int32_t>(id);
   }
+  for (std::size_t byte = 0; byte_level && byte_fallback && byte < 256; ++byte) {
+    if (!ids.contains(to_byte_alphabet(std::string(1, static_cast<char>(byte)))))
+      refuse("has byte_fallback beside ByteLevel and no piece for byte " + std::to_string(byte),
+             "its character's bytes would have to fall back (src/tokenizer/bpe_model.cc)");
+  }
   return std::make_unique<BpeModel>(std::move(bpe));
+}
+
+// A decimal number as the tokenizers library reads it (serde_json without float_roundtrip): its digits as an integer, rounded,
+// then divided by a power of ten and rounded again, which may be a last bit off. `value`: what the shortest digits, with
+// which the library writes, stand for.
+double read_by_the_library(double value) {
+  std::array<char, 32> text;
+  const auto [end, error] =
+      std::to_chars(text.data(), text.data() + text.size(), std::abs(value), std::chars_format::scientific);
+  const std::string_view written(text.data(), static_cast<std::size_t>(end - text.data()));
+  const std::size_t e = written.find('e');
+  std::uint64_t digits = 0;
+  int exponent = 0;
+  for (const char c : written.substr(0, e)) {
+    if (c == '.') continue;
+    digits = digits * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  const std::string_view power = written.substr(e + (written[e + 1] == '+' ? 2 : 1));
+  std::from_chars(power.data(), power.data() + power.size(), exponent);
+  exponent -= static_cast<int>(e > 2 ? e - 2 : 0);
+  constexpr int kExactPower = 22;
+  if (error != std::errc() || e == std::string_view::npos || std::abs(exponent) > kExactPower) return value;
+  const double factor = std::pow(10.0, std::abs(exponent)), whole = static_cast<double>(digits);
+  return std::copysign(exponent < 0 ? whole / factor : whole * factor, value);
 }
 
 std::unique_ptr<WordModel> read_unigram(const Tree& model) {
   const bool byte_fallback = model.value("byte_fallback", false);
-  std::vector<std::pair<std::string, double>> vocabulary;
+  UnigramScores scores;
+  auto& vocabulary = scores.vocabulary;
+  double worst = std::numeric_limits<double>::infinity();
   auto byte_ids = BpeDefinition::no_ids();
   for (const Tree& item : model.at("vocab")) {
-    vocabulary.emplace_back(item.at(0).get<std::string>(), item.at(1).get<double>());
+    vocabulary.emplace_back(item.at(0).get<std::string>(), read_by_the_library(item.at(1).get<double>()));
+    worst = std::min(worst, vocabulary.back().second);
     if (const auto byte = byte_of_piece(vocabulary.back().first); byte && byte_fallback)
       byte_ids[*byte] = static_cast<std::int32_t>(vocabulary.size() - 1);
   }
@@ -128,7 +167,8 @@ std::unique_ptr<WordModel> read_unigram(const Tree& model) {
   if (unk_id && *unk_id >= vocabulary.size())
     damaged("unk_id is " + std::to_string(*unk_id) + ", but the vocabulary has " + std::to_string(vocabulary.size()) +
             " pieces");
-  return std::make_unique<UnigramModel>(vocabulary, unk_id, byte_ids);
+  scores.unknown = worst - kUnknownPenalty;
+  return std::make_unique<UnigramModel>(scores, unk_id, byte_ids);
 }
 
 std::unique_ptr<WordModel> read_model(const Tree& model, bool byte_level) {
@@ -151,10 +191,13 @@ void read_post_processor(const Tree& json, Pipeline& pipeline) {
     for (const Tree& part : json.at("processors")) read_post_processor(part, pipeline);
   } else if (type == "TemplateProcessing") {
     bool behind = false;
+    std::array<int, 2> n_put{};
     for (const Tree& item : json.at("single")) {
       if (item.contains("Sequence")) behind = true;
       if (!item.contains("SpecialToken")) continue;
       const Tree& ids = json.at("special_tokens").at(item["SpecialToken"].at("id").get<std::string>()).at("ids");
+      if (ids.size() != 1 || ++n_put[behind] > 1)
+        refuse("puts several tokens on one side of a text", "read: one before it (BOS) and one behind it (EOS)");
       (behind ? pipeline.eos_id : pipeline.bos_id) = static_cast<std::int32_t>(checked_id(ids.at(0)));
     }
   } else if (type == "RobertaProcessing" || type == "BertProcessing") {
@@ -245,6 +288,7 @@ std::unique_ptr<Tokenizer> read(const Tree& json, const std::string& bytes) {
 
 std::unique_ptr<Tokenizer> read_tokenizer_json(const std::string& bytes) {
   try {
+    if (nests_deeper(bytes, kMostLevels)) damaged("it nests deeper than " + std::to_string(kMostLevels) + " levels");
     return read(Tree::parse(bytes), bytes);
   } catch (const Tree::exception& e) {
     damaged(e.what());

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "src/core/error.h"
 #include "src/tokenizer/unicode.h"
 
 namespace lmbits {
 namespace {
-
-constexpr double kUnknownPenalty = 10.0;
 
 struct Step {  // the best way to reach a place
   double score = -std::numeric_limits<double>::infinity();
@@ -37,16 +36,17 @@ void PieceTrie::put(std::string_view piece, std::int32_t id) {
   ids_[node] = id;
 }
 
-UnigramModel::UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary,
-                           std::optional<std::uint32_t> unk_id, const std::array<std::int32_t, 256>& byte_ids)
-    : trie_(bytes_of_all(vocabulary)), byte_ids_(byte_ids), unk_id_(unk_id) {
-  double worst = std::numeric_limits<double>::infinity();
-  for (const auto& [piece, score] : vocabulary) {
+UnigramModel::UnigramModel(const UnigramScores& scores, std::optional<std::uint32_t> unk_id,
+                           const std::array<std::int32_t, 256>& byte_ids)
+    : trie_(bytes_of_all(scores.vocabulary)),
+      byte_ids_(byte_ids),
+      unk_id_(unk_id),
+      unknown_score_(scores.unknown),
+      single_precision_(scores.single_precision) {
+  for (const auto& [piece, score] : scores.vocabulary) {
     if (!piece.empty()) trie_.put(piece, static_cast<std::int32_t>(scores_.size()));
-    if (!piece.empty()) worst = std::min(worst, score);
     scores_.push_back(score);
   }
-  unknown_score_ = worst - kUnknownPenalty;
 }
 
 void UnigramModel::encode_afresh(std::string_view word, const char*, Workspace&, Pieces& pieces) const {
@@ -58,7 +58,9 @@ void UnigramModel::encode_afresh(std::string_view word, const char*, Workspace&,
     bool covers_character = false;
     const auto reach = [&](std::size_t n, double score, std::int32_t id) {
       Step& step = steps[at + n];
-      if (steps[at].score + score > step.score) step = {steps[at].score + score, static_cast<std::uint32_t>(at), id};
+      double sum = steps[at].score + score;
+      if (single_precision_) sum = static_cast<double>(static_cast<float>(sum));
+      if (sum > step.score) step = {sum, static_cast<std::uint32_t>(at), id};
     };
     std::uint32_t node = 0;
     for (std::size_t n = 1; at + n <= word.size(); ++n) {
@@ -76,21 +78,25 @@ void UnigramModel::encode_afresh(std::string_view word, const char*, Workspace&,
   for (std::size_t at = word.size(); at > 0; at = steps[at].begin) path.emplace_back(steps[at], at);
   for (std::size_t i = path.size(); i-- > 0;) {
     const auto& [step, step_end] = path[i];
-    if (step.id >= 0 && (!unk_id_ || static_cast<std::uint32_t>(step.id) != *unk_id_)) {
+    if (!is_unknown(step.id)) {
       pieces.put(static_cast<std::uint32_t>(step.id), static_cast<std::int32_t>(step_end - step.begin));
       continue;
     }
     std::size_t run_end = step_end;
-    while (i > 0 && path[i - 1].first.id < 0) run_end = path[--i].second;
-    put_unknown(word.substr(step.begin, run_end - step.begin), pieces);
+    while (i > 0 && is_unknown(path[i - 1].first.id)) run_end = path[--i].second;
+    put_unknown(word.substr(step.begin, run_end - step.begin), step.id >= 0 && run_end == step_end, pieces);
   }
 }
 
-void UnigramModel::put_unknown(std::string_view run, Pieces& pieces) const {
+// `is_piece`: the run is the text of the unknown piece, which is no reason for bytes.
+void UnigramModel::put_unknown(std::string_view run, bool is_piece, Pieces& pieces) const {
   const auto id_of = [&](char c) { return byte_ids_[static_cast<unsigned char>(c)]; };
-  if (std::ranges::all_of(run, [&](char c) { return id_of(c) >= 0; })) {
+  if (!unk_id_)
+    throw Error(ErrorKind::kData, "a character is in no piece, and there is no unknown piece",
+                "the tokenizer's unk_id is null: repair the text, or use another tokenizer");
+  if (!is_piece && std::ranges::all_of(run, [&](char c) { return id_of(c) >= 0; })) {
     for (const char c : run) pieces.put(static_cast<std::uint32_t>(id_of(c)), 1);
-  } else if (unk_id_) {
+  } else {
     pieces.put(*unk_id_, static_cast<std::int32_t>(run.size()));
   }
 }
@@ -98,7 +104,10 @@ void UnigramModel::put_unknown(std::string_view run, Pieces& pieces) const {
 void WordLevelModel::encode_afresh(std::string_view word, const char*, Workspace&, Pieces& pieces) const {
   const auto found = ids_.find(std::string(word));
   const std::optional<std::uint32_t> id = found != ids_.end() ? std::optional(found->second) : unk_id_;
-  if (id) pieces.put(*id, static_cast<std::int32_t>(word.size()));
+  if (!id)
+    throw Error(ErrorKind::kData, "a word is not in the vocabulary, and the unknown token is not there either",
+                "repair the text, or use another tokenizer");
+  pieces.put(*id, static_cast<std::int32_t>(word.size()));
 }
 
 std::optional<unsigned char> byte_of_piece(std::string_view piece) {

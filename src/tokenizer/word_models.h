@@ -41,13 +41,21 @@ class PieceTrie {
   std::vector<std::int32_t> ids_ = {-1};
 };
 
-// The pieces whose scores add up to the most (Kudo 2018, arXiv 1804.10959). Sums are doubles, and of equal ones the first
-// found counts, from left to right and from short pieces to long ones: as in the tokenizers library. A character that no
-// piece covers costs 10 more than the worst piece; runs of them are one token.
+// A unigram model's numbers. Of ways whose sums differ by a rounding only (the same pieces in another order) the sums decide,
+// so they are rounded as the library that a file belongs to does: tokenizers keeps doubles, SentencePiece floats.
+struct UnigramScores {
+  std::vector<std::pair<std::string, double>> vocabulary;  // by id; an empty text is of no piece
+  double unknown = 0;                                      // of a character that no piece covers
+  bool single_precision = false;                           // a sum is a float
+};
+inline constexpr double kUnknownPenalty = 10.0;  // below the worst piece
+
+// The pieces whose scores add up to the most (Kudo 2018, arXiv 1804.10959). Of equal sums the first found counts, from left to
+// right and from short pieces to long ones. Runs of characters that no piece covers are one token.
 class UnigramModel final : public WordModel {
  public:
-  // By id; an empty text is of no piece. `byte_ids`: of byte-fallback pieces, which stand for runs that no piece covers.
-  UnigramModel(const std::vector<std::pair<std::string, double>>& vocabulary, std::optional<std::uint32_t> unk_id,
+  // `byte_ids`: of byte-fallback pieces, which stand for runs that no piece covers.
+  UnigramModel(const UnigramScores& scores, std::optional<std::uint32_t> unk_id,
                const std::array<std::int32_t, 256>& byte_ids);
 
  protected:
@@ -55,12 +63,14 @@ class UnigramModel final : public WordModel {
                      Pieces& pieces) const override;
 
  private:
-  void put_unknown(std::string_view run, Pieces& pieces) const;
+  bool is_unknown(std::int32_t id) const { return id < 0 || (unk_id_ && static_cast<std::uint32_t>(id) == *unk_id_); }
+  void put_unknown(std::string_view run, bool is_piece, Pieces& pieces) const;
   PieceTrie trie_;
   std::vector<double> scores_;
   std::array<std::int32_t, 256> byte_ids_{};
   std::optional<std::uint32_t> unk_id_;
   double unknown_score_ = 0;
+  bool single_precision_ = false;
 };
 
 // A word is one id.

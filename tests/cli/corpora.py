@@ -14,6 +14,19 @@ def line(**values):
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
+class Tokenize(harness.ProgramTest):
+    def test_a_document_that_fails_is_named_and_keeps_its_line(self):
+        tokenizer = self.folder / "words.json"
+        tokenizer.write_text(json.dumps({"pre_tokenizer": {"type": "WhitespaceSplit"}, "model": {"type": "WordLevel", "unk_token": "?", "vocab": {"a": 3, "b": 4}}}))
+        corpus = self.folder / "c.jsonl"
+        corpus.write_text(line(text="a b") + line(text="a z") + line(text="b"))
+        outcome = harness.run(["tokenize", tokenizer, "--corpus", corpus, "--ids"])
+        self.assertEqual(outcome.code, 10, outcome.err)
+        self.assertEqual(outcome.out, "3 4\n\n4\n")
+        self.assertIn("line-2: a word is not in the vocabulary", outcome.err)
+        self.assertEqual(outcome.err.count("\n"), 1)
+
+
 class TokenCache(harness.ProgramTest):
     """Scored with a SentencePiece bundle: its tokens are worth keeping."""
 

@@ -253,19 +253,21 @@ TEST_F(Reader, JsonlReadsAnotherFieldAndSkipsAByteOrderMark) {
 }
 
 TEST_F(Reader, ABadLineIsAFailedDocumentAndReadingGoesOn) {
-  const std::vector<std::string> bad = {"{\"text\": \"a\"",
-                                        "nonsense",
-                                        "{\"body\": \"a\"}",
-                                        "{\"text\": 3}",
-                                        "{\"text\": null}",
-                                        "[\"text\"]",
-                                        "{\"text\": \"\xFF\"}",
-                                        "{\"text\": \"\xED\xA0\x80\"}",
-                                        "{\"text\": \"\\ud800\"}",
-                                        "{\"text\": \"a\nb\"}",
-                                        "{\"text\": \"a\"}\0junk"s,
-                                        "{\"text\": \"a\"} {}",
-                                        "{\"n\": 1e999, \"text\": \"a\"}"};
+  const std::vector<std::string> bad = {
+      "{\"text\": \"a\"",
+      "nonsense",
+      "{\"body\": \"a\"}",
+      "{\"text\": 3}",
+      "{\"text\": null}",
+      "[\"text\"]",
+      "{\"text\": \"\xFF\"}",
+      "{\"text\": \"\xED\xA0\x80\"}",
+      "{\"text\": \"\\ud800\"}",
+      "{\"text\": \"a\nb\"}",
+      "{\"text\": \"a\"}\0junk"s,
+      "{\"text\": \"a\"} {}",
+      "{\"n\": 1e999, \"text\": \"a\"}",
+      "{\"n\": " + std::string(600, '[') + std::string(600, ']') + ", \"text\": \"a\"}"};
   for (const std::string& line : bad) {
     const auto documents = read_all(spec_of(write("c.jsonl", "{\"text\": \"A\"}\n" + line + "\n{\"text\": \"Z\"}\n")));
     ASSERT_GE(documents.size(), 3u) << line;

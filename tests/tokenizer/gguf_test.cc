@@ -185,5 +185,14 @@ TEST(GgufVocabulary, AMergeOfWhatIsNoTokenIsDamage) {
   EXPECT_THROW(read_gguf_vocabulary(bytes), Error);
 }
 
+// A file's tensors are gigabytes: what stands before them is enough.
+TEST(GgufVocabulary, IsReadFromTheMetadataAlone) {
+  const std::string head = gpt2_file("gpt-2"), file = head + std::string(1000, '\x7F');
+  EXPECT_EQ(gguf_metadata(file), head);
+  EXPECT_EQ(read_gguf_vocabulary(std::string(gguf_metadata(file)))->encode("a1234").ids,
+            read_gguf_vocabulary(file)->encode("a1234").ids);
+  EXPECT_THROW(gguf_metadata(file.substr(0, head.size() - 1)), Error);
+}
+
 }  // namespace
 }  // namespace lmbits

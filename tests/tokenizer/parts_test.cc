@@ -466,7 +466,7 @@ TEST(AnyTokenizer, BytesCountWithTheTokenThatStandsForThem) {
 TEST(AnyTokenizer, ByteLevelIdsAreTheDefinitionsHoweverWordsAreCutAndRemembered) {
   const Json json = gpt2_file({{"added_tokens", Json::array()}});
   const auto tokenizer = read_tokenizer_json(json.dump());
-  const PatternSplitter splitter(splitter_pattern("gpt2"));
+  const PatternSplitter splitter(splitter_pattern("gpt2"), RegexDialect::kRust);
   std::map<std::pair<std::string, std::string>, int> ranks;
   for (const Json& merge : json["model"]["merges"]) {
     const auto text = merge.get<std::string>();
