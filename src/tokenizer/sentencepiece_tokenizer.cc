@@ -246,16 +246,18 @@ class SentencePieceTokenizer : public Tokenizer {
     if (!settings_.is_unigram) return;
     UnigramScores scores;
     scores.single_precision = true;
-    float worst = std::numeric_limits<float>::max(), best = std::numeric_limits<float>::lowest();
+    float worst = std::numeric_limits<float>::max();
     for (int id = 0; id < processor_->GetPieceSize(); ++id) {
       const bool is_normal = types_[static_cast<std::size_t>(id)] == kNormalPiece;
       const float score = processor_->GetScore(id);
-      if (is_normal) worst = std::min(worst, score), best = std::max(best, score);
+      if (is_normal) worst = std::min(worst, score);
       scores.vocabulary.emplace_back(is_normal || is_user_defined(id) ? processor_->IdToPiece(id) : "", score);
     }
     for (std::size_t id = 0; id < types_.size(); ++id) {
       auto& [piece, score] = scores.vocabulary[id];
-      if (types_[id] == kUserDefinedPiece) score = static_cast<double>(static_cast<float>(piece.size()) * best) - 0.1;
+      // Above all others, which are log-probabilities; one long piece above two short ones.
+      if (types_[id] == kUserDefinedPiece)
+        score = static_cast<double>(static_cast<float>(0.1 * static_cast<double>(piece.size() - 1)));
     }
     scores.unknown = static_cast<double>(worst - static_cast<float>(kUnknownPenalty));
     normalizer_.emplace(settings_, user_defined);

@@ -1,7 +1,9 @@
 #include "src/tokenizer/word_models.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <span>
 
 #include "src/core/error.h"
 #include "src/tokenizer/unicode.h"
@@ -14,6 +16,15 @@ struct Step {  // the best way to reach a place
   std::uint32_t begin = 0;
   std::int32_t id = -1;  // -1: unknown
 };
+
+// SentencePiece's float sums begin anew where they have grown this large, for precision: all that is reached is lowered by
+// the same (since 0.2.3).
+constexpr double kLargestFloatSum = 100000.0;
+
+void begin_sums_anew(std::span<Step> reached) {
+  const auto offset = static_cast<float>(reached.front().score);
+  for (Step& step : reached) step.score = static_cast<double>(static_cast<float>(step.score) - offset);
+}
 
 std::size_t bytes_of_all(const std::vector<std::pair<std::string, double>>& vocabulary) {
   std::size_t n = 0;
@@ -53,7 +64,10 @@ void UnigramModel::encode_afresh(std::string_view word, const char*, Workspace&,
   const char* const end = word.data() + word.size();
   std::vector<Step> steps(word.size() + 1);
   steps[0].score = 0;
+  std::size_t frontier = 0;
   for (std::size_t at = 0; at < word.size();) {
+    if (single_precision_ && std::abs(steps[at].score) > kLargestFloatSum)
+      begin_sums_anew(std::span(steps).subspan(at, std::max(frontier, at) - at + 1));
     const std::size_t n_character = decode_utf8(word.data() + at, end).n_bytes;
     bool covers_character = false;
     const auto reach = [&](std::size_t n, double score, std::int32_t id) {
@@ -61,6 +75,7 @@ void UnigramModel::encode_afresh(std::string_view word, const char*, Workspace&,
       double sum = steps[at].score + score;
       if (single_precision_) sum = static_cast<double>(static_cast<float>(sum));
       if (sum > step.score) step = {sum, static_cast<std::uint32_t>(at), id};
+      frontier = std::max(frontier, at + n);
     };
     std::uint32_t node = 0;
     for (std::size_t n = 1; at + n <= word.size(); ++n) {

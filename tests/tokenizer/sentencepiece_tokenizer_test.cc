@@ -141,8 +141,8 @@ TEST(SentencePieceTokenizer, LongTextsWithoutAPlaceToCutStayExact) {
   }
 }
 
-// The sum of a path's scores, and the best of all paths' by the definition, in doubles.
-// SentencePiece 0.2.3's best path, slowly: sums are floats, of equal ones the first found counts. `normalised` has pieces only.
+// SentencePiece 0.2.3's best path, slowly: sums are floats, of equal ones the first found counts, and where one is beyond
+// 100,000 all begin anew from it. `normalised` has pieces only.
 std::vector<std::int32_t> best_path(const sentencepiece::SentencePieceProcessor& model, const std::string& normalised) {
   std::unordered_map<std::string, std::int32_t> ids;
   std::size_t longest = 0;
@@ -159,6 +159,11 @@ std::vector<std::int32_t> best_path(const sentencepiece::SentencePieceProcessor&
   std::vector<Node> nodes(normalised.size() + 1);
   for (std::size_t at = 0; at < normalised.size(); ++at) {
     if (at > 0 && nodes[at].id < 0) continue;
+    if (const float sum = nodes[at].score; sum < -100000.0F) {
+      nodes[at].score = 0;
+      for (std::size_t i = at + 1; i < nodes.size(); ++i)
+        if (nodes[i].id >= 0) nodes[i].score -= sum;
+    }
     for (std::size_t n = 1; n <= std::min(longest, normalised.size() - at); ++n) {
       const auto found = ids.find(normalised.substr(at, n));
       if (found == ids.end()) continue;
@@ -186,7 +191,7 @@ TEST(SentencePieceTokenizer, AUnigramModelTakesThePathWhoseFloatSumIsBest) {
   const std::string model = train({{"model_type", "unigram"}}, lines);
   const auto reference = library(model);
   const auto tokenizer = make_sentencepiece_tokenizer(model);
-  for (const std::size_t n : {1, 10, 1000, 100000}) {
+  for (const std::size_t n : {1, 10, 1000, 100000, 200000}) {
     const std::string text = letters(n);
     std::string normalised;
     for (const std::string& piece : reference->EncodeAsPieces(text)) normalised += piece;
