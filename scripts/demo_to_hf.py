@@ -92,16 +92,13 @@ def check_tokenizer(tokenizer, encode) -> None:
 
 
 @torch.inference_mode()
-def main() -> None:
-    ap = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    ap.add_argument("bundle", type=pathlib.Path)
-    ap.add_argument("out", type=pathlib.Path)
-    args = ap.parse_args()
+def convert(path: pathlib.Path, out: pathlib.Path) -> str:
+    """What was written, in words."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    entries = read_entries(args.bundle)
+    entries = read_entries(path)
     info = json.loads(entries[METADATA])
-    bundle = torch.jit.load(str(args.bundle), map_location="cpu").float()
+    bundle = torch.jit.load(str(path), map_location="cpu").float()
     state = bundle.state_dict()
     vocab, dim = state["embedding.weight"].shape
     layers = info["shape"]["layers"]
@@ -118,19 +115,27 @@ def main() -> None:
     ids = torch.arange(192).reshape(2, 96) * 7919 % vocab
     difference = (model(ids).logits.log_softmax(-1) - bundle(ids).log_softmax(-1)).abs().max().item()
     if not difference < TOLERANCE:
-        raise SystemExit(f"lmbits: the Llama's log-probabilities differ from {args.bundle.name}'s by {difference:.2g}")
+        raise SystemExit(f"lmbits: the Llama's log-probabilities differ from {path.name}'s by {difference:.2g}")
     if info["tokenizer"]["kind"] == "bytes":
         tokenizer, bos = byte_tokenizer(info["bos_id"])
         check_tokenizer(tokenizer, lambda text: list(text.encode()))
     else:
         tokenizer, bos, sp = piece_tokenizer(entries["extra/" + info["tokenizer"]["file"]])
         check_tokenizer(tokenizer, sp.encode)
-    model.save_pretrained(args.out)
-    tokenizer.save(str(args.out / "tokenizer.json"))
-    (args.out / "tokenizer_config.json").write_text(json.dumps({
+    model.save_pretrained(out)
+    tokenizer.save(str(out / "tokenizer.json"))
+    (out / "tokenizer_config.json").write_text(json.dumps({
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": bos, "add_bos_token": False,
         "model_max_length": info["context_length"], "clean_up_tokenization_spaces": False}) + "\n")
-    print(f"{args.out}: {info['name']} as a Llama, log-probabilities within {difference:.1e} nats of the bundle's")
+    return f"{out}: {info['name']} as a Llama, log-probabilities within {difference:.1e} nats of the bundle's"
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    ap.add_argument("bundle", type=pathlib.Path)
+    ap.add_argument("out", type=pathlib.Path)
+    args = ap.parse_args()
+    print(convert(args.bundle, args.out))
 
 
 if __name__ == "__main__":

@@ -2,23 +2,26 @@
 """Bits and picks of the committed questions, by a second implementation: what `lmbits choice` is tested against.
 
 usage: make_choice_reference.py OUT.json [BUNDLE ...]
-       make_choice_reference.py --check FOLDER [--shots N] QUESTIONS.jsonl ...
+       make_choice_reference.py --check FOLDER [--shots N] [--hf] QUESTIONS.jsonl ...
        The second compares what `lmbits choice -o FOLDER` answered, for every model of models/demo in it, and exits with 1
-       where a pick differs, or bits do by more than 1e-5.
+       where a pick differs, or bits do by more than 1e-5 of them. --hf: transformers' Llama and tokenizer in the bundles' place,
+       from the folders that demo_to_hf.py writes.
 
-Nothing of src/ or models/ is imported: plain PyTorch on the bundles as TorchScript, one continuation at a time, without
-batches or shared rows, float64 log-softmax; sentencepiece for the tokens. The rule is lm-evaluation-harness' (0.4):
+Nothing of src/ is imported, of models/ only what demo_to_hf.py needs: plain PyTorch on the bundles as TorchScript, one
+continuation at a time, without batches or shared rows, float64 log-softmax; sentencepiece for the tokens. The rule is that
+of lm-evaluation-harness (0.4):
 white space at the end of the context moves to the continuation, the two are encoded as a whole, as many tokens as the
 context alone has are the context's; BOS before all; the last context_length + 1 ids count.
 Shots: the N questions of the same kind and area whose ids have the smallest XXH3-128, "context answer" each, a blank line
 between.
-Needs torch and sentencepiece (their versions are in the file), and xxhash for shots.
+Needs torch and sentencepiece (their versions are in the file), xxhash for shots, and transformers for --hf.
 """
 import argparse
 import json
 import math
 import pathlib
 import sys
+import tempfile
 import zipfile
 
 import sentencepiece
@@ -42,6 +45,9 @@ class Bundle:
         self.vocabulary = metadata["vocab_size"]
         self.module = torch.jit.load(str(path)).float().eval()
 
+    def logits(self, ids):
+        return self.module(ids)
+
     def encode(self, text):
         return list(text.encode()) if self.pieces is None else self.pieces.encode(text)
 
@@ -53,10 +59,32 @@ class Bundle:
         whole, n_context = self.encode(kept + continuation), len(self.encode(kept))
         targets = whole[n_context:]
         ids = ([self.bos] + whole)[-(self.room + 1):]
-        logits = self.module(torch.tensor([ids[:-1]]))[0, -len(targets):, :self.vocabulary].double()
+        logits = self.logits(torch.tensor([ids[:-1]]))[0, -len(targets):, :self.vocabulary].double()
         nats = torch.log_softmax(logits, -1)
         bits = -sum(nats[i, target].item() for i, target in enumerate(targets)) / math.log(2)
         return bits, len(targets), all(logits[i].argmax().item() == target for i, target in enumerate(targets))
+
+
+class HuggingFace(Bundle):
+    """The bundle as a folder, and of the folder what transformers makes of it."""
+
+    def __init__(self, name):
+        import demo_to_hf
+        import transformers
+
+        transformers.utils.logging.disable_progress_bar()
+        with tempfile.TemporaryDirectory() as folder:
+            demo_to_hf.convert(ROOT / "models" / "demo" / f"{name}.pt", pathlib.Path(folder))
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+            self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self.bos, self.room = self.tokenizer.bos_token_id, self.model.config.max_position_embeddings
+        self.vocabulary = self.model.config.vocab_size
+
+    def encode(self, text):
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def logits(self, ids):
+        return self.model(ids).logits
 
 
 def sample(lines):
@@ -114,14 +142,15 @@ def differences(ours, reference):
             yield f"bits {a}, here {b}"
 
 
-def check(folder, shots, files):
+def check(folder, shots, files, side):
     """A line a model; the number of differences."""
-    n_wrong = n_models = 0
+    n_wrong = n_models = n_picks = n_other = 0
+    most = 0.0
     for path in sorted((ROOT / "models" / "demo").glob("*.pt")):
         logs = {f: folder / "answers" / f"{path.stem}__{f.stem}.jsonl" for f in files}
         if not all(log.exists() for log in logs.values()):
             continue
-        bundle, n, worst, wrong = Bundle(path.stem), 0, 0.0, []
+        bundle, n, worst, wrong = side(path.stem), 0, 0.0, []
         for file, log in logs.items():
             answers = {a["id"]: a for a in map(json.loads, log.read_text().splitlines()[1:])}
             questions = [json.loads(line) for line in file.read_text().splitlines()]
@@ -129,12 +158,17 @@ def check(folder, shots, files):
                 reference = record(bundle, question, with_shots(questions, question, shots))
                 ours = answers[question["id"]]
                 wrong += [f"{question['id']}: {d}" for d in differences(ours, reference)]
-                worst = max([worst] + [abs(a - b) / max(b, 1.0) for a, b in zip(ours["bits"], reference["bits"])])
+                worst = max([worst] + [abs(a - b) for a, b in zip(ours["bits"], reference["bits"])])
+                picks = reference["picked"] or {"greedy": reference["greedy"]}
+                n_picks += len(picks)
+                n_other += sum((ours.get("picked") or ours).get(kind) != pick for kind, pick in picks.items())
                 n += 1
-        print(f"{path.stem}: {n} questions, {shots} shots, {len(wrong)} differences, bits within {worst:.1e}", *wrong[:5], sep="\n  ", flush=True)
+        print(f"{path.stem}: {n} questions, {shots} shots, {len(wrong)} differences, at most {worst:.1e} bits",
+              *wrong[:5], sep="\n  ", flush=True)
         n_wrong += len(wrong)
         n_models += 1
-    print(f"{n_models} models, {n_wrong} differences")
+        most = max(most, worst)
+    print(f"{n_models} models, {n_picks} picks, {n_other} of them others; {n_wrong} differences, at most {most:.1e} bits")
     return n_wrong if n_models else 1
 
 
@@ -143,10 +177,12 @@ def main():
     parser.add_argument("out", nargs="*")
     parser.add_argument("--check", type=pathlib.Path)
     parser.add_argument("--shots", type=int, default=0)
+    parser.add_argument("--hf", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.check:
-        sys.exit(1 if check(arguments.check, arguments.shots, [pathlib.Path(f) for f in arguments.out]) else 0)
+        files, side = [pathlib.Path(f) for f in arguments.out], HuggingFace if arguments.hf else Bundle
+        sys.exit(1 if check(arguments.check, arguments.shots, files, side) else 0)
     if not arguments.out:
         parser.error("give OUT.json, or --check")
     make(arguments.out[0], arguments.out[1:])

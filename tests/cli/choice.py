@@ -3,9 +3,10 @@
 
 usage: choice.py PROGRAM SOURCE_DIR [test ...]
 
-LMBITS_KILLS=N: that many kills (4). LMBITS_CHOICE_REFERENCE=1: the picks of every demo model against
-scripts/make_choice_reference.py, which needs the Python packages torch, sentencepiece and xxhash (LMBITS_PYTHON: the interpreter
-that has them).
+LMBITS_KILLS=N: that many kills (4). LMBITS_CHOICE_REFERENCE=N: the picks of every demo model, of N questions of each kind and
+area (N/3 with shots, N/3 with a space to move), against scripts/make_choice_reference.py, which needs the Python packages torch,
+sentencepiece and xxhash (LMBITS_PYTHON: the interpreter that has them); through transformers where it has that too
+(scripts/hf_environment makes one).
 """
 import json
 import os
@@ -122,24 +123,32 @@ class Choice(harness.ProgramTest):
             for metric in ("acc,none", "acc_stderr,none", "acc_norm,none", "acc_norm_stderr,none"):
                 self.assertAlmostEqual(ours[task.replace("_", "-")][metric], theirs[task][metric], places=12, msg=f"{task} {metric}")
 
-    @unittest.skipUnless(os.environ.get("LMBITS_CHOICE_REFERENCE"), "a long test: LMBITS_CHOICE_REFERENCE=1 runs it")
+    @unittest.skipUnless(os.environ.get("LMBITS_CHOICE_REFERENCE"), "a long test: LMBITS_CHOICE_REFERENCE=30 runs it")
     def test_every_demo_model_picks_what_an_independent_implementation_picks(self):
         if subprocess.run([PYTHON, "-c", "import torch, sentencepiece, xxhash"], stderr=subprocess.DEVNULL).returncode != 0:
             self.skipTest(f"{PYTHON} lacks the packages torch, sentencepiece and xxhash (LMBITS_PYTHON names another)")
+        has_transformers = subprocess.run([PYTHON, "-c", "import transformers"], stderr=subprocess.DEVNULL).returncode == 0
+        side = ["--hf"] if has_transformers else []
+        print("through transformers" if side else f"{PYTHON} lacks transformers: PyTorch on the bundles instead", flush=True)
+        most = int(os.environ["LMBITS_CHOICE_REFERENCE"])
         models = sorted((harness.SOURCE / "models" / "demo").glob("*.pt"))
         script = harness.SOURCE / "scripts" / "make_choice_reference.py"
-        for shots in (0, 2):
-            files, output = [self.folder / f"cloze-{area}.jsonl" for area in ("code", "maths", "prose")], self.folder / f"shots-{shots}"
+        for shots, n, end in ((0, most, ""), (2, (most + 2) // 3, ""), (0, (most + 2) // 3, " ")):
+            files = [self.folder / f"cloze-{area}.jsonl" for area in ("code", "maths", "prose")]
+            output = self.folder / f"{shots}{end}shots"
             for file in files:
                 by_kind = {}
                 for line in (harness.SOURCE / "models" / "benchmarks" / file.name).read_text().splitlines():
-                    by_kind.setdefault(json.loads(line)["kind"], []).append(line)
-                file.write_text("".join(line + "\n" for lines in by_kind.values() for line in lines[:: len(lines) // 10][:10]))
+                    question = json.loads(line)
+                    question["context"] += end  # no committed one ends in a space, which the rule moves
+                    by_kind.setdefault(question["kind"], []).append(json.dumps(question))
+                file.write_text("".join(line + "\n" for lines in by_kind.values() for line in lines[:: len(lines) // n][:n]))
             for model in models:  # one at a time: a busy machine has its patience for each
                 outcome = harness.run(["choice", "--model", model, *[a for f in files for a in ("--questions", f)],
                                        "--shots", shots, "-o", output, "--quiet"])
                 self.assertEqual(outcome.code, 0, outcome.err)
-            done = subprocess.run([PYTHON, script, "--check", output, "--shots", str(shots), *map(str, files)], capture_output=True, text=True)
+            done = subprocess.run([PYTHON, script, "--check", output, "--shots", str(shots), *side, *map(str, files)],
+                                  capture_output=True, text=True)
             print(done.stdout, flush=True)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
