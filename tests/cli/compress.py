@@ -31,11 +31,11 @@ class Compress(harness.ProgramTest):
 
     def test_any_file_comes_back(self):
         draw = random.Random(1)
-        files = [b"", b"a", b"\0", b"\xff\xfe\0", draw.randbytes(2500), "a\u2581b \u2581".encode() * 200,
-                 harness.text_of(5000).encode(), pathlib.Path(harness.PROGRAM).read_bytes()[:3000]]
+        files = [b"", b"a", b"\0", b"\xff\xfe\0", draw.randbytes(1500), "a\u2581b \u2581".encode() * 200,
+                 harness.text_of(3000).encode(), pathlib.Path(harness.PROGRAM).read_bytes()[:2000]]
         for model in (harness.bundle("xs-byte-100"), harness.bundle("s-sp-100")):
             for data in files:
-                self.assert_comes_back(data, model, "--block", "1000")
+                self.assert_comes_back(data, model, "--block", "700")
         self.assert_comes_back(harness.text_of(8000).encode(), harness.bundle("s-sp-100"), "--block", "0", "--mix", "--verify")
         self.assert_comes_back(harness.text_of(8000).encode(), harness.bundle("s-sp-100"), "--self-check", "--mix")
         bigram = "bigram:" + str(harness.SOURCE / "models" / "heldout" / "prose.txt")

@@ -1,7 +1,7 @@
 """Several workers on one command: the same bits by 1, 2 and 4, whoever is killed; what they leave can be merged.
 
 With torchrun itself where a Python with torch is found (LMBITS_TORCHRUN names another), else with the variables it sets.
-LMBITS_KILLS=N: kills of single workers (2).
+LMBITS_KILLS=N: kills of single workers (1).
 """
 
 import json
@@ -19,7 +19,7 @@ import unittest
 
 import harness
 
-KILLS = int(os.environ.get("LMBITS_KILLS", "2"))
+KILLS = int(os.environ.get("LMBITS_KILLS", "1"))
 MODEL = "xs-byte-1000"
 SLOW_MODEL = "l-sp-500"  # all workers have come before it is done
 
