@@ -11,7 +11,7 @@
 #include "src/cli/convention_flags.h"
 #include "src/cli/corpus_flags.h"
 #include "src/cli/eval_library.h"
-#include "src/cli/progress_line.h"
+#include "src/cli/run_progress.h"
 #include "src/cli/stdout_style.h"
 #include "src/cli/stop_signals.h"
 #include "src/cli/worker_place.h"
@@ -52,21 +52,14 @@ struct EvalFlags {
 
 class Reporter final : public EvalObserver {
  public:
-  explicit Reporter(bool quiet) : quiet_(quiet), progress_(make_progress(quiet)) {}
+  explicit Reporter(bool quiet) : quiet_(quiet), progress_(quiet) {}
 
   void run_started(const std::string& name, std::optional<std::int64_t> n_bytes, std::int64_t n_bytes_done) override {
-    n_bytes_ = 0;
-    n_bytes_before_ = n_bytes_done;
-    progress_->begin({.label = name, .unit = "B", .total = n_bytes, .already_done = n_bytes_done});
+    progress_.begin(name, n_bytes, n_bytes_done);
   }
-  void run_progress(const ScoreProgress& now) override {
-    progress_->skip(now.n_bytes - now.n_bytes_now - n_bytes_before_);  // of a long document that was under way
-    progress_->advance(now.n_bytes_now - n_bytes_);
-    n_bytes_ = now.n_bytes_now;
-    n_bytes_before_ = now.n_bytes - now.n_bytes_now;
-  }
+  void run_progress(const ScoreProgress& now) override { progress_.update(now); }
   void run_finished(const std::string& name, const Json& summary, bool resumed) override {
-    progress_->end();
+    progress_.end();
     if (resumed) say(name + ": finished before");
     const Json profile = summary.value("profile", Json());
     if (profile.is_object() && profile.contains("token_cache_problem"))
@@ -81,7 +74,7 @@ class Reporter final : public EvalObserver {
   void model_failed(const std::string& model, const Error& error) override { failed(model, error); }
 
   // Ends the progress line, also of a run that was stopped.
-  void end() { progress_->end(); }
+  void end() { progress_.end(); }
   const std::vector<Json>& summaries() const { return summaries_; }
 
  private:
@@ -89,15 +82,14 @@ class Reporter final : public EvalObserver {
     if (!quiet_) std::fprintf(stderr, "%s\n", line.c_str());
   }
   void failed(const std::string& what, const Error& error) {
-    progress_->end();
+    progress_.end();
     const std::string text = error.what();
     std::fprintf(stderr, "lmbits: %s\n", (text.starts_with(what + ": ") ? text : what + ": " + text).c_str());
     if (!error.hint().empty()) std::fprintf(stderr, "  hint: %s\n", error.hint().c_str());
   }
 
   bool quiet_;
-  std::unique_ptr<Progress> progress_;
-  std::int64_t n_bytes_ = 0, n_bytes_before_ = 0;  // done by this process, and before
+  RunProgress progress_;
   std::vector<Json> summaries_;
 };
 

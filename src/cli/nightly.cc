@@ -10,6 +10,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/eval_library.h"
 #include "src/cli/progress_line.h"
+#include "src/cli/run_progress.h"
 #include "src/cli/score_files.h"
 #include "src/cli/stdout_style.h"
 #include "src/cli/stop_signals.h"
@@ -80,22 +81,14 @@ EvalRequest request_of(const NightlyConfig& config, const std::string& model) {
 // Progress on the terminal; failures for the report.
 class NightObserver final : public EvalObserver {
  public:
-  NightObserver(bool quiet, std::vector<std::string>& failures)
-      : progress_(make_progress(quiet)), failures_(failures) {}
-  ~NightObserver() override { progress_->end(); }
+  NightObserver(bool quiet, std::vector<std::string>& failures) : progress_(quiet), failures_(failures) {}
+  ~NightObserver() override { progress_.end(); }
 
   void run_started(const std::string& name, std::optional<std::int64_t> n_bytes, std::int64_t n_bytes_done) override {
-    n_bytes_ = 0;
-    n_bytes_before_ = n_bytes_done;
-    progress_->begin({.label = name, .unit = "B", .total = n_bytes, .already_done = n_bytes_done});
+    progress_.begin(name, n_bytes, n_bytes_done);
   }
-  void run_progress(const ScoreProgress& now) override {
-    progress_->skip(now.n_bytes - now.n_bytes_now - n_bytes_before_);  // of a long document that was under way
-    progress_->advance(now.n_bytes_now - n_bytes_);
-    n_bytes_ = now.n_bytes_now;
-    n_bytes_before_ = now.n_bytes - now.n_bytes_now;
-  }
-  void run_finished(const std::string&, const Json&, bool) override { progress_->end(); }
+  void run_progress(const ScoreProgress& now) override { progress_.update(now); }
+  void run_finished(const std::string&, const Json&, bool) override { progress_.end(); }
   void run_failed(const std::string& name, const Error& error) override {
     failures_.push_back(name + ": " + error.what());
   }
@@ -104,9 +97,8 @@ class NightObserver final : public EvalObserver {
   }
 
  private:
-  std::unique_ptr<Progress> progress_;
+  RunProgress progress_;
   std::vector<std::string>& failures_;
-  std::int64_t n_bytes_ = 0, n_bytes_before_ = 0;  // done by this process, and before
 };
 
 class Night {

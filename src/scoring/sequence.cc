@@ -45,10 +45,14 @@ std::int64_t WindowCutter::byte_at(std::int64_t i) {
   return byte_at_;
 }
 
+std::int64_t WindowCutter::bytes_before(std::int64_t k) {
+  if (k == 0) return 0;
+  return byte_at(window_at(convention_, static_cast<std::int64_t>(sequence_.ids.size()), k - 1).score_end);
+}
+
 WindowTask WindowCutter::cut(std::int64_t k, std::shared_ptr<RecordBuilder> record, std::int64_t index) {
-  const auto n = static_cast<std::int64_t>(sequence_.ids.size());
-  const Window w = window_at(convention_, n, k);
-  const std::int64_t first_byte = k == 0 ? 0 : byte_at(window_at(convention_, n, k - 1).score_end);
+  const Window w = window_at(convention_, static_cast<std::int64_t>(sequence_.ids.size()), k);
+  const std::int64_t first_byte = bytes_before(k);
   WindowTask task;
   task.record = std::move(record);
   task.index = index;

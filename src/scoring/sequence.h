@@ -36,6 +36,9 @@ class WindowCutter {
   // Window k, for `record`, as its `index`-th.
   WindowTask cut(std::int64_t k, std::shared_ptr<RecordBuilder> record, std::int64_t index);
 
+  // The byte at which the targets of window k - 1 end (0 for the first): what is done before window k.
+  std::int64_t bytes_before(std::int64_t k);
+
   // The byte at which x[i] begins. `i` must not fall from one call (or cut) to the next.
   std::int64_t byte_at(std::int64_t i);
 

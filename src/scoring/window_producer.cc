@@ -104,10 +104,7 @@ class WindowProducer {
     sinks_.restore(*builder);
     WindowCutter cutter(sequence, convention_, record.block_bytes, static_cast<std::int64_t>(record.block_bits.size()));
     const std::int64_t first = builder->next_window();
-    if (first > 0) {
-      const auto n_ids = static_cast<std::int64_t>(sequence.ids.size());
-      sinks_.restored(cutter.byte_at(window_at(convention_, n_ids, first - 1).score_end));
-    }
+    if (first > 0) sinks_.restored(cutter.bytes_before(first));
     for (std::int64_t k = first; k < windows; ++k) {
       if (!sinks_.submit(cutter.cut(k, builder, k))) return false;
     }
