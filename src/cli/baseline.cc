@@ -1,7 +1,10 @@
 // lmbits baseline: what do gzip, zstd, xz, bzip2 and brotli need?
+#include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <memory>
 
+#include "src/cli/baseline_cache.h"
 #include "src/cli/command.h"
 #include "src/cli/commands.h"
 #include "src/cli/external_codecs.h"
@@ -11,7 +14,9 @@
 #include "src/coding/baselines.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/core/hash.h"
 #include "src/core/stop.h"
+#include "src/core/thread_pool.h"
 #include "src/corpus/reader.h"
 #include "src/corpus/utf8.h"
 #include "src/report/wording.h"
@@ -21,6 +26,7 @@ namespace {
 
 struct BaselineOptions {
   std::vector<std::string> corpora, codecs;
+  std::string cache;  // a folder; empty: none
   std::string field = "text", split = "none", dictionary, format = "table";
   int n_threads = 0;
   std::int64_t chunk_bytes = 0;
@@ -62,6 +68,31 @@ std::vector<BaselineCodec> codecs_of(const BaselineOptions& options) {
   return codecs;
 }
 
+// What the size of a codec depends on beside the text: its library's version, its dictionary.
+std::string version_of(const BaselineCodec& codec, const std::string& dictionary) {
+  static const Json versions = codec_versions();
+  const auto library = [&]() -> std::string {
+    using enum BaselineCodec::Family;
+    switch (codec.family) {
+      case kGzip:
+        return "zlib";
+      case kBzip2:
+        return "bzip2";
+      case kXz:
+        return "liblzma";
+      case kBrotli:
+        return "brotli";
+      case kContextMixing:
+        return "cm";
+      case kZstd:
+      case kZstdLong:
+        return "zstd";
+    }
+    return "";
+  }();
+  return library + " " + versions.at(library).get<std::string>() + (codec.dictionary ? " " + dictionary : "");
+}
+
 // A corpus cut every so many bytes, whatever its documents, as Deletang et al. 2023 do.
 class ByChunk {
  public:
@@ -77,19 +108,19 @@ class ByChunk {
     pending_.erase(0, begin);
   }
 
-  void finish(const std::vector<BaselineCodec>& codecs, MeasuredCorpus& corpus) {
+  // With a header each, and with one alone.
+  std::map<std::string, CodecSize> finish(const std::vector<BaselineCodec>& codecs) {
     if (!pending_.empty()) put(std::exchange(pending_, {}));
     const auto sizes = sums_.finish();
     const auto seconds = sums_.cpu_seconds();
-    const std::string each = "/" + std::to_string(chunk_bytes_), once = each + "-one-header";
-    for (const std::string& kind : {each, once}) {
-      for (const BaselineCodec& codec : codecs) {
-        const std::int64_t headers = std::max<std::int64_t>(0, n_chunks_ - 1) * compressed_size(codec, "");
-        corpus.names.push_back(codec.name + kind);
-        corpus.bytes[codec.name + kind] = sizes.at(codec.name) - (kind == once ? headers : 0);
-        corpus.cpu_seconds[codec.name + kind] = seconds.at(codec.name);
-      }
+    std::map<std::string, CodecSize> rows;
+    for (const BaselineCodec& codec : codecs) {
+      const std::string each = codec.name + "/" + std::to_string(chunk_bytes_);
+      const std::int64_t headers = std::max<std::int64_t>(0, n_chunks_ - 1) * compressed_size(codec, "");
+      rows[each] = {sizes.at(codec.name), seconds.at(codec.name)};
+      rows[each + "-one-header"] = {sizes.at(codec.name) - headers, seconds.at(codec.name)};
     }
+    return rows;
   }
 
  private:
@@ -103,31 +134,14 @@ class ByChunk {
   std::int64_t n_chunks_ = 0;
 };
 
-void measure_externals(const SpoolFile& everything, MeasuredCorpus& corpus) {
-  for (const ExternalCodec& codec : external_codecs()) {
-    const auto path = find_program(codec.program);
-    if (!path) continue;
-    const ExternalSize size = external_size(codec, *path, everything.path());
-    corpus.names.push_back(codec.name);
-    corpus.bytes[codec.name] = size.bytes;
-    corpus.cpu_seconds[codec.name] = size.cpu_seconds;
-  }
-}
-
-// nullopt where the user asked to stop.
-std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<BaselineCodec>& codecs,
-                                      const BaselineOptions& options, Progress& progress) {
-  const int n_threads = options.n_threads;
-  MeasuredCorpus corpus;
-  corpus.name = corpus_name(spec);
-  WholeCorpusBaselines whole(codecs, n_threads);
-  PerDocumentBaselines by_document(codecs, n_threads);
-  ByChunk by_chunk(codecs, options.chunk_bytes, n_threads);
-  const auto everything = options.external ? std::make_optional<SpoolFile>() : std::nullopt;
+// Calls use(document) for every sound one and counts; false where the user asked to stop.
+bool for_each_document(const CorpusSpec& spec, MeasuredCorpus& corpus, Progress& progress,
+                       const std::function<void(std::string document)>& use) {
   const auto reader = open_corpus(spec);
+  corpus.n_documents = corpus.n_failed = corpus.n_bytes = corpus.n_chars = 0;
   progress.begin({.label = corpus.name, .unit = "B", .total = corpus_size_bytes(spec)});
   while (auto document = reader->next()) {
-    if (stop_requested()) return std::nullopt;
+    if (stop_requested()) return false;
     if (!document->error.empty()) {
       ++corpus.n_failed;
       std::fprintf(stderr, "lmbits: %s\n",
@@ -138,21 +152,107 @@ std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<
     const auto n_bytes = std::ssize(document->bytes);
     corpus.n_bytes += n_bytes;
     corpus.n_chars += count_code_points(document->bytes);
-    whole.add(document->bytes);
-    by_chunk.add(document->bytes);
-    if (everything) everything->append(document->bytes);
-    by_document.add(std::move(document->bytes));
+    use(std::move(document->bytes));
     progress.advance(n_bytes);
   }
-  corpus.bytes = whole.finish();
-  corpus.cpu_seconds = whole.cpu_seconds();
-  for (const auto& [name, bytes] : by_document.finish()) corpus.bytes[name + "/doc"] = bytes;
-  for (const auto& [name, seconds] : by_document.cpu_seconds()) corpus.cpu_seconds[name + "/doc"] = seconds;
-  for (const char* kind : {"", "/doc"}) {
-    for (const BaselineCodec& codec : codecs) corpus.names.push_back(codec.name + kind);
+  return true;
+}
+
+// Rows of the table, by name, that each codec gives. "" and "/doc" are the corpus as one stream and by document.
+std::vector<std::string> row_kinds(const BaselineOptions& options) {
+  std::vector<std::string> kinds = {"", "/doc"};
+  if (options.chunk_bytes > 0) {
+    const std::string each = "/" + std::to_string(options.chunk_bytes);
+    kinds.insert(kinds.end(), {each, each + "-one-header"});
   }
-  if (options.chunk_bytes > 0) by_chunk.finish(codecs, corpus);
-  if (everything) measure_externals(*everything, corpus);
+  return kinds;
+}
+
+struct InstalledCodec {
+  const ExternalCodec* codec;
+  std::string path, version;
+};
+
+std::vector<InstalledCodec> installed_codecs(bool wanted) {
+  std::vector<InstalledCodec> found;
+  if (!wanted) return found;
+  for (const ExternalCodec& codec : external_codecs()) {
+    if (const auto path = find_program(codec.program)) found.push_back({&codec, *path, version_of(codec, *path)});
+  }
+  return found;
+}
+
+// nullopt where the user asked to stop. What the cache knows is not computed again; it then costs a pass over the corpus
+// to know that it is the same.
+std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<BaselineCodec>& codecs,
+                                      const BaselineOptions& options, Progress& progress) {
+  MeasuredCorpus corpus;
+  corpus.name = corpus_name(spec);
+  Fingerprint documents;
+  if (!options.cache.empty()) {
+    const auto add = [&](const std::string& document) {
+      documents.add(std::to_string(document.size()) + " ").add(document);
+    };
+    if (!for_each_document(spec, corpus, progress, add)) return std::nullopt;
+  }
+  BaselineCache cache(options.cache, documents.hex());
+  const std::string dictionary =
+      options.dictionary.empty() ? "" : Fingerprint().add(read_file(options.dictionary)).hex();
+  const std::vector<std::string> kinds = row_kinds(options);
+  std::vector<BaselineCodec> missing;
+  for (const BaselineCodec& codec : codecs) {
+    const std::string version = version_of(codec, dictionary);
+    if (!std::ranges::all_of(
+            kinds, [&](const std::string& kind) { return cache.find(codec.name + kind, version).has_value(); }))
+      missing.push_back(codec);
+  }
+  const std::vector<InstalledCodec> installed = installed_codecs(options.external);
+  std::vector<InstalledCodec> missing_programs;
+  for (const InstalledCodec& each : installed) {
+    if (!cache.find(each.codec->name, each.version)) missing_programs.push_back(each);
+  }
+  std::map<std::string, CodecSize> rows;
+  if (options.cache.empty() || !missing.empty() || !missing_programs.empty()) {
+    WholeCorpusBaselines whole(missing, options.n_threads);
+    PerDocumentBaselines by_document(missing, options.n_threads);
+    ByChunk by_chunk(missing, options.chunk_bytes, options.n_threads);
+    const auto everything = missing_programs.empty() ? std::nullopt : std::make_optional<SpoolFile>();
+    const auto add = [&](std::string document) {
+      whole.add(document);
+      by_chunk.add(document);
+      if (everything) everything->append(document);
+      by_document.add(std::move(document));
+    };
+    if (!for_each_document(spec, corpus, progress, add)) return std::nullopt;
+    if (options.chunk_bytes > 0) rows = by_chunk.finish(missing);
+    const auto sizes = whole.finish(), of_documents = by_document.finish();
+    const auto seconds = whole.cpu_seconds(), document_seconds = by_document.cpu_seconds();
+    for (const BaselineCodec& codec : missing) {
+      rows[codec.name] = {sizes.at(codec.name), seconds.at(codec.name)};
+      rows[codec.name + "/doc"] = {of_documents.at(codec.name), document_seconds.at(codec.name)};
+    }
+    std::vector<ExternalSize> external(missing_programs.size());
+    parallel_for(std::ssize(external), options.n_threads, [&](std::int64_t i) {
+      const InstalledCodec& each = missing_programs[static_cast<std::size_t>(i)];
+      external[static_cast<std::size_t>(i)] = external_size(*each.codec, each.path, everything->path());
+    });
+    for (std::size_t i = 0; i < external.size(); ++i) {
+      rows[missing_programs[i].codec->name] = {external[i].bytes, external[i].cpu_seconds};
+    }
+  }
+  const auto take = [&](const std::string& row, const std::string& version) {
+    const auto fresh = rows.find(row);
+    const CodecSize size = fresh != rows.end() ? fresh->second : *cache.find(row, version);
+    cache.put(row, version, size);
+    corpus.names.push_back(row);
+    corpus.bytes[row] = size.bytes;
+    corpus.cpu_seconds[row] = size.cpu_seconds;
+  };
+  for (const std::string& kind : kinds) {
+    for (const BaselineCodec& codec : codecs) take(codec.name + kind, version_of(codec, dictionary));
+  }
+  for (const InstalledCodec& each : installed) take(each.codec->name, each.version);
+  cache.save();
   progress.end();
   return corpus;
 }
@@ -306,6 +406,7 @@ void add_baseline(const Command& app, int& exit_code) {
       .add_option("--chunk", options->chunk_bytes, "Also every so many bytes by themselves (2048 as in the literature)")
       .in_range(std::int64_t{1}, std::int64_t{1} << 30);
   command.add_flag("--external", options->external, "Also zpaq, 7z PPMd, bzip3 and lrzip, those that are installed");
+  command.add_option("--cache", options->cache, "A folder that keeps what was computed, for the next time");
   command.add_option("--threads", options->n_threads, "Threads (default all); sizes do not depend on it")
       .not_negative();
   command.add_option("--format", options->format, "table (default), markdown, csv or json")

@@ -572,6 +572,7 @@ Json codec_versions() {
           {"bzip2", bzip2.substr(0, bzip2.find(','))},
           {"zstd", ZSTD_versionString()},
           {"liblzma", lzma_version_string()},
+          {"cm", std::to_string(kContextMixingVersion)},
           {"brotli", std::to_string(brotli >> 24) + "." + std::to_string(brotli >> 12 & 0xfff) + "." +
                          std::to_string(brotli & 0xfff)}};
 }

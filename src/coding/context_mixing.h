@@ -14,6 +14,9 @@
 
 namespace lmbits {
 
+// To be raised when what mix_compress makes of a text changes: sizes are kept by it.
+inline constexpr int kContextMixingVersion = 1;
+
 class ContextMixer {
  public:
   // A table of 2^table_bits counters (4 bytes each) for each of the hashed contexts, 4 <= table_bits <= 24.
