@@ -169,7 +169,7 @@ void bench_model(const std::string& bundle, const std::string& text, int rounds)
               n / median(encode_s), median(score_s) / median(encode_s), cost.stream_bits, cost.coded_bits,
               cost.model_bits);
   std::printf("decompress  %10.0f bytes/s   %.2f of scoring; %s, %zu streams\n", n / median(decode_s),
-              median(score_s) / median(decode_s), coder.steps() ? "a token at a time" : "windows again", blocks.size());
+              median(score_s) / median(decode_s), decoding_name(coder.decoding()), blocks.size());
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write a checkpoint of the demo family as a TorchScript bundle: fp16, level 2 of the contract (docs/formats.md).
+"""Write a checkpoint of the demo family as a TorchScript bundle: fp16, level 3 of the contract (docs/formats.md).
 
 usage: export.py CHECKPOINT.pt OUT.pt [--tokenizer bpe2048.model] [--name NAME]
        CHECKPOINT is what train.py kept, or a bundle made earlier, which is then written anew from its own weights.
@@ -9,7 +9,7 @@ ROOT/extra/tokenizer.model. Two exports of the same weights by the same torch ar
 order and one date, and debug entries (source positions, with the paths of the machine that scripted them) are left out.
 
 Before the file gets its name, it is loaded again and must show: the weights' logits, head(hidden(ids)) == forward(ids),
-causality, padding invariance, and a right hash. One line says so.
+step after step == hidden(ids), causality, padding invariance, and a right hash. One line says so.
 """
 import argparse
 import io
@@ -24,7 +24,10 @@ from bundle_file import FORMAT, METADATA, archive_entries, content_hash, fix_has
 from tinylm import SIZES, TinyLM, build
 
 TOKENIZER = "extra/tokenizer.model"
+SOURCE = ("models/recipe: trained from random weights on texts of the Debian packages r-cran-janeaustenr, "
+          "libpython3.11-stdlib, libpython3.11-minimal and metamath-databases")
 SHAPES = ((1, 1), (2, 7), (3, 64), (1, 512))  # [B,T] of the proof
+MOST_STEPS = 64  # of the proof
 LOGPROB_TOLERANCE = 0.1  # nats, worst of all logits on random ids: what rounding the weights to fp16 may cost
 EXACT_TOLERANCE = 2e-4  # nats, the same weights by another path of fp32 sums
 
@@ -45,7 +48,7 @@ def from_checkpoint(path: pathlib.Path, tokenizer: bytes | None):
     return model, dict(
         name=f"{facts['size']}-{facts['tokenizer']}-{facts['step']}",
         context_length=facts["context"], bos_id=facts["bos"], eos_id=None, tokenizer_kind=kind,
-        step=facts["step"], of_steps=facts["of_steps"], tokens=facts["tokens"],
+        step=facts["step"], of_steps=facts["of_steps"], tokens=facts["tokens"], source=facts.get("source", SOURCE),
     ), tokenizer if kind == "sentencepiece" else None
 
 
@@ -66,7 +69,7 @@ def from_bundle(path: pathlib.Path, tokenizer: bytes | None):
     return model, dict(
         name=old["name"], context_length=old["context_length"], bos_id=old["bos_id"], eos_id=old["eos_id"],
         tokenizer_kind=old["tokenizer"]["kind"], step=training["step"], of_steps=training["of_steps"],
-        tokens=training["tokens"],
+        tokens=training["tokens"], source=old["source"],
     ), entries.get(TOKENIZER, tokenizer)
 
 
@@ -94,8 +97,7 @@ def metadata(model: TinyLM, facts: dict) -> dict:
         "logit_softcap": None,
         "logit_scale": None,
         "licence": "as lmbits itself (LICENSE)",
-        "source": "models/recipe: trained from random weights on texts of the Debian packages r-cran-janeaustenr, "
-                  "libpython3.11-stdlib, libpython3.11-minimal and metamath-databases",
+        "source": facts["source"],
     }
 
 
@@ -141,6 +143,10 @@ def prove(path: pathlib.Path, model: TinyLM) -> float:
         rows = loaded.head(h.flatten(0, 1))  # [B*T,V]
         assert (rows - logits.flatten(0, 1)).abs().max() < EXACT_TOLERANCE, "head(hidden(ids)) is not forward(ids)"
         assert (h @ loaded.head_weight().T - logits).abs().max() < EXACT_TOLERANCE, "head_weight is not head"
+        state: list[torch.Tensor] = []
+        for t in range(min(T, MOST_STEPS)):
+            stepped, state = loaded.step(ids[:, t : t + 1], state)  # [B,1,D]
+            assert (stepped[:, 0] - h[:, t]).abs().max() < EXACT_TOLERANCE, f"step {t} is not hidden(ids)[:, {t}]"
         if T > 1:
             later = ids.clone()
             later[:, T // 2 :] = (later[:, T // 2 :] + 1) % info["vocab_size"]
@@ -151,6 +157,23 @@ def prove(path: pathlib.Path, model: TinyLM) -> float:
         difference = (loaded(padded)[:, :T] - logits).abs().max()
         assert difference < EXACT_TOLERANCE, f"right padding changes a logit by {difference:.2g}"
     return worst
+
+
+def write_bundle(out: pathlib.Path, model: TinyLM, facts: dict, tokenizer: bytes | None) -> None:
+    """The bundle, proved, under its name; says so in one line."""
+    entries = scripted_entries(model)
+    if tokenizer is not None:
+        entries[TOKENIZER] = tokenizer
+    info = metadata(model, facts)
+    info["content_hash"] = content_hash(entries)
+    entries[METADATA] = (json.dumps(info, indent=1) + "\n").encode()
+    partial = out.with_suffix(".partial")
+    write_entries(partial, facts["name"], entries)
+    worst = prove(partial, model)
+    partial.rename(out)
+    overhead = out.stat().st_size - 2 * info["parameters"]["total"] - len(tokenizer or b"")
+    print(f"{out.name}: {info['parameters']['total']} parameters, {out.stat().st_size} bytes ({overhead} not "
+          f"weights or tokenizer), fp16 changes log-probabilities by at most {worst:.1e} nats, {info['content_hash']}")
 
 
 def main() -> None:
@@ -167,19 +190,7 @@ def main() -> None:
     model, facts, tokenizer = read(args.checkpoint, given)
     facts["name"] = args.name or facts["name"]
     check_tokenizer(facts, model.embedding.weight.shape[0], tokenizer)
-    entries = scripted_entries(model)
-    if tokenizer is not None:
-        entries[TOKENIZER] = tokenizer
-    info = metadata(model, facts)
-    info["content_hash"] = content_hash(entries)
-    entries[METADATA] = (json.dumps(info, indent=1) + "\n").encode()
-    partial = args.out.with_suffix(".partial")
-    write_entries(partial, facts["name"], entries)
-    worst = prove(partial, model)
-    partial.rename(args.out)
-    overhead = args.out.stat().st_size - 2 * info["parameters"]["total"] - len(tokenizer or b"")
-    print(f"{args.out.name}: {info['parameters']['total']} parameters, {args.out.stat().st_size} bytes ({overhead} not "
-          f"weights or tokenizer), fp16 changes log-probabilities by at most {worst:.1e} nats, {info['content_hash']}")
+    write_bundle(args.out, model, facts, tokenizer)
 
 
 if __name__ == "__main__":

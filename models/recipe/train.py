@@ -90,6 +90,48 @@ def batch(step: int, streams, bos: int, context: int, seed: int = 0) -> torch.Te
     return torch.from_numpy(ids)
 
 
+def optimizers(model: torch.nn.Module, lr: float, adam_lr: float):
+    """(Muon of the blocks' matrices, AdamW of the rest)."""
+    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and n != "embedding.weight"]
+    others = [p for n, p in model.named_parameters() if p.dim() < 2 or n == "embedding.weight"]
+    return Muon(matrices, lr), torch.optim.AdamW(others, lr=adam_lr, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.0,
+                                                 fused=True)
+
+
+def train_step(model, muon, adam, ids: torch.Tensor, rates: tuple[float, float], bf16: bool = False) -> float:
+    """One step on ids [B, context + 1] at the learning rates of Muon and AdamW; the loss before it, in nats a token."""
+    muon.param_groups[0]["lr"], adam.param_groups[0]["lr"] = rates
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = model(ids[:, :-1])
+    loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
+    model.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    muon.step()
+    adam.step()
+    return loss.item()
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """The share of the full rate: warm-up, constant, linear decay."""
+    decay_from = round(steps * (1 - DECAY))
+    progress = max(0.0, (step - decay_from) / (steps - decay_from))
+    return min(1.0, (step + 1) / 100) * (1 - 0.98 * progress)
+
+
+def fit(model, streams, bos: int, steps: int, name: str, lr: float = 0.02, adam_lr: float = 0.004) -> None:
+    """A whole run without checkpoints, on `streams` in turn."""
+    muon, adam = optimizers(model, lr, adam_lr)
+    mean_nll, began = None, time.process_time()
+    for step in range(steps):
+        rate = learning_rate(step, steps)
+        nll = train_step(model, muon, adam, batch(step, streams, bos, CONTEXT), (lr * rate, adam_lr * rate))
+        mean_nll = nll if mean_nll is None else 0.98 * mean_nll + 0.02 * nll
+        if (step + 1) % 100 == 0:
+            print(f"{name} {step + 1} {mean_nll / math.log(2):.4f} bits/token {time.process_time() - began:.0f} s",
+                  flush=True)
+
+
 def main() -> None:
     ap = argparse.ArgumentParser()
     for name in ("data", "out", "size", "tokenizer"):
@@ -106,10 +148,7 @@ def main() -> None:
     out = pathlib.Path(args.out)
     kind, vocab, bos, streams = encode(pathlib.Path(args.data), out, args.tokenizer)
     model = build(args.size, vocab)
-    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and n != "embedding.weight"]
-    others = [p for n, p in model.named_parameters() if p.dim() < 2 or n == "embedding.weight"]
-    muon = Muon(matrices, args.lr)
-    adam = torch.optim.AdamW(others, lr=args.adam_lr, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.0, fused=True)
+    muon, adam = optimizers(model, args.lr, args.adam_lr)
     state_file = out / f"{args.size}-{kind}.state"
     start, mean_nll, cpu_s = 0, None, 0.0
     if state_file.exists():
@@ -123,20 +162,10 @@ def main() -> None:
     assert start <= decay_from or start == args.steps, f"{state_file} is past the decay of a {args.steps}-step run"
     began = time.process_time() - cpu_s
     for step in range(start, args.steps):
-        progress = max(0.0, (step - decay_from) / (args.steps - decay_from))
-        scale = min(1.0, (step + 1) / 100) * (1 - 0.98 * progress)
-        muon.param_groups[0]["lr"] = args.lr * scale
-        adam.param_groups[0]["lr"] = args.adam_lr * scale
+        rate = learning_rate(step, args.steps)
         ids = batch(step, streams, bos, CONTEXT, args.seed)
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            logits = model(ids[:, :-1])
-        loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
-        model.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        muon.step()
-        adam.step()
-        mean_nll = loss.item() if mean_nll is None else 0.98 * mean_nll + 0.02 * loss.item()
+        nll = train_step(model, muon, adam, ids, (args.lr * rate, args.adam_lr * rate), args.bf16)
+        mean_nll = nll if mean_nll is None else 0.98 * mean_nll + 0.02 * nll
         done = step + 1
         if done % 100 == 0:
             print(f"{args.size}-{kind} {done} {mean_nll / math.log(2):.4f} bits/token "

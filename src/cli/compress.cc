@@ -40,6 +40,7 @@ constexpr const char* kDecompressHelp =
 struct CompressFlags {
   CompressRequest request;
   std::vector<std::string> baselines;
+  std::string decoding = "auto";
   bool force = false, json = false, quiet = false;
 };
 
@@ -118,7 +119,9 @@ std::string notes_of(const CompressOutcome& outcome, const CompressRequest& requ
       line, sizeof line, "\n%s bytes/s; decoding %s",
       with_thousands(static_cast<std::int64_t>(static_cast<double>(outcome.n_bytes) / std::max(outcome.seconds, 1e-9)))
           .c_str(),
-      outcome.steps ? "goes a token at a time" : "runs the window again for every token");
+      outcome.decoding == Decoding::kCached ? "goes a token at a time, behind kept keys and values"
+      : outcome.decoding == Decoding::kStep ? "goes a token at a time, by the bundle's step"
+                                            : "runs the window again for every token");
   notes += line;
   if (request.self_check) notes += "; every block was decoded once";
   if (request.verify) {
@@ -148,7 +151,7 @@ Json json_of(const CompressOutcome& outcome) {
           {"piece_bits", cost.piece_bits},
           {"stream_bits", cost.stream_bits},
           {"fingerprint", outcome.fingerprint},
-          {"steps", outcome.steps},
+          {"decoding", decoding_name(outcome.decoding)},
           {"seconds", outcome.seconds},
           {"verify_seconds", outcome.verify_seconds}};
 }
@@ -158,8 +161,9 @@ int stopped() {
   return kExitInterrupted;
 }
 
-int run_compress(const CompressFlags& flags) {
+int run_compress(CompressFlags& flags) {
   stop_cleanly_on_signals();
+  flags.request.decoding = decoding_of(flags.decoding);
   refuse_to_overwrite(flags.request.output, flags.force);
   if (!flags.baselines.empty()) select_codecs(flags.baselines);  // a wrong name is told before the work, not after
   const auto progress = make_progress(flags.quiet);
@@ -189,7 +193,7 @@ int run_decompress(DecompressFlags flags) {
                {"n_compressed", outcome.n_compressed},
                {"n_blocks", outcome.n_blocks},
                {"fingerprint", outcome.fingerprint},
-               {"steps", outcome.steps},
+               {"decoding", decoding_name(outcome.decoding)},
                {"seconds", outcome.seconds}}
               .dump(2) +
           "\n");
@@ -226,6 +230,12 @@ void add_compress(const Command& app, int& exit_code) {
   command.add_option("--window", request.window, "ids per forward pass (default: the model's context)");
   command.add_option("--stride", request.stride, "ids from one window to the next (default: half the window)");
   command.add_flag("--mix", request.mix, "adapt to the file on the fly: mix in what followed the last ids before");
+  command
+      .add_option("--decoding", flags->decoding,
+                  "how the file is to be decoded: cached (behind kept keys and values), step (a bundle's own step(ids, "
+                  "state)), window (the window again for every token), auto: the first of these that the model offers")
+      .one_of({"auto", "cached", "step", "window"})
+      .capture_default_str();
   command.add_flag("--self-check", request.self_check, "decode every block as soon as it is coded");
   command.add_flag("--verify", request.verify, "decode the finished file, before it gets its name, and compare");
   command.add_option("--baselines", flags->baselines, "compressors set beside it (names as in lmbits baseline)")

@@ -8,7 +8,7 @@ namespace {
 
 // A byte above 127 (a transfer of 7 bits), CR LF, Ctrl-Z and LF (a transfer as text) notice what such a transfer does.
 constexpr std::string_view kMagic("\x8cLMB\r\n\x1a\n", 8);
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kPrefixBytes = 8 + 4 + 4 + 8;  // magic, version, bytes of the header, bytes of the table
 
 [[noreturn]] void refuse(const std::string& where, const std::string& what) {
@@ -96,7 +96,7 @@ Container read_container(std::string_view bytes, const std::string& where) {
   const bool fits = n_header <= room && n_table <= room - n_header;
   const std::size_t n_front = fits ? kPrefixBytes + n_header + n_table : 0;
   const bool sound = fits && crc32c(bytes.substr(0, n_front)) == little_endian(bytes.substr(n_front, 4));
-  // A version that is not known may have its checksum elsewhere; version 1 with a wrong one is damaged.
+  // A version that is not known may have its checksum elsewhere; this one with a wrong one is damaged.
   if (version != kVersion) {
     throw Error(ErrorKind::kUnsupported, where + " is of version " + std::to_string(version) + ", this program reads " +
                                              std::to_string(kVersion) + " (or its first bytes are damaged)");

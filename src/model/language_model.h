@@ -51,8 +51,10 @@ class LanguageModel {
   // where the model gave NaN).
   virtual void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const = 0;
 
-  // Whole distributions, for coding; for the calling thread. After load().
-  virtual std::unique_ptr<Predictor> predictor() const = 0;
+  // Whole distributions, for coding; for the calling thread. After load(). nullopt: the fastest way of decoding that the
+  // model offers. Throws Error(kUnsupported) where it does not offer `wanted`, Error(kModel) where its own step(ids,
+  // state) is not what hidden(ids) gives.
+  virtual std::unique_ptr<Predictor> predictor(std::optional<Decoding> wanted = std::nullopt) const = 0;
 
   // Does the model add bits up where it computes them? Then sum() is the way to them.
   virtual bool adds_up() const { return false; }

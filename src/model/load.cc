@@ -149,6 +149,7 @@ class TorchModel final : public LanguageModel {
       : path_(bundle.spec.path),
         metadata_(bundle.metadata),
         make_module_(std::move(make_module)),
+        load_steps_([path = path_, dtype = bundle.dtype] { return load_for_steps(path, dtype); }),
         fuse_(bundle.options.fuse && dtype_name(bundle.dtype) == std::string("float32")),
         graphs_(bundle.options.graphs && metadata_.n_parameters <= kSmallModel),
         devices_(std::move(devices)) {
@@ -182,6 +183,7 @@ class TorchModel final : public LanguageModel {
     info_.metadata.erase("content_hash");  // the bundle's
     info_.metadata["training"] = {{"step", last_number(label)}};
     path_ = checkpoint.where();
+    load_steps_ = {};  // it would load the bundle's own weights
   }
 
   void warn(const std::string& text) { info_.warnings.push_back(text); }
@@ -198,16 +200,16 @@ class TorchModel final : public LanguageModel {
     describe(*module_, probed);
   }
 
-  std::unique_ptr<Predictor> predictor() const override {
+  std::unique_ptr<Predictor> predictor(std::optional<Decoding> wanted) const override {
     if (pool_) {
       throw Error(ErrorKind::kConfig, "whole distributions are computed on a CPU, and the device is " + info_.device,
                   "give --device cpu");
     }
     std::call_once(predictors_once_, [this] {
       predictors_.emplace(*module_, weight_head_ ? &*weight_head_ : nullptr, metadata_.vocab_size,
-                          metadata_.context_length);
+                          metadata_.context_length, has_step_ ? load_steps_ : StepsLoader());
     });
-    return predictors_->make();
+    return predictors_->make(path_, wanted);
   }
 
   bool takes_branches() const override {
@@ -249,7 +251,8 @@ class TorchModel final : public LanguageModel {
 
  private:
   void describe(const TorchModule& module, const ProbeResult& probed) {
-    info_.metadata["level"] = module.level();
+    has_step_ = module.has_step();
+    info_.metadata["level"] = has_step_ && module.level() == 2 ? 3 : module.level();
     info_.bytes_per_position = module.level() == 0 ? 8 * probed.n_columns : probed.hidden_size * kActivationBytes;
     if (module.level() == 0) info_.warnings.push_back("the bundle is of level 0: every position pays for the head");
     if (!metadata_.content_hash)
@@ -337,6 +340,7 @@ class TorchModel final : public LanguageModel {
   std::string path_;  // in errors
   BundleMetadata metadata_;
   ModuleMaker make_module_;
+  StepsLoader load_steps_;
   bool fuse_;
   mutable std::optional<bool> takes_branches_;  // known once asked for
   bool graphs_;
@@ -346,6 +350,7 @@ class TorchModel final : public LanguageModel {
   HeadOptions head_{};
   std::optional<WeightHead> weight_head_;
   mutable std::optional<TorchPredictors> predictors_;
+  bool has_step_ = false;
   mutable std::once_flag predictors_once_;
 };
 

@@ -16,16 +16,16 @@
 #include "src/model/fuse.h"
 
 namespace lmbits {
-namespace {
 
-// The first line of what torch threw: the rest is a backtrace nobody asked for. TorchScript puts the reason last.
-std::string reason(const std::exception& e) {
+std::string torch_reason(const std::exception& e) {
   const auto* torch_error = dynamic_cast<const c10::Error*>(&e);
   std::string_view text = torch_error ? torch_error->what_without_backtrace() : e.what();
   const auto last = text.rfind("RuntimeError: ");
   if (last != std::string_view::npos) text = text.substr(last + 14);
   return std::string(text.substr(0, std::min(text.find('\n'), std::size_t{300})));
 }
+
+namespace {
 
 // Runs `f` and turns what torch throws into one line; a failed allocation stays what it is.
 template <typename F>
@@ -34,15 +34,15 @@ auto guarded(const std::string& path, const char* what, F f) {
     const c10::InferenceMode inference;
     return f();
   } catch (const c10::OutOfMemoryError& e) {
-    throw Error(ErrorKind::kOutOfMemory, path + ": " + what + ": " + reason(e), "ask for a smaller --batch");
+    throw Error(ErrorKind::kOutOfMemory, path + ": " + what + ": " + torch_reason(e), "ask for a smaller --batch");
   } catch (const c10::Error& e) {
-    throw Error(ErrorKind::kModel, path + ": " + what + ": " + reason(e));
+    throw Error(ErrorKind::kModel, path + ": " + what + ": " + torch_reason(e));
   } catch (const Error&) {
     throw;
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& e) {
-    throw Error(ErrorKind::kModel, path + ": " + what + ": " + reason(e));
+    throw Error(ErrorKind::kModel, path + ": " + what + ": " + torch_reason(e));
   }
 }
 
@@ -113,6 +113,13 @@ torch::jit::Module load_archive(const std::string& path, at::Device device) {
   });
 }
 
+torch::jit::Module load_for_steps(const std::string& path, WeightDtype dtype) {
+  torch::jit::Module archive = load_archive(path);
+  set_weights(archive, scalar_type(dtype), {});
+  archive.eval();
+  return archive;
+}
+
 TorchModule::TorchModule(const std::string& path, WeightDtype dtype, at::Device device)
     : TorchModule(path, load_archive(path, device), dtype, {}, device) {}
 
@@ -132,6 +139,7 @@ TorchModule::TorchModule(const std::string& path, torch::jit::Module archive, We
       if (device.is_cpu()) head_weight_ = head_weight_.to(at::kFloat);
       if (has("head_bias")) head_bias_ = call("head_bias", {}).to(at::kFloat).contiguous();
     }
+    has_step_ = level_ > 0 && has("step");
     std::vector<std::string> keep;
     for (const char* method : {"hidden", "head"}) {
       if (has(method)) keep.emplace_back(method);

@@ -28,6 +28,12 @@ torch::jit::Module load_archive(const std::string& path, at::Device device = at:
 
 enum class WeightDtype { kAuto, kFloat32, kBFloat16, kFloat16 };  // kAuto: float32 on a CPU
 
+// The first line of what torch threw: the rest is a backtrace nobody asked for. TorchScript puts the reason last.
+std::string torch_reason(const std::exception& e);
+
+// With its methods as they are and its weights in `dtype`: for `step`, which TorchModule does not keep.
+torch::jit::Module load_for_steps(const std::string& path, WeightDtype dtype);
+
 class TorchModule {
  public:
   // Loads, converts the weights and brings them to `device`, points every device constant that tracing left in the graph
@@ -54,6 +60,8 @@ class TorchModule {
 
   // What the archive offers: 0 forward, 1 also hidden and head, 2 also head_weight.
   int level() const { return level_; }
+  // Also step(ids, state), beside hidden?
+  bool has_step() const { return has_step_; }
 
   at::Tensor forward(const at::Tensor& ids) const;  // int64 [B,T] -> logits [B,T,V]
   at::Tensor hidden(const at::Tensor& ids) const;   // int64 [B,T] -> [B,T,D]
@@ -82,6 +90,7 @@ class TorchModule {
   std::shared_ptr<torch::jit::Graph> whole_windows_;  // of hidden or forward, fused, before it was narrowed to rows
   bool head_is_row_wise_ = true;
   int level_ = 0;
+  bool has_step_ = false;
   at::Tensor head_weight_;
   std::optional<at::Tensor> head_bias_;
 };

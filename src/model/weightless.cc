@@ -25,6 +25,11 @@ class ByteModel : public LanguageModel {
     info_.dtype = "float64";
     tokenizer_ = make_byte_tokenizer(vocab_size + 1, info_.bos_id, std::nullopt);
   }
+  void require_cached(std::optional<Decoding> wanted) const {
+    if (wanted && *wanted != Decoding::kCached)
+      throw Error(ErrorKind::kUnsupported, info_.name + " has no weights, and is decoded in one way only",
+                  "leave --decoding out");
+  }
 };
 
 // Logits that depend on the last id alone: row id of a table [n_ids, vocab_size], or its only one.
@@ -32,7 +37,7 @@ class TablePredictor final : public Predictor {
  public:
   TablePredictor(const std::vector<float>& table, std::int64_t vocab_size)
       : table_(table), vocab_size_(static_cast<std::size_t>(vocab_size)) {}
-  bool steps() const override { return true; }
+  Decoding decoding() const override { return Decoding::kCached; }
   void predict(const Batch& batch, const Use& use) override {
     for (std::size_t i = 0; i < batch.rows.size(); ++i)
       use(i, after(batch.ids[static_cast<std::size_t>(batch.rows[i])]));
@@ -66,7 +71,8 @@ class UniformModel final : public ByteModel {
     if (most_probable != nullptr) most_probable->assign(batch.rows.size(), 1);
   }
 
-  std::unique_ptr<Predictor> predictor() const override {
+  std::unique_ptr<Predictor> predictor(std::optional<Decoding> wanted) const override {
+    require_cached(wanted);
     if (info_.vocab_size > kernels::kMaxCdfVocab) {
       throw Error(ErrorKind::kConfig,
                   info_.name + " has " + std::to_string(info_.vocab_size) + " ids, coding takes up to " +
@@ -115,7 +121,8 @@ class BigramModel final : public ByteModel {
     }
   }
 
-  std::unique_ptr<Predictor> predictor() const override {
+  std::unique_ptr<Predictor> predictor(std::optional<Decoding> wanted) const override {
+    require_cached(wanted);
     return std::make_unique<TablePredictor>(logits_, info_.vocab_size);
   }
 

@@ -10,6 +10,7 @@
 #include "src/coding/range_coder.h"
 #include "src/conventions/plan.h"
 #include "src/core/error.h"
+#include "src/core/hash.h"
 #include "src/core/stop.h"
 #include "src/scoring/block_text.h"
 
@@ -83,7 +84,7 @@ CodingCost& CodingCost::operator+=(const CodingCost& other) {
 }
 
 BlockCoder::BlockCoder(const LanguageModel& model, const BlockCoderOptions& options)
-    : model_(model), options_(options), predictor_(model.predictor()) {
+    : model_(model), options_(options), predictor_(model.predictor(options.decoding)) {
   const std::int64_t vocab = model.info().vocab_size;
   if (vocab > kernels::kMaxCdfVocab)
     throw Error(ErrorKind::kModel, model.info().name + " has " + std::to_string(vocab) + " ids, coding takes up to " +
@@ -91,9 +92,69 @@ BlockCoder::BlockCoder(const LanguageModel& model, const BlockCoderOptions& opti
 }
 
 std::int64_t BlockCoder::n_streams() const {
-  if (!steps()) return 1;
+  if (decoding() == Decoding::kWindow) return 1;
+  if (decoding() == Decoding::kStep) return options_.n_lock_step;
   const std::int64_t bytes = std::max<std::int64_t>(1, predictor_->slot_bytes(options_.convention.window));
   return std::clamp<std::int64_t>(kStreamBytes / bytes, 1, options_.mix ? kMaxMixedStreams : kMaxStreams);
+}
+
+void BlockCoder::tell(std::int64_t n_ids) {
+  n_untold_ += n_ids;
+  if (n_untold_ >= kTellEvery) on_ids(std::exchange(n_untold_, 0));
+}
+
+std::string BlockCoder::arithmetic() {
+  constexpr std::int64_t kRows = 24;
+  const std::int64_t vocab = model_.info().vocab_size, window = options_.convention.window;
+  const std::int64_t n = std::min(kRows, window);
+  const auto made_up = [&](std::int64_t i) { return (i * 7919 + 17) % vocab; };
+  Fingerprint fingerprint;
+  std::optional<OnlineMixer> mixer;
+  if (options_.mix) mixer.emplace(vocab, n);
+  std::vector<std::uint64_t> weights(static_cast<std::size_t>(vocab));
+  const auto add = [&](std::int64_t i, std::span<const float> logits) {
+    const std::span<const float> row = mixer ? mixer->mix(logits) : logits;
+    kernels::cdf_weights(kernels::best_isa(), row.data(), vocab, weights.data());
+    fingerprint.add({reinterpret_cast<const char*>(weights.data()), 8 * weights.size()});
+    if (mixer) mixer->update(static_cast<std::int32_t>(made_up(i % 5)));  // what came before comes again
+  };
+  if (decoding() == Decoding::kStep) {
+    predictor_->start(2, n);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const Step steps[] = {{0, i, made_up(i), true}, {1, i, made_up(i + n), false}};
+      predictor_->step(steps, [&](std::size_t, std::span<const float> row) { add(i, row); });
+    }
+    return fingerprint.hex();
+  }
+  Batch batch{1, decoding() == Decoding::kWindow ? window : n, {}, {}, {}, {}};
+  for (std::int64_t i = 0; i < batch.n_positions; ++i) batch.ids.push_back(i < n ? made_up(i) : 0);
+  for (std::int64_t i = 0; i < n; ++i) batch.rows.push_back(i);
+  predictor_->predict(batch,
+                      [&](std::size_t i, std::span<const float> row) { add(static_cast<std::int64_t>(i), row); });
+  return fingerprint.hex();
+}
+
+// The longest block's windows, an id of each block at a time; blocks that have ended are fed id 0, so that every step has
+// the shape that it has on the other side.
+void BlockCoder::lock_step(const std::vector<Lane>& lanes) {
+  std::int64_t n = 0;
+  for (const Lane& lane : lanes) n = std::max(n, lane.n);
+  predictor_->start(std::ssize(lanes), std::max<std::int64_t>(2, options_.convention.window));
+  std::vector<Step> fed(lanes.size());
+  for (std::int64_t k = 0; k < n_windows(options_.convention, n); ++k) {
+    const Window window = window_at(options_.convention, n, k);
+    for (std::int64_t i = window.begin; i < window.end && !stop_requested(); ++i) {
+      std::int64_t n_wanted = 0;
+      for (std::size_t slot = 0; slot < lanes.size(); ++slot) {
+        const Lane& lane = lanes[slot];
+        const bool wanted = i + 1 >= window.score_begin && i + 1 < std::min(window.score_end, lane.n);
+        fed[slot] = {static_cast<std::int64_t>(slot), i - window.begin, i < lane.n ? lane.id(i) : 0, wanted};
+        n_wanted += wanted ? 1 : 0;
+      }
+      predictor_->step(fed, [&](std::size_t slot, std::span<const float> row) { lanes[slot].take(i + 1, row); });
+      tell(n_wanted);
+    }
+  }
 }
 
 // ---- encoding
@@ -160,6 +221,18 @@ std::vector<std::string> BlockCoder::encode(const std::vector<std::string_view>&
 
 // Windows in the order of the blocks, as many at a time as a batch takes; a block's rows thus come in their order.
 void BlockCoder::encode_ids(std::vector<Encoding>& blocks) {
+  if (decoding() == Decoding::kStep) {
+    std::vector<Lane> lanes;
+    for (Encoding& block : blocks) {
+      const auto id = [&block](std::int64_t i) { return block.x[static_cast<std::size_t>(i)]; };
+      const auto take = [this, &block, id](std::int64_t i, std::span<const float> row) {
+        block.code(row, id(i), model_.info().name);
+      };
+      lanes.push_back({std::ssize(block.x), id, take});
+    }
+    lock_step(lanes);
+    return;
+  }
   struct Part {
     Encoding* block;
     Window window;
@@ -189,7 +262,7 @@ void BlockCoder::encode_ids(std::vector<Encoding>& blocks) {
       const auto [block, at] = targets[i];
       block->code(logits, block->x[static_cast<std::size_t>(at)], model_.info().name);
     });
-    on_ids(std::ssize(targets));
+    tell(std::ssize(targets));
     parts.clear();
   };
   std::int64_t longest = 0;
@@ -199,7 +272,7 @@ void BlockCoder::encode_ids(std::vector<Encoding>& blocks) {
       const Window window = window_at(options_.convention, n, k);
       longest = std::max(longest, window.n_fed());
       const bool full = longest * (std::ssize(parts) + 1) > options_.batch_positions;
-      if (!parts.empty() && (full || !steps())) {
+      if (!parts.empty() && (full || decoding() == Decoding::kWindow)) {
         flush();
         longest = window.n_fed();
       }
@@ -211,7 +284,7 @@ void BlockCoder::encode_ids(std::vector<Encoding>& blocks) {
 
 // ---- decoding
 
-struct BlockCoder::Decoding {
+struct BlockCoder::Decoded {
   std::vector<BlockText::Piece> pieces;
   std::int64_t n_ids = 0, n_escaped = 0;
   std::optional<RangeDecoder> decoder;
@@ -248,9 +321,9 @@ struct BlockCoder::Decoding {
 std::vector<std::string> BlockCoder::decode(const std::vector<std::string_view>& payloads,
                                             const std::vector<std::int64_t>& n_bytes, const std::string& where) {
   const auto vocab = static_cast<std::uint64_t>(model_.info().vocab_size);
-  std::vector<Decoding> blocks(payloads.size());
+  std::vector<Decoded> blocks(payloads.size());
   for (std::size_t i = 0; i < payloads.size(); ++i) {
-    Decoding& block = blocks[i];
+    Decoded& block = blocks[i];
     std::string_view rest = payloads[i];
     block.pieces = take_pieces(rest, n_bytes[i], where);
     block.n_ids = sums_of(block.pieces).n_ids;
@@ -269,7 +342,7 @@ std::vector<std::string> BlockCoder::decode(const std::vector<std::string_view>&
   }
   decode_ids(blocks);
   std::vector<std::string> texts;
-  for (Decoding& block : blocks) {
+  for (Decoded& block : blocks) {
     if (!block.done()) return {};  // stopped
     BlockText text;
     text.pieces = block.pieces;
@@ -283,35 +356,39 @@ std::vector<std::string> BlockCoder::decode(const std::vector<std::string_view>&
   return texts;
 }
 
-void BlockCoder::decode_ids(std::vector<Decoding>& blocks) {
-  std::vector<std::uint64_t> weights;
-  std::int64_t n_new = 0;
-  const auto tell = [&](std::int64_t n) {
-    n_new += n;
-    if (n_new >= kTellEvery) on_ids(std::exchange(n_new, 0));
-  };
-  if (!steps()) {
-    for (Decoding& block : blocks) {
-      while (!block.done() && !stop_requested()) {
-        block.go_on(options_.convention);
-        const auto at = std::ssize(block.x);
-        Batch batch{1, block.window.n_fed(), {}, {block.window.row_of(at)}, {}, {}};
-        batch.ids.assign(block.x.begin() + block.window.begin, block.x.begin() + std::min(block.window.end, at));
-        batch.ids.resize(static_cast<std::size_t>(batch.n_positions), 0);
-        predictor_->predict(batch, [&](std::size_t, std::span<const float> row) { block.take(row, weights); });
-        tell(1);
-      }
-    }
-    on_ids(n_new);
-    return;
+void BlockCoder::decode_ids(std::vector<Decoded>& blocks) {
+  if (decoding() == Decoding::kWindow) return decode_by_windows(blocks);
+  if (decoding() == Decoding::kCached) return decode_cached(blocks);
+  std::vector<Lane> lanes;
+  for (Decoded& block : blocks) {
+    lanes.push_back({block.n_x, [&block](std::int64_t i) { return block.x[static_cast<std::size_t>(i)]; },
+                     [this, &block](std::int64_t, std::span<const float> row) { block.take(row, weights_); }});
   }
+  lock_step(lanes);
+}
+
+void BlockCoder::decode_by_windows(std::vector<Decoded>& blocks) {
+  for (Decoded& block : blocks) {
+    while (!block.done() && !stop_requested()) {
+      block.go_on(options_.convention);
+      const auto at = std::ssize(block.x);
+      Batch batch{1, block.window.n_fed(), {}, {block.window.row_of(at)}, {}, {}};
+      batch.ids.assign(block.x.begin() + block.window.begin, block.x.begin() + std::min(block.window.end, at));
+      batch.ids.resize(static_cast<std::size_t>(batch.n_positions), 0);
+      predictor_->predict(batch, [&](std::size_t, std::span<const float> row) { block.take(row, weights_); });
+      tell(1);
+    }
+  }
+}
+
+void BlockCoder::decode_cached(std::vector<Decoded>& blocks) {
   predictor_->start(std::ssize(blocks), std::max<std::int64_t>(2, options_.convention.window));
   std::vector<Step> fed;
   while (!stop_requested()) {
     fed.clear();
     std::int64_t n_wanted = 0;
     for (std::size_t slot = 0; slot < blocks.size(); ++slot) {
-      Decoding& block = blocks[slot];
+      Decoded& block = blocks[slot];
       if (block.done()) continue;
       block.go_on(options_.convention);
       const std::int64_t last = block.window.row_of(std::ssize(block.x));
@@ -323,11 +400,10 @@ void BlockCoder::decode_ids(std::vector<Decoding>& blocks) {
     }
     if (fed.empty()) break;
     predictor_->step(fed, [&](std::size_t i, std::span<const float> row) {
-      blocks[static_cast<std::size_t>(fed[i].slot)].take(row, weights);
+      blocks[static_cast<std::size_t>(fed[i].slot)].take(row, weights_);
     });
     tell(n_wanted);
   }
-  on_ids(n_new);
 }
 
 }  // namespace lmbits

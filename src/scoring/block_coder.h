@@ -6,6 +6,9 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +23,8 @@ struct BlockCoderOptions {
   Convention convention;                // "default"
   bool mix = false;                     // adapt the model's predictions on the fly (online_mixer.h)
   std::int64_t batch_positions = 4096;  // B * T to aim at, where batches are free to choose
+  std::optional<Decoding> decoding;     // nullopt: the fastest that the model offers
+  std::int64_t n_lock_step = 16;        // blocks that go together where decoding is kStep: both sides must agree
 };
 
 // What coding cost; sums add.
@@ -41,7 +46,8 @@ class BlockCoder {
  public:
   BlockCoder(const LanguageModel& model, const BlockCoderOptions& options);
 
-  // The payload of each block; of no use where a stop was requested meanwhile.
+  // The payload of each block; of no use where a stop was requested meanwhile. Where decoding is kStep they depend on each
+  // other: they decode together or not at all.
   std::vector<std::string> encode(const std::vector<std::string_view>& blocks, CodingCost& cost);
 
   // The blocks again, all of them in lock-step; n_bytes[i] is block i's size. Throws Error(kData) where a payload makes no
@@ -49,22 +55,36 @@ class BlockCoder {
   std::vector<std::string> decode(const std::vector<std::string_view>& payloads,
                                   const std::vector<std::int64_t>& n_bytes, const std::string& where);
 
-  // How many blocks to decode at a time.
+  // How many blocks to decode at a time; where kStep, to encode too.
   std::int64_t n_streams() const;
-  // Does decoding go a token at a time, or run the window again for each?
-  bool steps() const { return predictor_->steps(); }
+  Decoding decoding() const { return predictor_->decoding(); }
+
+  // A fingerprint of the integers that this model, on this machine, makes of made-up ids: as long as it is the same, so is
+  // what decodes. 32 hex digits.
+  std::string arithmetic();
 
   std::function<void(std::int64_t n_ids)> on_ids = [](std::int64_t) {};  // told as work proceeds
 
  private:
   struct Encoding;
-  struct Decoding;
+  struct Decoded;
+  struct Lane {  // of the ids of a block in lock-step
+    std::int64_t n;
+    std::function<std::int64_t(std::int64_t i)> id;
+    std::function<void(std::int64_t i, std::span<const float> logits)> take;  // the distribution of id i
+  };
   void encode_ids(std::vector<Encoding>& blocks);
-  void decode_ids(std::vector<Decoding>& blocks);
+  void decode_ids(std::vector<Decoded>& blocks);
+  void decode_by_windows(std::vector<Decoded>& blocks);
+  void decode_cached(std::vector<Decoded>& blocks);
+  void lock_step(const std::vector<Lane>& lanes);
+  void tell(std::int64_t n_ids);
 
   const LanguageModel& model_;
   BlockCoderOptions options_;
   std::unique_ptr<Predictor> predictor_;
+  std::vector<std::uint64_t> weights_;
+  std::int64_t n_untold_ = 0;
 };
 
 }  // namespace lmbits

@@ -10,7 +10,11 @@
 #include <mutex>
 #include <optional>
 
+#include "kernels/attention.h"
+#include "kernels/cdf.h"
 #include "kernels/isa.h"
+#include "kernels/linear.h"
+#include "kernels/rows.h"
 #include "src/coding/container.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -25,15 +29,53 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::int64_t kMostStreams = 4096;
 constexpr std::int64_t kGroupBytes = 1 << 18;  // of the original that a thread codes at a time, at least
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// What may change the last bits of a model's numbers. A difference is no reason to refuse: the checksums decide.
+// A version of our kernels that nobody can forget to raise: a fingerprint of what they make of made-up numbers.
+std::string kernel_fingerprint() {
+  constexpr std::int64_t kSize = 64, kRows = 12;
+  const kernels::Isa isa = kernels::best_isa();
+  const auto made_up = [](std::int64_t n, std::int64_t seed) {
+    std::vector<float> values(static_cast<std::size_t>(n));
+    for (std::int64_t i = 0; i < n; ++i)
+      values[static_cast<std::size_t>(i)] = static_cast<float>(((i + seed) * 7919 + 17) % 1009 - 504) / 250.0F;
+    return values;
+  };
+  const auto bytes_of = [](const auto& values) {
+    return std::string_view(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0]));
+  };
+  Fingerprint fingerprint;
+  const std::vector<float> x = made_up(kRows * kSize, 1), gain = made_up(kSize, 2);
+  const kernels::Linear map{.n_in = kSize, .n_out = kSize, .gated = true, .norm_eps = 1e-5F};
+  std::vector<float> packed(static_cast<std::size_t>(kernels::packed_size(isa, map))), y(x.size());
+  kernels::pack_linear(isa, map, made_up(2 * kSize * kSize, 3).data(), gain.data(), packed.data());
+  kernels::linear(isa, map, packed.data(), x.data(), kRows, x.data(), y.data());
+  fingerprint.add(bytes_of(y));
+  const kernels::AttentionShape shape{1, 2, 2, kRows, kSize / 2, 0.2F};
+  const auto heads = [&](auto* data) {
+    return kernels::HeadsView<std::remove_pointer_t<decltype(data)>>{data, kRows * kSize, kSize / 2, kSize};
+  };
+  std::vector<float> workspace(static_cast<std::size_t>(kernels::attention_workspace(isa, shape)));
+  kernels::causal_attention(isa, shape, heads(x.data()), heads(std::as_const(y).data()), heads(x.data()),
+                            heads(packed.data()), workspace.data());
+  fingerprint.add(bytes_of(x)).add(std::string_view(bytes_of(packed)).substr(0, 4 * x.size()));
+  kernels::rms_norm(isa, x.data(), kRows, kSize, gain.data(), 1e-5F, y.data());
+  fingerprint.add(bytes_of(y));
+  std::vector<std::uint64_t> weights(x.size());
+  kernels::cdf_weights(isa, x.data(), std::ssize(x), weights.data());
+  return fingerprint.add(bytes_of(weights)).hex().substr(0, 16);
+}
+
+// What may change the last bits of a model's numbers. A difference is no reason to refuse: `arithmetic` decides, and says
+// what differs.
 Json environment(const LanguageModel& model) {
-  Json json = {{"kernels", kernels::isa_name(kernels::best_isa())}, {"libc", gnu_get_libc_version()}};
+  Json json = {{"kernels", std::string(kernels::isa_name(kernels::best_isa())) + " " + kernel_fingerprint()},
+               {"libc", gnu_get_libc_version()}};
   if (model.info().dtype == "float64") return json;  // a model without weights, and without libtorch
   const Json torch = describe_torch();
   for (const char* key : {"libtorch", "cpu_capability"}) json[key] = torch.at(key);
@@ -41,7 +83,8 @@ Json environment(const LanguageModel& model) {
 }
 
 // What must be the same, key by key.
-Json identity(const LanguageModel& model, const Convention& convention, bool steps, bool mix) {
+Json identity(const LanguageModel& model, const BlockCoderOptions& options) {
+  const Convention& convention = options.convention;
   const ModelInfo& info = model.info();
   return {{"model", info.fingerprint},
           {"tokenizer", model.tokenizer().fingerprint()},
@@ -51,8 +94,9 @@ Json identity(const LanguageModel& model, const Convention& convention, bool ste
           {"window", convention.window},
           {"stride", convention.stride},
           {"bos_id", to_json_or_null(convention.prepend_lead ? convention.lead_id : std::nullopt)},
-          {"steps", steps},
-          {"mix", mix}};
+          {"decoding", decoding_name(*options.decoding)},
+          {"streams", *options.decoding == Decoding::kStep ? Json(options.n_lock_step) : Json(nullptr)},
+          {"mix", options.mix}};
 }
 
 Convention convention_of(const LanguageModel& model, std::optional<std::int64_t> window,
@@ -187,8 +231,9 @@ std::optional<std::string> decode_container(const LanguageModel& model, const Bl
   coders.with([&](BlockCoder& coder) { n_streams = coder.n_streams(); });
   const auto n_blocks = std::ssize(container.blocks);
   const std::int64_t a_thread = (n_blocks + n_threads - 1) / std::max(1, n_threads);
+  const bool fixed = options.decoding == Decoding::kStep;  // what was coded together decodes together
   const std::vector<Group> groups =
-      groups_of(container.blocks.size(), std::clamp<std::int64_t>(a_thread, 1, n_streams));
+      groups_of(container.blocks.size(), fixed ? n_streams : std::clamp<std::int64_t>(a_thread, 1, n_streams));
   const Json ours = environment(model);
   std::string original(static_cast<std::size_t>(container.n_bytes), '\0');
   std::atomic<bool> whole = true;
@@ -208,6 +253,18 @@ std::optional<std::string> decode_container(const LanguageModel& model, const Bl
                 "please report it");
   }
   return original;
+}
+
+// Does this program, here and now, make the integers that the encoder made?
+void check_arithmetic(const std::string& where, const Json& info, const LanguageModel& model, BlockCoder& coder) {
+  const std::string theirs = info.value("arithmetic", std::string()), ours = coder.arithmetic();
+  if (ours == theirs) return;
+  const std::string differences = list_differences(info.value("environment", Json::object()), environment(model));
+  throw Error(ErrorKind::kModel,
+              where + " cannot be decoded here: " + model.info().name +
+                  " gives other numbers than it gave the encoder (arithmetic " + ours + ", was " + theirs + ")",
+              differences.empty() ? "nothing known differs: decode it on the machine that encoded it"
+                                  : "decode it where the encoder ran, or with the same: " + differences);
 }
 
 void check_identity(const std::string& where, const Json& theirs, const Json& ours) {
@@ -233,6 +290,7 @@ CompressOutcome compress_file(const CompressRequest& request, Progress& progress
   BlockCoderOptions options;
   options.convention = convention_of(*model, request.window, request.stride);
   options.mix = request.mix;
+  options.decoding = request.decoding;
 
   CompressOutcome outcome;
   outcome.model = model->info().name;
@@ -249,14 +307,18 @@ CompressOutcome compress_file(const CompressRequest& request, Progress& progress
   const auto start = std::chrono::steady_clock::now();
   CoderPool coders(*model, options, progress);
   std::int64_t n_streams = 1;
+  std::string arithmetic;
   coders.with([&](BlockCoder& coder) {
-    outcome.steps = coder.steps();
+    options.decoding = outcome.decoding = coder.decoding();
     n_streams = coder.n_streams();
+    arithmetic = coder.arithmetic();
   });
   container.info = {{"name", outcome.model},
-                    {"identity", identity(*model, options.convention, outcome.steps, request.mix)},
+                    {"identity", identity(*model, options)},
+                    {"arithmetic", arithmetic},
                     {"environment", environment(*model)}};
-  const std::int64_t many = request.block_bytes == 0 ? 1 : std::max<std::int64_t>(1, kGroupBytes / request.block_bytes);
+  std::int64_t many = request.block_bytes == 0 ? 1 : std::max<std::int64_t>(1, kGroupBytes / request.block_bytes);
+  if (outcome.decoding == Decoding::kStep) many = n_streams;
   const std::vector<Group> groups =
       groups_of(container.blocks.size(), request.self_check ? std::min(many, n_streams) : many);
   std::vector<CodingCost> costs(groups.size());
@@ -309,21 +371,32 @@ CompressOutcome decompress_file(const DecompressRequest& request, Progress& prog
   try {
     options.mix = theirs.at("mix").get<bool>();
     // The model first: another one would make window and stride look wrong.
-    Convention stated;
-    stated.window = theirs.at("window").get<std::int64_t>();
-    stated.stride = theirs.at("stride").get<std::int64_t>();
-    ours = identity(*model, stated, theirs.at("steps").get<bool>(), options.mix);
+    options.convention.window = theirs.at("window").get<std::int64_t>();
+    options.convention.stride = theirs.at("stride").get<std::int64_t>();
+    const auto decoding = theirs.at("decoding").get<std::string>();
+    options.decoding = decoding_of(decoding);
+    if (!options.decoding)
+      throw Error(ErrorKind::kData, request.input + ": decoding \"" + decoding + "\" is not known");
+    if (theirs.at("streams").is_number()) {
+      options.n_lock_step = theirs.at("streams").get<std::int64_t>();
+      if (options.n_lock_step < 1 || options.n_lock_step > kMostStreams)
+        throw Error(ErrorKind::kData,
+                    request.input + ": " + std::to_string(options.n_lock_step) + " streams at a time");
+    }
+    ours = identity(*model, options);
     ours["bos_id"] = theirs.at("bos_id");
     check_identity(request.input, theirs, ours);
-    options.convention = convention_of(*model, stated.window, stated.stride);
+    options.convention = convention_of(*model, options.convention.window, options.convention.stride);
   } catch (const Json::exception& e) {
     throw Error(ErrorKind::kData, request.input + ": its header says too little: " + e.what());
   }
   prepare_torch();
   model->load();
   CompressOutcome outcome;
-  outcome.steps = BlockCoder(*model, options).steps();
-  check_identity(request.input, theirs, identity(*model, options.convention, outcome.steps, options.mix));
+  outcome.decoding = *options.decoding;
+  check_identity(request.input, theirs, identity(*model, options));
+  BlockCoder coder(*model, options);
+  check_arithmetic(request.input, container.info, *model, coder);
   outcome.model = model->info().name;
   outcome.n_bytes = container.n_bytes;
   outcome.n_compressed = std::ssize(bytes);

@@ -20,8 +20,9 @@ struct CompressRequest {
   std::int64_t block_bytes = 32768;  // of independent blocks; 0: the file is one stream
   std::optional<std::int64_t> window, stride;
   bool mix = false;
-  bool self_check = false;  // decode every block as soon as it is coded
-  bool verify = false;      // read the finished file, decode all of it, compare, and only then give it its name
+  std::optional<Decoding> decoding;  // nullopt: the fastest that the model offers
+  bool self_check = false;           // decode every block as soon as it is coded
+  bool verify = false;  // read the finished file, decode all of it, compare, and only then give it its name
   int n_threads = 1;
 };
 
@@ -33,8 +34,8 @@ struct CompressOutcome {
   std::int64_t n_container_bytes = 0;  // header and table of blocks
   CodingCost cost;
   std::string fingerprint;  // of the original
-  bool steps = false;       // decoding goes a token at a time (else it runs the window again for each)
-  double seconds = 0.0;     // of coding, without loading the model
+  Decoding decoding = Decoding::kWindow;
+  double seconds = 0.0;  // of coding, without loading the model
   double verify_seconds = 0.0;
 };
 
@@ -47,9 +48,9 @@ struct DecompressRequest {
   int n_threads = 1;
 };
 
-// Refuses, naming both sides, a file made with another model, tokenizer, dtype or kind of decoding; blocks that decode to
-// other bytes than were encoded, naming what differs between this machine and the one that encoded. `output` is written
-// when all of it is proved.
+// Refuses, naming both sides, a file made with another model, tokenizer, dtype or kind of decoding; before any decoding, a
+// machine or program that computes other numbers than the encoder's did, naming what differs between them; blocks that
+// decode to other bytes all the same. `output` is written when all of it is proved.
 CompressOutcome decompress_file(const DecompressRequest& request, Progress& progress);
 
 }  // namespace lmbits

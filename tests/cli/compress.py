@@ -1,6 +1,7 @@
 """compress and decompress: any file comes back, damage and strangers are refused, a kill leaves nothing half done."""
 
 import json
+import os
 import pathlib
 import random
 import signal
@@ -31,24 +32,46 @@ class Compress(harness.ProgramTest):
 
     def test_any_file_comes_back(self):
         draw = random.Random(1)
-        files = [b"", b"a", b"\0", b"\xff\xfe\0", draw.randbytes(1500), "a\u2581b \u2581".encode() * 200,
-                 harness.text_of(3000).encode(), pathlib.Path(harness.PROGRAM).read_bytes()[:2000]]
-        for model in (harness.bundle("xs-byte-100"), harness.bundle("s-sp-100")):
-            for data in files:
-                self.assert_comes_back(data, model, "--block", "700")
-        self.assert_comes_back(harness.text_of(8000).encode(), harness.bundle("s-sp-100"), "--block", "0", "--mix", "--verify")
-        self.assert_comes_back(harness.text_of(8000).encode(), harness.bundle("s-sp-100"), "--self-check", "--mix")
+        of_all_kinds = b"".join([b"\xff\xfe\0", draw.randbytes(900), "a\u2581b \u2581".encode() * 150, harness.text_of(2000).encode(),
+                                 pathlib.Path(harness.PROGRAM).read_bytes()[:1500]])
+        for data in (b"", b"\xff", of_all_kinds):
+            self.assert_comes_back(data, harness.bundle("s-sp-100"), "--block", "700")
+        numbers = self.assert_comes_back(of_all_kinds, harness.bundle("xs-byte-100"), "--block", "0", "--mix", "--verify",
+                                         "--self-check")
+        self.assertEqual(numbers["decoding"], "cached")
+        self.assertLess(numbers["ideal_bits"], numbers["model_bits"])
         bigram = "bigram:" + str(harness.SOURCE / "models" / "heldout" / "prose.txt")
-        self.assert_comes_back(draw.randbytes(300000), bigram)
-        self.assert_comes_back(harness.text_of(1000000).encode(), bigram, "--block", "100000")
+        self.assert_comes_back(draw.randbytes(50000) + harness.text_of(1000000).encode(), bigram, "--block", "100000")
 
-    def test_other_arithmetic_runs_windows_again(self):
-        numbers = self.assert_comes_back(harness.text_of(150).encode(), harness.bundle("xs-byte-100"), "--window", "40")
-        self.assertTrue(numbers["steps"])
-        small, numbers = self.store(harness.text_of(150).encode(), harness.bundle("xs-byte-100"), "--window", "40",
-                                    "--dtype", "bfloat16", "--verify")
-        self.assertFalse(numbers["steps"])
-        self.assert_one_error(self.fetch(small, harness.bundle("xs-byte-100")), 5, "dtype was \"bfloat16\", is \"float32\"")
+    def test_each_way_of_decoding(self):
+        text, model = harness.text_of(400).encode(), harness.bundle("xs-byte-100")
+        for decoding in ("step", "window"):
+            numbers = self.assert_comes_back(text, model, "--window", "40", "--decoding", decoding, "--block", "150")
+            self.assertEqual(numbers["decoding"], decoding)
+        # Libtorch's bfloat16: a bundle of level 3 steps.
+        small, numbers = self.store(text, model, "--window", "40", "--dtype", "bfloat16", "--verify")
+        self.assertEqual(numbers["decoding"], "step")
+        self.assert_one_error(self.fetch(small, model), 5, "dtype was \"bfloat16\", is \"float32\"")
+        outcome = harness.run(["compress", self.folder / "file", "-o", self.folder / "x", "--model", "uniform:256", "--decoding", "step"])
+        self.assert_one_error(outcome, 7, "has no weights")
+
+    def test_other_arithmetic_is_refused_before_anything_is_decoded(self):
+        model = harness.bundle("xs-byte-100")
+        small, _ = self.store(harness.text_of(300).encode(), model, "--decoding", "step")
+        environment = json.loads(harness.run(["inspect", small]).out)["info"]["environment"]
+        self.assertRegex(environment["kernels"], "^(scalar|avx2|avx512) [0-9a-f]{16}$")
+        arguments = ["decompress", small, "-o", self.folder / "never", "--model", model, "--quiet"]
+        if environment["cpu_capability"] != "DEFAULT":  # libtorch's vectors of another width round otherwise
+            outcome = harness.run(arguments, env=os.environ | {"ATEN_CPU_CAPABILITY": "default"})
+            self.assert_one_error(outcome, 5, "cannot be decoded here: xs-byte-100 gives other numbers")
+            self.assertIn('cpu_capability was "' + environment["cpu_capability"], outcome.err)
+        data = bytearray(small.read_bytes())  # one digit of it, and the checksum put right: as of a changed kernel
+        at, end = data.index(b'"arithmetic":"') + 14, 24 + int.from_bytes(data[12:16], "little") + int.from_bytes(data[16:24], "little")
+        data[at] = ord("0") if data[at] != ord("0") else ord("1")
+        data[end:end + 4] = harness.crc32c(data[:end]).to_bytes(4, "little")
+        small.write_bytes(data)
+        self.assert_one_error(harness.run(arguments), 5, "cannot be decoded here")
+        self.assertFalse((self.folder / "never").exists())
 
     def test_threads_change_nothing(self):
         data = harness.text_of(20000).encode()
@@ -79,7 +102,7 @@ class Compress(harness.ProgramTest):
         model = "bigram:" + str(harness.SOURCE / "models" / "heldout" / "prose.txt")
         small, _ = self.store(harness.text_of(5000).encode(), model, "--block", "1000")
         sound = small.read_bytes()
-        for i in range(25):
+        for i in range(9):
             data = bytearray(sound)
             if i % 3 == 0:
                 del data[draw.randrange(len(data)):]
@@ -110,12 +133,12 @@ class Compress(harness.ProgramTest):
     def test_a_kill_leaves_no_half_file(self):
         draw = random.Random(3)
         plain, small = self.folder / "plain", self.folder / "plain.lmb"
-        plain.write_bytes(harness.text_of(150000).encode())
+        plain.write_bytes(harness.text_of(100000).encode())
         arguments = ["compress", plain, "-o", small, "--model", harness.bundle("s-sp-100"), "--force", "--quiet"]
         n_killed = 0
-        for _ in range(8):
+        for _ in range(5):
             process = harness.start(arguments)
-            time.sleep(draw.uniform(0.0, 1.2))
+            time.sleep(draw.uniform(0.0, 1.0))
             process.send_signal(signal.SIGKILL)
             n_killed += harness.Outcome(process).code != 0
             if small.exists():  # then it is whole
@@ -123,6 +146,38 @@ class Compress(harness.ProgramTest):
                 self.assertEqual((self.folder / "back").read_bytes(), plain.read_bytes())
                 small.unlink()
         self.assertGreater(n_killed, 0)
+
+    def test_baselines_are_kept_and_programs_are_found(self):
+        text, tools, kept = self.folder / "text.txt", self.folder / "tools", self.folder / "kept"
+        text.write_text(harness.text_of(9000))
+        tools.mkdir()
+        program = tools / "bzip3"  # -V, or: -e -b 511 IN OUT
+        program.write_text("#!/bin/sh\nif [ $1 = -V ]; then echo bzip3 9.8.7; else /usr/bin/head -c 4321 \"$4\" > \"$5\"; fi\n")
+        program.chmod(0o755)
+
+        def sizes(*flags):
+            outcome = harness.run(["baseline", text, "--codec", "gzip-9", "--codec", "cm", "--chunk", "2048", "--cache", kept, "--json",
+                                   "--quiet", *flags], env=os.environ | {"PATH": str(tools)})
+            self.assertEqual(outcome.code, 0, outcome.err)
+            said = json.loads(outcome.out)
+            return said["codec_versions"], said["corpora"][0]["baselines"]
+
+        versions, first = sizes("--external")
+        self.assertEqual((versions["bzip3"], versions["zpaq"], first["bzip3"]["bytes"]), ("bzip3 9.8.7", None, 4321))
+        n_chunks, header = 5, 20  # gzip's, and its trailer, of nothing
+        self.assertEqual(first["gzip-9/2048"]["bytes"] - first["gzip-9/2048-one-header"]["bytes"], (n_chunks - 1) * header)
+        self.assertLess(first["cm"]["bytes"], first["gzip-9"]["bytes"])
+        self.assertEqual(sizes("--external")[1], first)  # the CPU seconds too: of the first time
+        self.assertEqual(len(list(kept.iterdir())), 1)
+        program.write_text("#!/bin/sh\nif [ $1 = -V ]; then echo bzip3 9.8.8; else /usr/bin/head -c 4000 \"$4\" > \"$5\"; fi\n")
+        again = sizes("--external")[1]  # another version: its size alone is new
+        self.assertEqual(again.pop("bzip3")["bytes"], 4000)
+        self.assertEqual(again, {name: row for name, row in first.items() if name != "bzip3"})
+        program.write_text("#!/bin/sh\nif [ $1 = -V ]; then echo bzip3 9.8.9; else echo no room; exit 3; fi\n")
+        outcome = harness.run(["baseline", text, "--codec", "gzip-9", "--external", "--quiet"], env=os.environ | {"PATH": str(tools)})
+        self.assert_one_error(outcome, 4, "bzip3 failed: no room")
+        text.write_text(harness.text_of(9000, seed=2))
+        self.assertNotEqual(sizes()[1]["gzip-9"]["bytes"], first["gzip-9"]["bytes"])
 
     def test_inspect_says_what_it_was_made_with(self):
         small, _ = self.store(b"abc", harness.bundle("xs-byte-100"))

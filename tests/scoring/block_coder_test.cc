@@ -28,11 +28,12 @@ std::unique_ptr<LanguageModel> loaded(const std::string& spec, bool fuse = true)
   return model;
 }
 
-BlockCoderOptions options_for(const LanguageModel& model, std::int64_t window, std::int64_t stride, bool mix = false) {
+BlockCoderOptions options_for(const LanguageModel& model, std::int64_t window, std::int64_t stride, bool mix = false,
+                              std::optional<Decoding> decoding = std::nullopt) {
   ConventionOptions options;
   options.window = window;
   options.stride = stride;
-  return {convention_for(model, options), mix, 300};
+  return {convention_for(model, options), mix, 300, decoding};
 }
 
 std::vector<std::string_view> views(const std::vector<std::string>& texts) { return {texts.begin(), texts.end()}; }
@@ -87,7 +88,7 @@ TEST(BlockCoder, AnyBytesComeBackWithDemoModels) {
   for (const char* name : {"xs-byte-100", "m-sp-250"}) {
     const auto model = loaded(demo(name));
     BlockCoder coder(*model, options_for(*model, 16, 8));
-    EXPECT_TRUE(coder.steps()) << name;
+    EXPECT_EQ(coder.decoding(), Decoding::kCached) << name;
     expect_comes_back(*model, options_for(*model, 16, 8), awkward());
     expect_comes_back(*model, options_for(*model, 33, 7, true), awkward());
     expect_comes_back(*model, options_for(*model, 512, 256), {prose().substr(0, 6000), prose().substr(9000, 3000)});
@@ -97,11 +98,26 @@ TEST(BlockCoder, AnyBytesComeBackWithDemoModels) {
 // Libtorch's own operators: no steps, every token runs its window again.
 TEST(BlockCoder, WithoutStepsWindowsAreRunAgain) {
   const auto model = loaded(demo("xs-byte-100"), /*fuse=*/false);
-  BlockCoder coder(*model, options_for(*model, 24, 12));
-  EXPECT_FALSE(coder.steps());
+  BlockCoder coder(*model, options_for(*model, 24, 12, false, Decoding::kWindow));
   EXPECT_EQ(coder.n_streams(), 1);
-  expect_comes_back(*model, options_for(*model, 24, 12), {prose().substr(0, 150), "\xff", "b"});
-  expect_comes_back(*model, options_for(*model, 100, 50, true), {prose().substr(0, 230)});
+  expect_comes_back(*model, options_for(*model, 24, 12, false, Decoding::kWindow),
+                    {prose().substr(0, 150), "\xff", "b"});
+  expect_comes_back(*model, options_for(*model, 100, 50, true, Decoding::kWindow), {prose().substr(0, 230)});
+}
+
+// Level 3: blocks of different lengths in lock-step, windows that begin anew, the bits of all ways of decoding.
+TEST(BlockCoder, ABundlesOwnStepDecodesInLockStep) {
+  const auto model = loaded(demo("xs-byte-100")), plain = loaded(demo("m-sp-250"), /*fuse=*/false);
+  EXPECT_EQ(BlockCoder(*plain, options_for(*plain, 16, 8)).decoding(), Decoding::kStep);
+  expect_comes_back(*plain, options_for(*plain, 33, 7, true),
+                    {prose().substr(0, 400), "", "\xff", prose().substr(900, 80)});
+  expect_comes_back(*model, options_for(*model, 16, 8, false, Decoding::kStep), awkward());
+  CodingCost stepped, cached;
+  const std::vector<std::string> texts = {prose().substr(0, 500), prose().substr(5000, 300)};
+  expect_comes_back(*model, options_for(*model, 128, 64, false, Decoding::kStep), texts, &stepped);
+  expect_comes_back(*model, options_for(*model, 128, 64), texts, &cached);
+  EXPECT_NEAR(stepped.model_bits, cached.model_bits, 1e-5 * cached.model_bits);
+  EXPECT_EQ(stepped.n_ids, cached.n_ids);
 }
 
 class Toy : public ::testing::Test {
@@ -119,7 +135,9 @@ class Toy : public ::testing::Test {
 TEST_F(Toy, EveryLevelComesBack) {
   for (const int level : {0, 1, 2}) {
     const auto model = toy({.level = level});
-    EXPECT_FALSE(BlockCoder(*model, options_for(*model, 20, 10)).steps());
+    EXPECT_EQ(BlockCoder(*model, options_for(*model, 20, 10)).decoding(), Decoding::kWindow);
+    EXPECT_THROW(BlockCoder(*model, options_for(*model, 20, 10, false, Decoding::kStep)), Error);
+    EXPECT_THROW(BlockCoder(*model, options_for(*model, 20, 10, false, Decoding::kCached)), Error);
     expect_comes_back(*model, options_for(*model, 20, 10), {prose().substr(0, 130), "", "\xff\xfe"});
   }
 }
@@ -127,10 +145,62 @@ TEST_F(Toy, EveryLevelComesBack) {
 // A softmax over positions built of exponentials would round otherwise in other shapes: it must not pass for exact.
 TEST_F(Toy, OnlyExactRowsMayStep) {
   const auto row_wise = toy({.mix = "torch.linear(e, self.weight[:16]) + e"});
-  EXPECT_TRUE(BlockCoder(*row_wise, options_for(*row_wise, 20, 10)).steps());
+  EXPECT_EQ(BlockCoder(*row_wise, options_for(*row_wise, 20, 10)).decoding(), Decoding::kCached);
   expect_comes_back(*row_wise, options_for(*row_wise, 20, 10), {prose().substr(0, 300), "z"});
   const auto exponentials = toy({.mix = "torch.linear(e, self.weight[:16]) + torch.sigmoid(e)"});
-  EXPECT_FALSE(BlockCoder(*exponentials, options_for(*exponentials, 20, 10)).steps());
+  EXPECT_EQ(BlockCoder(*exponentials, options_for(*exponentials, 20, 10)).decoding(), Decoding::kWindow);
+}
+
+// A running mean, kept as a sum and a count.
+constexpr const char* kMeanStep =
+    "  e = torch.embedding(self.embedding, ids)\n"
+    "  total = e\n"
+    "  n = torch.ones([1])\n"
+    "  if len(state) > 0:\n"
+    "    total = state[0] + e\n"
+    "    n = state[1] + 1\n";
+
+TEST_F(Toy, AStepOfAnyKindOfStateWillDo) {
+  const auto mean = toy({.step = std::string(kMeanStep) + "  return total / n + e, [total, n]\n"});
+  EXPECT_EQ(mean->info().metadata.at("level"), 3);
+  EXPECT_EQ(BlockCoder(*mean, options_for(*mean, 20, 10)).decoding(), Decoding::kStep);
+  expect_comes_back(*mean, options_for(*mean, 20, 10), {prose().substr(0, 400), "", "z", prose().substr(0, 40)});
+  expect_comes_back(*mean, options_for(*mean, 20, 3, true), {prose().substr(0, 250), "\xff\xfe"});
+}
+
+TEST_F(Toy, AStepThatIsNotHiddenIsRefused) {
+  const auto refusal = [&](const std::string& last) -> std::string {
+    try {
+      const auto model = toy({.step = kMeanStep + last});
+      BlockCoder(*model, options_for(*model, 20, 10));
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "none";
+  };
+  EXPECT_NE(refusal("  return total / n, [total, n]\n").find("step(ids, state) differs from hidden(ids) by"),
+            std::string::npos);
+  EXPECT_NE(refusal("  return total / n + e, [total]\n").find("step(ids, state) failed"), std::string::npos);
+  EXPECT_NE(
+      refusal("  return (total / n + e)[0], [total, n]\n").find("step(ids, state) returned [1, 16] for ids [2, 1]"),
+      std::string::npos);
+}
+
+// What a decoder on other arithmetic notices before it decodes anything.
+TEST(BlockCoder, ArithmeticTellsModelsAndWaysApart) {
+  const auto model = loaded(demo("xs-byte-100")), other = loaded(demo("xs-byte-1000"));
+  std::vector<std::string> all;
+  for (const bool mix : {false, true}) {
+    for (const Decoding decoding : {Decoding::kCached, Decoding::kStep, Decoding::kWindow}) {
+      const BlockCoderOptions options = options_for(*model, 64, 32, mix, decoding);
+      all.push_back(BlockCoder(*model, options).arithmetic());
+      EXPECT_EQ(BlockCoder(*model, options).arithmetic(), all.back());
+    }
+    all.push_back(BlockCoder(*other, options_for(*other, 64, 32, mix)).arithmetic());
+  }
+  EXPECT_NE(all[0], all[3]);
+  EXPECT_NE(all[0], all[4]);  // mixed
+  EXPECT_NE(all[1], all[0]);  // libtorch's sums
 }
 
 TEST_F(Toy, AModelWithoutBosCodesItsFirstIdEvenly) {

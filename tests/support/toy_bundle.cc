@@ -36,6 +36,8 @@ std::string write_toy_bundle(const std::filesystem::path& path, const ToyBundle&
                   "  return " + toy.mix + "\n");
     module.define("def head(self, h: Tensor) -> Tensor:\n  return torch.matmul(h, self.weight.t())\n");
   }
+  if (!toy.step.empty())
+    module.define("def step(self, ids: Tensor, state: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:\n" + toy.step);
   if (toy.level >= 2) module.define("def head_weight(self) -> Tensor:\n  return self.weight\n");
   const std::string forward = toy.level >= 1 ? toy.forward : "torch.matmul(" + toy.mix + ", self.weight.t())";
   module.define("def forward(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n" + toy.lines +
