@@ -190,8 +190,10 @@ Race::Moments Race::moments() const {
   Moments now{std::vector<double>(n_models_), std::vector<double>(n_models_ * n_models_),
               std::vector<double>(n_models_)};
   for (std::size_t distance = 1; distance < n_models_; ++distance) {
-    const double a = (1.0 - options_.level) * share(distance);
-    now.boundary[distance] = race_boundary(n_, n_pieces_, a, options_.tuned_share);
+    const bool as_before = distance > 1 && share(distance) == share(distance - 1);
+    now.boundary[distance] =
+        as_before ? now.boundary[distance - 1]
+                  : race_boundary(n_, n_pieces_, (1.0 - options_.level) * share(distance), options_.tuned_share);
   }
   for (std::size_t i = 0; i < n_models_; ++i) {
     if (!active_[i]) continue;
