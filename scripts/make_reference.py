@@ -2,7 +2,8 @@
 """The independent scorer: what lmbits must report, worked out the slow way with PyTorch and nothing of lmbits.
 
 usage: make_reference.py --model BUNDLE.pt --corpus FILE --convention NAME [--split none|lines|paragraphs|BYTES]
-                         [--window L] [--stride S] [--bos auto|none|ID] [--mode add_bos|replace_bos] -o OUT.json
+                         [--window L] [--stride S] [--bos auto|none|ID] [--mode add_bos|replace_bos] [--top-k K]
+                         -o OUT.json
 
 One window at a time (batch 1, no padding), full fp32 logits, log-softmax and sums in float64; windows as
 docs/conventions.md words them. Needs torch, and sentencepiece for bundles that carry such a tokenizer.
@@ -147,9 +148,14 @@ class Bundle:
         logits = self.module(torch.tensor([ids], dtype=torch.int64))
         logits = logits[0] if isinstance(logits, tuple) else logits  # [1,T,V]
         rows = logits[0, len(ids) - len(targets) :].double().log_softmax(-1)
-        return (-rows.gather(1, torch.tensor(targets).unsqueeze(1))).flatten().tolist()
+        nats = -rows.gather(1, torch.tensor(targets).unsqueeze(1)).flatten()
+        if self.top_k is not None and self.top_k < rows.shape[1]:  # lmic's: only the K most probable, renormalised
+            best = rows.topk(self.top_k).values
+            nats = torch.where(-nats >= best[:, -1], nats + best.logsumexp(-1), nats)  # one outside keeps what it has
+        return nats.tolist()
 
     allow_beyond_context = False
+    top_k = None
 
 
 # ---- the conventions; each returns the nats of one document's (or stream's) windows, a list a forward pass ----
@@ -334,6 +340,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     ap.add_argument("--stride", type=int)
     ap.add_argument("--bos", default="auto")
     ap.add_argument("--mode", default="add_bos", choices=("add_bos", "replace_bos"))
+    ap.add_argument("--top-k", type=int)
     ap.add_argument("--allow-beyond-context", action="store_true")
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("-o", dest="out", required=True)
@@ -347,7 +354,7 @@ def versions() -> dict:
 
 def score(args: argparse.Namespace, model: Bundle) -> dict:
     """What OUT.json holds. SystemExit, with the reason, where the convention refuses."""
-    model.allow_beyond_context = args.allow_beyond_context
+    model.allow_beyond_context, model.top_k = args.allow_beyond_context, args.top_k
     default_window = min(model.context, DEFAULT_CONTEXT) if args.convention == "default" else model.context
     args.window = args.window or WINDOWS.get(args.convention, default_window)
     if args.convention == "default":

@@ -40,6 +40,7 @@ CASES = {
     "uncheatable-300-replace": dict(convention="uncheatable", window=300, mode="replace_bos", split="1500"),
     "lmic-512": dict(convention="lmic", window=512, split="none"),
     "lmic-40": dict(convention="lmic", window=40, split="none"),
+    "lmic-300-top-100": {"convention": "lmic", "window": 300, "split": "none", "top-k": 100},
 }
 
 # Whatever a corpus may hold that a scorer could stumble over.

@@ -126,6 +126,11 @@ void check_options(const ConventionOptions& options, const Preset& preset) {
                 "stride is " + std::to_string(*options.stride) + ", but " + options.name + " has none to choose",
                 "leave --stride away; default and hkust have one");
   }
+  if (options.top_k && (options.name != "lmic" || *options.top_k < 1)) {
+    throw Error(ErrorKind::kConfig,
+                "top-k is " + std::to_string(*options.top_k) + " and the convention " + options.name,
+                "lmic alone renormalises, over --top-k K tokens with K >= 1 (100 as published)");
+  }
   const std::string& mode = options.uncheatable_mode;
   if (mode != "add_bos" && mode != "replace_bos") {
     throw Error(ErrorKind::kConfig, "the uncheatable mode is '" + mode + "', which does not exist",
@@ -201,6 +206,7 @@ Convention resolve_convention(const ConventionOptions& options, const Convention
   c.window = options.window.value_or(window);
   c.stride = options.stride.value_or(preset.stride(c.window));
   c.lead_id = choose_lead(options.bos, preset, limits);
+  c.top_k = options.top_k.value_or(0);
   settle_scored_lead(c, options.bos, limits.n_predicted);
   set_layout(c, options.uncheatable_mode);
   const bool replaces_first = c.name == "uncheatable" && c.window_lead == Lead::kReplaced;
@@ -209,16 +215,18 @@ Convention resolve_convention(const ConventionOptions& options, const Convention
 }
 
 Json to_json(const Convention& convention) {
-  return Json{{"name", convention.name},
-              {"scope", name_of(convention.scope)},
-              {"window", convention.window},
-              {"stride", convention.stride},
-              {"lead_id", to_json_or_null(convention.lead_id)},
-              {"prepend_lead", convention.prepend_lead},
-              {"lead_each_document", convention.lead_each_document},
-              {"window_lead", name_of(convention.window_lead)},
-              {"tokenize_joined", convention.tokenize_joined},
-              {"joiner", convention.joiner}};
+  Json json = {{"name", convention.name},
+               {"scope", name_of(convention.scope)},
+               {"window", convention.window},
+               {"stride", convention.stride},
+               {"lead_id", to_json_or_null(convention.lead_id)},
+               {"prepend_lead", convention.prepend_lead},
+               {"lead_each_document", convention.lead_each_document},
+               {"window_lead", name_of(convention.window_lead)},
+               {"tokenize_joined", convention.tokenize_joined},
+               {"joiner", convention.joiner}};
+  if (convention.top_k > 0) json["top_k"] = convention.top_k;  // only there: runs of before it existed can be resumed
+  return json;
 }
 
 }  // namespace lmbits

@@ -25,6 +25,7 @@ struct ConventionOptions {
   std::optional<std::int64_t> stride;        // default and hkust only
   std::string bos = "auto";                  // auto | none | an id
   std::string uncheatable_mode = "add_bos";  // add_bos | replace_bos
+  std::optional<std::int64_t> top_k;         // lmic only
   bool allow_beyond_context = false;         // feed windows that are longer than the model was built for
 };
 
@@ -40,6 +41,7 @@ struct Convention {
   Lead window_lead = Lead::kNone;       // what lead_id does to the first id of every window
   bool tokenize_joined = false;  // stream: one text is tokenised once (else each document alone, ids concatenated)
   std::string joiner;            // stands between the documents' texts where tokenize_joined
+  std::int64_t top_k = 0;  // predictions are renormalised over so many tokens (top_k.h); 0: all keep what they have
 };
 
 // "default", "lm-eval", ... in the order of docs/conventions.md.

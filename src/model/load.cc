@@ -197,6 +197,10 @@ class TorchModel final : public LanguageModel {
   }
 
   std::unique_ptr<Predictor> predictor() const override {
+    if (pool_) {
+      throw Error(ErrorKind::kConfig, "whole distributions are computed on a CPU, and the device is " + info_.device,
+                  "give --device cpu");
+    }
     std::call_once(predictors_once_, [this] {
       predictors_.emplace(*module_, weight_head_ ? &*weight_head_ : nullptr, metadata_.vocab_size,
                           metadata_.context_length);

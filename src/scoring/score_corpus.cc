@@ -13,6 +13,7 @@
 #include "src/scoring/batcher.h"
 #include "src/scoring/record_builder.h"
 #include "src/scoring/stopwatch.h"
+#include "src/scoring/token_bits.h"
 #include "src/scoring/window_producer.h"
 #include "src/scoring/work_queue.h"
 
@@ -91,6 +92,7 @@ class Scorer {
     if (info.bytes_per_position > 0) {
       positions = std::min(positions, options_.activation_bytes / info.bytes_per_position);
     }
+    if (convention_.top_k > 0) return {longest, longest, 1};  // see TokenBits
     return {longest, std::max(positions, longest), options_.max_sequences};
   }
 
@@ -141,6 +143,7 @@ class Scorer {
   void work() {
     try {
       prepare_torch_thread();
+      const TokenBits token_bits(model_, convention_);
       std::vector<double> bits;
       std::vector<kernels::NllSum> sums;
       while (std::optional<std::vector<WindowTask>> tasks = queue_.pop()) {
@@ -151,16 +154,16 @@ class Scorer {
           const Stopwatch time(seconds);
           const Batch batch = batcher_.pack(*tasks);
           positions = batch.n_sequences * batch.n_positions;
-          if (model_.adds_up()) {
+          if (adds_up_) {
             model_.sum(batch, segments_of(*tasks), sums);
           } else {
-            model_.score(batch, bits);
+            token_bits(batch, bits);
           }
         }
         const std::lock_guard lock(mutex_);
         profile_.model_s += seconds;
         profile_.n_positions += positions;
-        if (model_.adds_up()) {
+        if (adds_up_) {
           auto next = sums.cbegin();
           fold(*tasks, [&next](const WindowTask& task) { return fold_sums(task, next); });
         } else {
@@ -277,6 +280,7 @@ class Scorer {
   const LanguageModel& model_;
   TokenCache* tokens_;  // nullptr: none
   const Convention& convention_;
+  const bool adds_up_ = model_.adds_up() && convention_.top_k == 0;
   const ScoreOptions& options_;
   const fs::path run_path_;
   RunWriter& writer_;

@@ -183,6 +183,7 @@ def random_case(rng: random.Random, name: str) -> dict:
         case["mode"] = rng.choice(("add_bos", "replace_bos"))
     if name == "lmic":
         case["split"] = "none"
+        case["top-k"] = rng.choice((1, 100, 3000))
     return case
 
 

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
+#include "src/conventions/top_k.h"
 #include "src/core/error.h"
 
 namespace lmbits {
@@ -213,6 +217,45 @@ TEST(ResolveConvention, RefusesStridesThatLeaveTokensOutOrMeanNothing) {
   }
 }
 
+TEST(ResolveConvention, RenormalisesForLmicAlone) {
+  EXPECT_EQ(resolve(named("lmic")).top_k, 0);
+  for (const std::string& name : convention_names()) {
+    ConventionOptions options = named(name.c_str());
+    options.top_k = 100;
+    if (name == "lmic") {
+      EXPECT_EQ(resolve(options).top_k, 100);
+    } else {
+      EXPECT_TRUE(says(refusal(options), name));
+    }
+  }
+  ConventionOptions none = named("lmic");
+  none.top_k = 0;
+  EXPECT_TRUE(says(refusal(none), "top-k is 0"));
+}
+
+TEST(TopKBits, AreThoseOfTheKLargestRenormalised) {
+  std::vector<float> logits;
+  for (const double p : {0.125, 0.5, 0.0625, 0.25, 0.0625}) logits.push_back(static_cast<float>(std::log(p) + 7.0));
+  EXPECT_NEAR(top_k_bits(logits, 1, 1), 0.0, 1e-6);
+  EXPECT_NEAR(top_k_bits(logits, 1, 2), std::log2(0.75 / 0.5), 1e-6);
+  EXPECT_NEAR(top_k_bits(logits, 3, 2), std::log2(0.75 / 0.25), 1e-6);
+  EXPECT_NEAR(top_k_bits(logits, 0, 2), 3.0, 1e-6) << "outside: as the model has it";
+  EXPECT_NEAR(top_k_bits(logits, 0, 3), std::log2(0.875 / 0.125), 1e-6);
+  EXPECT_EQ(top_k_bits(logits, 2, 4), top_k_bits(logits, 4, 4)) << "as probable as the K-th: inside, both";
+  EXPECT_NEAR(top_k_bits(logits, 4, 4), std::log2(0.9375 / 0.0625), 1e-6);
+  for (const std::int64_t all : {5, 6, 100}) EXPECT_NEAR(top_k_bits(logits, 2, all), 4.0, 1e-6);
+}
+
+TEST(TopKBits, OfWhatIsNoNumberAreNone) {
+  const std::vector<float> logits = {0.0F, std::nanf(""), 1.0F};
+  EXPECT_TRUE(std::isnan(top_k_bits(logits, 0, 1)));
+  const std::vector<float> sound = {0.0F, 1.0F};
+  for (const std::int32_t target : {-1, 2}) EXPECT_TRUE(std::isnan(top_k_bits(sound, target, 1)));
+  const std::vector<float> impossible = {0.0F, -std::numeric_limits<float>::infinity()};
+  EXPECT_EQ(top_k_bits(impossible, 1, 1), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(top_k_bits(impossible, 0, 2), 0.0);
+}
+
 TEST(ResolveConvention, RefusesWindowsThatScoreNothing) {
   const auto with_window = [](const char* name, std::int64_t window, const char* mode = "add_bos") {
     ConventionOptions options = named(name);
@@ -258,6 +301,7 @@ TEST(ConventionJson, ChangesWithEveryField) {
   EXPECT_TRUE(changed([](Convention& c) { c.window_lead = Lead::kReplaced; }));
   EXPECT_TRUE(changed([](Convention& c) { c.tokenize_joined = true; }));
   EXPECT_TRUE(changed([](Convention& c) { c.joiner = "\n"; }));
+  EXPECT_TRUE(changed([](Convention& c) { c.top_k = 100; }));
 }
 
 }  // namespace
