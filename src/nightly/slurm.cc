@@ -3,11 +3,16 @@
 namespace lmbits {
 namespace {
 
-// The log lies beside the script, where sbatch is called: a path in full would have to be quoted as sbatch reads it, and
-// could hold a % of its own.
-std::string head(const std::string& name, const std::string& log) {
-  return "#!/bin/bash\n#SBATCH --job-name=" + name + "\n#SBATCH --output=" + log +
-         "\n#SBATCH --requeue\n#SBATCH --open-mode=append\n";
+// A folder in a line for sbatch, which takes spaces and apostrophes between double quotes, and %% for a %.
+std::string in_directive(const std::filesystem::path& folder) {
+  std::string path;
+  for (const char c : folder.string()) path += c == '%' ? std::string("%%") : std::string(1, c);
+  return path;
+}
+
+std::string head(const SlurmNight& night, const std::string& name, const std::string& log) {
+  return "#!/bin/bash\n#SBATCH --job-name=" + name + "\n#SBATCH --output=\"" + in_directive(night.folder) + "/" + log +
+         "\"\n#SBATCH --requeue\n#SBATCH --open-mode=append\n";
 }
 
 std::string options_of(const SlurmOptions& slurm) {
@@ -26,7 +31,7 @@ std::string shell_word(const std::string& text) {
 
 std::string array_script(const SlurmNight& night) {
   const SlurmOptions& slurm = night.options;
-  std::string script = head("lmbits-score", "%a.log");
+  std::string script = head(night, "lmbits-score", "%a.log");
   script += "#SBATCH --array=0-" + std::to_string(night.models.size() - 1) +
             (slurm.at_once > 0 ? "%" + std::to_string(slurm.at_once) : "") +
             "\n#SBATCH --ntasks=" + std::to_string(slurm.workers) + "\n" + options_of(slurm);
@@ -50,7 +55,7 @@ std::string array_script(const SlurmNight& night) {
 }
 
 std::string judge_script(const SlurmNight& night) {
-  return head("lmbits-judge", "judge.log") + "#SBATCH --ntasks=1\n" + options_of(night.options) + "exec " +
+  return head(night, "lmbits-judge", "judge.log") + "#SBATCH --ntasks=1\n" + options_of(night.options) + "exec " +
          shell_word(night.program.string()) + " nightly " + shell_word(night.config.string()) + " --quiet\n";
 }
 

@@ -24,7 +24,7 @@ std::string shell_word(const std::string& text);
 
 // An array, one job a checkpoint. Its workers share the checkpoint's documents; then one process, on the node where the
 // script runs, does what workers that died have left, so that the job needs no worker in particular, and asks the
-// questions. It is requeued when its node fails, and goes on from what is on disk. To be submitted in `folder`.
+// questions. It is requeued when its node fails, and goes on from what is on disk.
 std::string array_script(const SlurmNight& night);
 
 // One job behind the array: takes the runs over, judges, writes the page.

@@ -112,7 +112,10 @@ TEST(PlanWork, LongDocumentsComeFirst) {
 class ScoreTogether : public ::testing::Test {
  protected:
   bool work(int n_a_round) {
-    Team team({.rank = 0, .n_workers = 2, .host = "127.0.0.1"}, {.heartbeat_s = 0.01, .dead_s = 0.05, .start_s = 0.05});
+    WorkerPlace place;
+    place.n_workers = 2;
+    place.host = "127.0.0.1";
+    Team team(place, {.heartbeat_s = 0.05, .dead_s = 1.0, .start_s = 0.2});
     SharedRun run;
     run.work = "work";
     run.path = folder_ / "run";
@@ -123,7 +126,10 @@ class ScoreTogether : public ::testing::Test {
       ++n_rounds_;
       const auto reader = open_some();
       for (int n = 0; const std::optional<Document> document = reader->next(); ++n) {
-        if (n < n_a_round) writer.append({.id = document->id, .n_bytes = 1, .bits = 1.0});
+        if (n == n_a_round) break;
+        DocumentRecord record;
+        record.id = document->id;
+        writer.append(record);
       }
       return Json::object();
     };
