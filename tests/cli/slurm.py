@@ -37,7 +37,7 @@ SelectTypeParameters=CR_Core
 ReturnToService=2
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
-SchedulerParameters=sched_interval=1
+SchedulerParameters=sched_interval=1,batch_sched_delay=0
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port=16921 CPUs=1 RealMemory=2000
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port=16922 CPUs=1 RealMemory=2000
 PartitionName=p Nodes=n1,n2 Default=YES MaxTime=60 State=UP
@@ -61,7 +61,7 @@ class Slurm(harness.ProgramTest):
             pathlib.Path("/run/munge").mkdir(exist_ok=True)
             shutil.chown("/run/munge", "munge")
             subprocess.run(["su", "munge", "-s", "/bin/sh", "-c", "/usr/sbin/munged"], check=True)
-            time.sleep(1)
+            self.eventually(lambda: subprocess.run(["munge", "-n"], capture_output=True).returncode == 0, "munge", 20)
             pid = pathlib.Path("/run/munge/munged.pid")
             self.addCleanup(lambda: os.kill(int(pid.read_text()), signal.SIGTERM))
         self.addCleanup(self.stop)
@@ -72,12 +72,12 @@ class Slurm(harness.ProgramTest):
     def stop(self):
         self.slurm("scancel", "--user=root", "--signal=KILL", "--full")
         self.slurm("scancel", "--user=root")
-        time.sleep(2)
-        for name in ("n1", "n2", "slurmctld"):
-            pid = self.cluster / f"{name}.pid"
+        self.eventually(lambda: self.slurm("squeue", "-h") == "", "an empty queue", 10)
+        pids = [self.cluster / f"{name}.pid" for name in ("n1", "n2", "slurmctld")]
+        for pid in pids:
             if pid.exists():
                 os.kill(int(pid.read_text()), signal.SIGTERM)
-        time.sleep(1)
+        self.eventually(lambda: not any(pid.exists() for pid in pids), "the daemons' end", 10)
 
     def slurm(self, *command):
         return subprocess.run(command, capture_output=True, text=True, env=self.environment).stdout
