@@ -46,6 +46,7 @@ struct EvalFlags {
   AgainstFlags against;
   std::string cache;
   bool no_cache = false;
+  bool no_graphs = false;
   std::int64_t batch = 0;
   bool profile = false, quiet = false, json = false;
 };
@@ -220,6 +221,7 @@ int run(EvalFlags& flags) {
   request.contamination.rule = parse_ngram(flags.against.ngram);
   request.contamination.share = flags.against.share;
   request.contamination.memory_bytes = parse_memory(flags.against.memory);
+  request.graphs = !flags.no_graphs;
   if (!flags.no_cache) request.token_cache = flags.cache.empty() ? request.output / ".tokens" : fs::path(flags.cache);
   for (const std::string& text : flags.dictionaries) {
     const auto dictionary = split_pair(text, "--dictionary");
@@ -292,6 +294,7 @@ void add_eval(const Command& app, int& exit_code) {
       .add_option("--device", request.device,
                   "cpu, auto (a GPU where there is one), cuda, cuda:N, cuda:0,cuda:1 or cuda:all")
       .capture_default_str();
+  command.add_flag("--no-graphs", flags->no_graphs, "on a GPU, start each operator of a small model by itself");
   command.add_option("--baselines", request.baselines, "compressors set beside the models; none, all, or names")
       .delimiter(',')
       .capture_default_str();

@@ -192,6 +192,6 @@ void add_history(const Command& app, int& exit_code) {
   const Command rebuild = command.add_subcommand("rebuild", "Make the database again where it is damaged");
   rebuild.add_option("FOLDERS", flags->folders, "Folders of runs, beside those that the database still names");
   rebuild.callback([flags] { open_for_writing(*flags); });
-}  // namespace lmbits::cli
+}
 
 }  // namespace lmbits::cli

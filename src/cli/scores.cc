@@ -126,22 +126,21 @@ void add_scores(const Command& app, int& exit_code) {
   command.footer(kImportHelp);
   command.require_subcommand();
   const auto options = std::make_shared<ScoresOptions>();
-  const Command import =
+  const Command read =
       command.add_subcommand("import", "Read results of lm-eval, lighteval, HELM, OpenCompass, or a CSV file");
-  import.add_option("FILES", options->files, "Result files, or folders of them").required();
-  import.add_option("-o,--output", options->output, "Write the scores here (default: standard output)");
-  import.add_option("--format", options->import.format, "Take the files for this format (default: tell by looking)")
+  read.add_option("FILES", options->files, "Result files, or folders of them").required();
+  read.add_option("-o,--output", options->output, "Write the scores here (default: standard output)");
+  read.add_option("--format", options->import.format, "Take the files for this format (default: tell by looking)")
       .one_of({"auto", "lm-eval", "lighteval", "helm", "opencompass", "csv", "jsonl"});
-  import.add_option("--model", options->import.model, "The model's name, in place of the file's");
-  import.add_option("--benchmark", options->import.benchmark, "The benchmark's name, for HELM");
-  import.add_option("--area", options->import.area, "What the benchmarks are about: the corpus they go with");
-  import.add_option("--areas", options->areas_file, "CSV file with the columns benchmark, area");
-  import.add_flag("--percent", options->import.percent, "CSV: values are percents");
-  import.add_flag("--subtasks", options->import.subtasks, "Also the parts of groups that have a score of their own");
-  import.add_flag("--quiet", options->quiet, "Do not list what was read and left out");
-  import.footer(kImportHelp);
-  import.callback([options, &exit_code] { exit_code = run_import(*options);
-});
-}  // namespace lmbits::cli
+  read.add_option("--model", options->import.model, "The model's name, in place of the file's");
+  read.add_option("--benchmark", options->import.benchmark, "The benchmark's name, for HELM");
+  read.add_option("--area", options->import.area, "What the benchmarks are about: the corpus they go with");
+  read.add_option("--areas", options->areas_file, "CSV file with the columns benchmark, area");
+  read.add_flag("--percent", options->import.percent, "CSV: values are percents");
+  read.add_flag("--subtasks", options->import.subtasks, "Also the parts of groups that have a score of their own");
+  read.add_flag("--quiet", options->quiet, "Do not list what was read and left out");
+  read.footer(kImportHelp);
+  read.callback([options, &exit_code] { exit_code = run_import(*options); });
+}
 
 }  // namespace lmbits::cli

@@ -118,7 +118,7 @@ class JsonlReader : public CorpusReader {
     return found->is_string() ? found->get<std::string>() : found->dump();
   }
 
-  Splitter lines_;
+  DocumentSplitter lines_;
   CorpusSource source_;
   Split split_;
   std::int64_t line_number_ = 0;

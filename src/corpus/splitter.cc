@@ -24,13 +24,13 @@ Split parse_split(const std::string& text) {
   return {Split::Kind::kBytes, n_bytes};
 }
 
-Splitter::Splitter(std::unique_ptr<ByteSource> source, Split split, std::size_t size_hint)
+DocumentSplitter::DocumentSplitter(std::unique_ptr<ByteSource> source, Split split, std::size_t size_hint)
     : source_(std::move(source)), split_(split) {
   // One piece of reading more than the source: its end is only seen by reading past it.
   if (split.kind == Split::Kind::kNone && size_hint > 0) buffer_.reserve(size_hint + kReadBytes);
 }
 
-std::optional<std::string> Splitter::next() {
+std::optional<std::string> DocumentSplitter::next() {
   while (true) {
     if (const auto length = find_cut()) return take(*length);
     if (at_end_) break;
@@ -40,7 +40,7 @@ std::optional<std::string> Splitter::next() {
   return take(rest().size());
 }
 
-std::string Splitter::take(std::size_t length) {
+std::string DocumentSplitter::take(std::size_t length) {
   yielded_ = true;
   search_ = {};
   if (begin_ == 0 && length == buffer_.size()) return std::exchange(buffer_, {});
@@ -49,13 +49,13 @@ std::string Splitter::take(std::size_t length) {
   return piece;
 }
 
-void Splitter::refill() {
+void DocumentSplitter::refill() {
   buffer_.erase(0, begin_);
   begin_ = 0;
   at_end_ = !append_some(*source_, buffer_);
 }
 
-std::optional<std::size_t> Splitter::find_cut() {
+std::optional<std::size_t> DocumentSplitter::find_cut() {
   switch (split_.kind) {
     case Split::Kind::kNone:
       return std::nullopt;
@@ -69,14 +69,14 @@ std::optional<std::size_t> Splitter::find_cut() {
   return std::nullopt;
 }
 
-std::optional<std::size_t> Splitter::find_line_end() {
+std::optional<std::size_t> DocumentSplitter::find_line_end() {
   const std::size_t newline = rest().find('\n', search_.at);
   if (newline != std::string_view::npos) return newline + 1;
   search_.at = rest().size();
   return std::nullopt;
 }
 
-std::optional<std::size_t> Splitter::find_paragraph_end() {
+std::optional<std::size_t> DocumentSplitter::find_paragraph_end() {
   while (true) {
     const std::string_view line = rest().substr(search_.line);
     // With nothing of the line read, or a "\r" that may be the first half of a blank line, it is too early to tell.
@@ -94,7 +94,7 @@ std::optional<std::size_t> Splitter::find_paragraph_end() {
   }
 }
 
-std::optional<std::size_t> Splitter::find_character_boundary() const {
+std::optional<std::size_t> DocumentSplitter::find_character_boundary() const {
   constexpr std::size_t kLongestTail = 3;  // bytes of a character after its first
   const std::size_t n = split_.n_bytes;
   if (rest().size() <= n || (rest().size() < n + kLongestTail && !at_end_)) return std::nullopt;

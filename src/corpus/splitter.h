@@ -26,10 +26,10 @@ Split parse_split(const std::string& text);
 //   n bytes     exactly n bytes, or up to 3 fewer where the cut would fall inside a valid UTF-8 character; a character
 //               longer than n is a piece of its own.
 // Holds one piece and up to kReadBytes beyond it. Time is linear in the stream.
-class Splitter {
+class DocumentSplitter {
  public:
   // `size_hint`: bytes expected, so that a source taken whole needs one buffer; 0 where unknown.
-  Splitter(std::unique_ptr<ByteSource> source, Split split, std::size_t size_hint = 0);
+  DocumentSplitter(std::unique_ptr<ByteSource> source, Split split, std::size_t size_hint = 0);
 
   std::optional<std::string> next();  // nullopt at the end; throws what the source throws
 

@@ -27,7 +27,7 @@ class SourcePieces {
 
   std::string source_id_;
   Split split_;
-  std::optional<Splitter> splitter_;  // none before it is opened
+  std::optional<DocumentSplitter> splitter_;  // none before it is opened
   std::int64_t index_ = 0;
 };
 

@@ -1,4 +1,5 @@
 #include <ATen/Context.h>
+#include <ATen/cuda/CUDAGraph.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -14,6 +15,29 @@
 
 namespace lmbits {
 namespace {
+
+class CudaReplay final : public Replay {
+ public:
+  // Capturing in this thread alone: another may be allocating for the other stream meanwhile.
+  explicit CudaReplay(const std::function<void()>& work) {
+    graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    try {
+      work();
+    } catch (...) {
+      try {
+        graph_.capture_end();
+      } catch (const std::exception&) {  // what went wrong first is what counts
+      }
+      cudaGetLastError();  // a capture that broke off leaves its mark
+      throw;
+    }
+    graph_.capture_end();
+  }
+  void run() override { graph_.replay(); }
+
+ private:
+  at::cuda::CUDAGraph graph_;
+};
 
 class CudaDevice final : public Device {
  public:
@@ -54,6 +78,10 @@ class CudaDevice final : public Device {
   at::Tensor multiply(const at::Tensor& h, const at::Tensor& weight) override {
     if (h.scalar_type() == at::kFloat) return at::mm(h, weight.t());
     return at::mm(h, weight.t(), at::kFloat);
+  }
+
+  std::unique_ptr<Replay> capture(const std::function<void()>& work) override {
+    return std::make_unique<CudaReplay>(work);
   }
 
   void nll_tile_init(kernels::NllRowState* state, std::int64_t n_rows) override {

@@ -14,6 +14,13 @@
 
 namespace lmbits {
 
+// Work that a device does again as a whole, at the cost of starting it once: kernels, and where they read and write.
+class Replay {
+ public:
+  virtual ~Replay() = default;
+  virtual void run() = 0;  // enqueues
+};
+
 // All of it may be called by several threads at once. `run` makes a stream of the device current in the calling thread; the
 // functions that say "enqueues" must be called inside, and put work on that stream.
 class Device {
@@ -31,6 +38,10 @@ class Device {
   virtual at::Tensor to_device(const at::Tensor& pinned) = 0;                      // enqueues
   virtual void to_host(const at::Tensor& from, const at::Tensor& pinned) = 0;      // enqueues
   virtual at::Tensor multiply(const at::Tensor& h, const at::Tensor& weight) = 0;  // h w^T in fp32, enqueues
+
+  // What `work` would enqueue, without doing it. Tensors that it makes live as long as the replay. Throws what `work` throws
+  // and std::exception where it does what cannot be done again (waits for the device, say).
+  virtual std::unique_ptr<Replay> capture(const std::function<void()>& work) = 0;
 
   // The kernels of the same names; enqueue.
   virtual void nll_tile_init(kernels::NllRowState* state, std::int64_t n_rows) = 0;

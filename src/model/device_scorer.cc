@@ -2,12 +2,15 @@
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "kernels/nll_row.h"
 #include "src/core/error.h"
@@ -42,10 +45,18 @@ std::int64_t count_of(const auto& values) { return static_cast<std::int64_t>(val
 
 }  // namespace
 
-// One thread's place: a stream, and the pinned memory of what is under way on it.
+// The forward pass of one shape. `replay` reads `ids` and writes `positions`.
+struct DeviceScorer::Graph {
+  std::int64_t n_seen = 0;
+  at::Tensor ids, positions;
+  std::unique_ptr<Replay> replay;  // before its tensors go, that is destroyed first
+};
+
+// One thread's place: a stream, the pinned memory of what is under way on it, and its graphs by shape.
 struct DeviceScorer::Slot {
   std::size_t stream;
   at::Tensor words, targets, bits, states, sums, flags;
+  std::map<std::vector<std::int64_t>, Graph> graphs;
 
   // `pinned` with room for n elements.
   static at::Tensor reserve(Device& device, at::Tensor& pinned, std::int64_t n, at::ScalarType type) {
@@ -68,9 +79,11 @@ struct DeviceScorer::Pass {
 };
 
 DeviceScorer::DeviceScorer(std::unique_ptr<Device> device, std::unique_ptr<TorchModule> module, const HeadOptions& head,
-                           std::int64_t head_bytes)
+                           bool graphs, std::int64_t head_bytes)
     : device_(std::move(device)), module_(std::move(module)), head_(head) {
   const std::int64_t n_cols = head_.vocab_size <= kWidestTile ? head_.vocab_size : kTileColumns;
+  if (!graphs) no_graphs_ = "not asked for, or the model is large";
+  if (module_->level() == 0) no_graphs_ = "the bundle is of level 0";
   sizes_ = {std::max(kFewestHeadRows, head_bytes / (4 * n_cols) / kRowStep * kRowStep), 0};
   for (std::size_t stream = 0; stream < kDeviceStreams; ++stream) {
     slots_.push_back(std::make_unique<Slot>());
@@ -141,9 +154,75 @@ void DeviceScorer::score(const Batch& batch, const DeviceScores& out) {
     }
     // Out here no tensor of the pass is alive any more. What is still being copied reads the slot's memory.
     device_->synchronize(slot->stream);
+    const bool gave_up = give_up_graphs("memory ran out");
+    slot->graphs.clear();
     device_->release_cache();
-    back_off(batch, tried, out_of_memory);
+    if (!gave_up) back_off(batch, tried, out_of_memory);
   }
+}
+
+Json DeviceScorer::graphs() const {
+  const std::lock_guard lock(mutex_);
+  return {{"captured", n_graphs_}, {"why_none", no_graphs_.empty() ? Json(nullptr) : Json(no_graphs_)}};
+}
+
+bool DeviceScorer::may_have_graphs() const {
+  const std::lock_guard lock(mutex_);
+  return no_graphs_.empty();
+}
+
+// Were they allowed until now? Other slots let go of theirs when their next pass begins.
+bool DeviceScorer::give_up_graphs(const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  if (!no_graphs_.empty()) return false;
+  no_graphs_ = why;
+  return true;
+}
+
+// [B,T,D] of ids [B,T]; what a graph wrote is good until the slot's next pass.
+at::Tensor DeviceScorer::forward(Slot& slot, const at::Tensor& ids) {
+  if (!may_have_graphs()) {
+    slot.graphs.clear();
+    return module_->positions(ids);
+  }
+  const std::vector<std::int64_t> shape = ids.sizes().vec();
+  if (!slot.graphs.contains(shape) && slot.graphs.size() >= kMostGraphs) return module_->positions(ids);
+  Graph& graph = slot.graphs[shape];
+  if (graph.replay) {
+    graph.ids.copy_(ids);
+    graph.replay->run();
+    return graph.positions;
+  }
+  const at::Tensor positions = module_->positions(ids);
+  if (++graph.n_seen < kEagerPasses || captured(slot, graph, ids, positions)) return positions;
+  slot.graphs.clear();
+  return positions;
+}
+
+// Captures with other ids, and proves the graph on these. Out of memory passes through.
+bool DeviceScorer::captured(Slot& slot, Graph& graph, const at::Tensor& ids, const at::Tensor& expected) {
+  std::string problem;
+  try {
+    graph.ids = at::zeros_like(ids);
+    module_->positions(graph.ids);  // what is made once a thread and shape is made here
+    device_->synchronize(slot.stream);
+    graph.replay = device_->capture([&] { graph.positions = module_->positions(graph.ids); });
+    graph.ids.copy_(ids);
+    graph.replay->run();
+    if (at::equal(graph.positions, expected)) {
+      const std::lock_guard lock(mutex_);
+      ++n_graphs_;
+      return true;
+    }
+    problem = "a graph gave other numbers than the operators";
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const std::exception& e) {
+    if (device_->problem()) throw;
+    problem = std::string("the forward pass cannot be captured: ") + e.what();
+  }
+  give_up_graphs(problem.substr(0, problem.find('\n')));
+  return false;
 }
 
 void DeviceScorer::back_off(const Batch& batch, Sizes tried, const std::string& why) {
@@ -216,8 +295,8 @@ void DeviceScorer::score_part(Slot& slot, const Pass& pass, const DeviceScores& 
   std::copy_n(pass.targets, n, data<std::int32_t>(targets_here));
 
   const at::Tensor there = device.to_device(words), targets = device.to_device(targets_here);
-  const at::Tensor chosen = module_->rows(there.slice(0, 0, n_ids).view({pass.n_sequences, pass.n_positions}),
-                                          there.slice(0, n_ids, n_ids + n));
+  const at::Tensor positions = forward(slot, there.slice(0, 0, n_ids).view({pass.n_sequences, pass.n_positions}));
+  const at::Tensor chosen = positions.flatten(0, 1).index_select(0, there.slice(0, n_ids, n_ids + n));
   const auto on_device = at::TensorOptions().device(device.place());
   const at::Tensor states = at::empty({n, kStateFloats}, on_device.dtype(at::kFloat));
   device.nll_tile_init(data<kernels::NllRowState>(states), n);
@@ -355,6 +434,7 @@ Json DevicePool::describe() const {
     Json json = {{"device", device.name()},
                  {"description", device.description()},
                  {"peak_bytes", device.peak_bytes()},
+                 {"graphs", member.scorer->graphs()},
                  {"back_offs", Json::array()}};
     for (const BackOff& b : member.scorer->back_offs()) {
       json["back_offs"].push_back({{"what", b.what}, {"from", b.from}, {"to", b.to}});

@@ -2,6 +2,10 @@
 //
 //   pinned copies of ids, rows, targets -> hidden [B,T,D] -> scored rows [N,D] -> chunks of the head -> kernels -> home
 //
+// Of a small model, the forward pass of a shape that comes again is replayed as one graph. A graph proves itself before it is
+// used: it must give what the operators gave, to the last bit, of ids that it was not captured with. Where one does not, or
+// cannot be captured, or memory runs out, there are none from then on.
+//
 // A chunk of the head has as many rows whatever a batch holds (the last is filled up), and tiles of the vocabulary are cut by
 // its size alone, so a row's bits do not depend on what it is computed with.
 #pragma once
@@ -29,8 +33,8 @@ struct DeviceScores {
   std::vector<kernels::NllSum>* sums = nullptr;        // [G]
 };
 
-// Memory runs out: the chunk of the head is halved, down to kFewestHeadRows; then the sequences of a forward pass. What was
-// being computed is computed again. A change stays, and is told.
+// Memory runs out: graphs are given up; the chunk of the head is halved, down to kFewestHeadRows; then the sequences of a
+// forward pass. What was being computed is computed again. A change stays, and is told.
 struct BackOff {
   std::string what;  // "head rows", "sequences"
   std::int64_t from, to;
@@ -40,11 +44,13 @@ inline constexpr std::int64_t kFewestHeadRows = 64;
 inline constexpr std::int64_t kWidestTile = 65536;     // columns; a larger vocabulary comes in tiles of
 inline constexpr std::int64_t kTileColumns = 32768;    // this
 inline constexpr std::int64_t kHeadBytes = 512 << 20;  // of logits alive at a time
+inline constexpr std::int64_t kEagerPasses = 2;        // of a shape, before its graph
+inline constexpr std::size_t kMostGraphs = 24;         // of a stream; each keeps the activations of its shape
 
 class DeviceScorer {
  public:
   DeviceScorer(std::unique_ptr<Device> device, std::unique_ptr<TorchModule> module, const HeadOptions& head,
-               std::int64_t head_bytes = kHeadBytes);
+               bool graphs, std::int64_t head_bytes = kHeadBytes);
   ~DeviceScorer();
 
   // Up to kDeviceStreams threads at once; others wait. Throws Error(kOutOfMemory) when one sequence and the fewest rows do
@@ -53,9 +59,11 @@ class DeviceScorer {
 
   const Device& device() const { return *device_; }
   std::vector<BackOff> back_offs() const;
+  Json graphs() const;  // {captured, why_none}: why_none is null while there may be more
 
  private:
   struct Slot;
+  struct Graph;
   struct Pass;
   struct Sizes {
     std::int64_t head_rows;
@@ -64,6 +72,10 @@ class DeviceScorer {
 
   void score_parts(Slot& slot, const Batch& batch, const DeviceScores& out, Sizes sizes);
   void score_part(Slot& slot, const Pass& pass, const DeviceScores& out, std::int64_t head_rows);
+  at::Tensor forward(Slot& slot, const at::Tensor& ids);
+  bool captured(Slot& slot, Graph& graph, const at::Tensor& ids, const at::Tensor& expected);
+  bool give_up_graphs(const std::string& why);
+  bool may_have_graphs() const;
   void fold_head(const at::Tensor& chosen, const at::Tensor& targets, std::int64_t head_rows,
                  kernels::NllRowState* states);
   void fold_logits(const at::Tensor& logits, std::int64_t n_rows, const std::int32_t* targets, std::int64_t first_col,
@@ -80,6 +92,8 @@ class DeviceScorer {
   std::vector<Slot*> free_;
   Sizes sizes_{};
   std::vector<BackOff> back_offs_;
+  std::int64_t n_graphs_ = 0;
+  std::string no_graphs_;  // why there are no more
 };
 
 // Several scorers of one model: a batch goes to the one with the least to do. One whose device is lost gets no more, and its

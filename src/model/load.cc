@@ -44,6 +44,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kActivationBytes = 4 * 24;
 
 // Of the norm of the hidden states: rounding in another order gives 1e-6, a misread graph orders of magnitude more.
+constexpr std::int64_t kSmallModel = 300'000'000;  // parameters; of more, starting kernels is not what takes the time
 constexpr double kFusedTolerance = 1e-4;
 
 WeightDtype parse_dtype(const std::string& text) {
@@ -149,6 +150,7 @@ class TorchModel final : public LanguageModel {
         metadata_(bundle.metadata),
         make_module_(std::move(make_module)),
         fuse_(bundle.options.fuse && dtype_name(bundle.dtype) == std::string("float32")),
+        graphs_(bundle.options.graphs && metadata_.n_parameters <= kSmallModel),
         devices_(std::move(devices)) {
     tokenizer_ = std::move(tokenizer);
     if (!devices_.empty()) {
@@ -263,7 +265,7 @@ class TorchModel final : public LanguageModel {
       if (const auto problem = device->problem()) {  // also waits for the weights, which came on another stream
         throw Error(ErrorKind::kDevice, device->name() + ": " + *problem);
       }
-      scorers.push_back(std::make_unique<DeviceScorer>(std::move(device), std::move(module), head_));
+      scorers.push_back(std::make_unique<DeviceScorer>(std::move(device), std::move(module), head_, graphs_));
     }
     devices_.clear();
     pool_ = std::make_unique<DevicePool>(std::move(scorers));
@@ -336,7 +338,8 @@ class TorchModel final : public LanguageModel {
   BundleMetadata metadata_;
   ModuleMaker make_module_;
   bool fuse_;
-  mutable std::optional<bool> takes_branches_;    // known once asked for
+  mutable std::optional<bool> takes_branches_;  // known once asked for
+  bool graphs_;
   std::vector<std::unique_ptr<Device>> devices_;  // until load()
   std::unique_ptr<DevicePool> pool_;              // of a model on devices
   std::unique_ptr<TorchModule> module_;           // of one on the CPU

@@ -29,6 +29,7 @@ struct LoadOptions {
   std::string dtype = "auto";
   std::string device = "cpu";  // cpu | auto (cuda where there is a device) | cuda | cuda:N | cuda:0,cuda:1 | cuda:all
   bool fuse = true;            // our own kernels in the place of libtorch's operators, where the graph allows it
+  bool graphs = true;          // on a GPU, replay a small model's forward passes as CUDA graphs
   DeviceOpener open_devices = nullptr;  // null: open_cuda_devices
 };
 

@@ -199,6 +199,16 @@ at::Tensor TorchModule::forward(const at::Tensor& ids) const { return call("forw
 at::Tensor TorchModule::hidden(const at::Tensor& ids) const { return call("hidden", {ids}); }
 at::Tensor TorchModule::head(const at::Tensor& h) const { return call("head", {h}); }
 
+at::Tensor TorchModule::positions(const at::Tensor& ids) const {
+  const char* method = level_ == 0 ? "forward" : "hidden";
+  const at::Tensor all = call(method, {ids});
+  if (all.dim() != 3 || all.size(0) != ids.size(0) || all.size(1) != ids.size(1)) {
+    throw Error(ErrorKind::kModel,
+                path_ + ": " + method + " returned " + c10::str(all.sizes()) + " for ids " + c10::str(ids.sizes()));
+  }
+  return all;
+}
+
 at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches) const {
   const char* method = level_ == 0 ? "forward" : "hidden";
   if (fused_.contains(method)) {
@@ -206,12 +216,7 @@ at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows, cons
     if (tables_) guarded(path_, method, [&] { return tables_->append(ids, arguments); });
     return call(method, std::move(arguments));
   }
-  const at::Tensor all = call(method, {ids});
-  if (all.dim() != 3 || all.size(0) != ids.size(0) || all.size(1) != ids.size(1)) {
-    throw Error(ErrorKind::kModel,
-                path_ + ": " + method + " returned " + c10::str(all.sizes()) + " for ids " + c10::str(ids.sizes()));
-  }
-  return all.flatten(0, 1).index_select(0, rows);
+  return positions(ids).flatten(0, 1).index_select(0, rows);
 }
 
 }  // namespace lmbits

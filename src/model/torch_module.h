@@ -59,6 +59,9 @@ class TorchModule {
   at::Tensor hidden(const at::Tensor& ids) const;   // int64 [B,T] -> [B,T,D]
   at::Tensor head(const at::Tensor& h) const;       // [R,D] -> logits [R,V]
 
+  // hidden(ids), or forward(ids) where level() is 0, of a module without fused kernels: [B,T,...], or Error(kModel).
+  at::Tensor positions(const at::Tensor& ids) const;
+
   // Rows [R] (int64) of hidden(ids), or of forward(ids) where level() is 0, flattened to [B * T, ...]. Once kernels are
   // fused it is the only way to them, and only then `branches` [K,4] (int64: sequence, begin, end, trunk of each: see
   // Batch) are heeded, by those operators that are known to need it.

@@ -114,9 +114,10 @@ std::string in_words(const SampleSizeCurve& curve, const SettlingOptions& option
 
 }  // namespace
 
-SampleSize sample_size(const std::vector<Run>& runs, const std::string& convention, const std::vector<Score>& scores,
-                       const JoinRequest& join, const SettlingOptions& options) {
-  SampleSize report;
+SampleSizeReport sample_size(const std::vector<Run>& runs, const std::string& convention,
+                             const std::vector<Score>& scores, const JoinRequest& join,
+                             const SettlingOptions& options) {
+  SampleSizeReport report;
   report.options = options;
   const CompressionTable table = compression_of_runs(runs, convention);
   std::optional<ScoreJoin> joined;
@@ -140,7 +141,7 @@ SampleSize sample_size(const std::vector<Run>& runs, const std::string& conventi
   return report;
 }
 
-std::string to_text(const SampleSize& report, const TextStyle& style) {
+std::string to_text(const SampleSizeReport& report, const TextStyle& style) {
   std::string text =
       "How much text do I need? " + with_thousands(report.options.n_orders) + " random orders of the text\n\n";
   for (const SampleSizeCurve& curve : report.curves) {
@@ -159,7 +160,7 @@ std::string to_text(const SampleSize& report, const TextStyle& style) {
                  style.width, 0);
 }
 
-Json to_json(const SampleSize& report) {
+Json to_json(const SampleSizeReport& report) {
   Json json{{"schema", 1},
             {"name", "sample-size"},
             {"level", report.options.level},

@@ -19,7 +19,7 @@ struct SampleSizeCurve {
   std::vector<std::string> warnings;
 };
 
-struct SampleSize {
+struct SampleSizeReport {
   SettlingOptions options;
   std::vector<SampleSizeCurve> curves;
   std::vector<std::string> notes;
@@ -27,10 +27,10 @@ struct SampleSize {
 
 // A curve for each corpus: models are paired by document (or block); the scores are the mean of the area that goes with
 // the corpus (see join_scores), none without. Corpora with fewer than two models or units are noted and left out.
-SampleSize sample_size(const std::vector<Run>& runs, const std::string& convention, const std::vector<Score>& scores,
-                       const JoinRequest& join, const SettlingOptions& options);
+SampleSizeReport sample_size(const std::vector<Run>& runs, const std::string& convention,
+                             const std::vector<Score>& scores, const JoinRequest& join, const SettlingOptions& options);
 
-std::string to_text(const SampleSize& report, const TextStyle& style);
-Json to_json(const SampleSize& report);
+std::string to_text(const SampleSizeReport& report, const TextStyle& style);
+Json to_json(const SampleSizeReport& report);
 
 }  // namespace lmbits

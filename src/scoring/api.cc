@@ -3,10 +3,10 @@
 #include "kernels/nll.h"
 #include "src/conventions/plan.h"
 #include "src/model/load.h"
+#include "src/scoring/batch_scorer.h"
 #include "src/scoring/batcher.h"
 #include "src/scoring/conditional_bits.h"
 #include "src/scoring/sequence.h"
-#include "src/scoring/token_bits.h"
 
 namespace lmbits {
 namespace {
@@ -25,11 +25,11 @@ void add_costs(const LanguageModel& model, const Convention& convention, const s
   WindowCutter cutter(sequence, convention, 0, 1);
   WindowCutter places(sequence, convention, 0, 1);
   const auto n = static_cast<std::int64_t>(sequence.ids.size());
-  const TokenBits token_bits(model, convention);
+  const BatchScorer score_batch(model, convention);
   std::vector<double> bits;
   for (std::int64_t k = 0; k < n_windows(convention, n); ++k) {
     const WindowTask task = cutter.cut(k, nullptr, k);
-    token_bits(batcher.pack({task}), bits);
+    score_batch(batcher.pack({task}), bits);
     std::int64_t x = window_at(convention, n, k).score_begin;
     for (std::size_t i = 0; i < bits.size(); ++i, ++x) {
       const auto length = static_cast<std::size_t>(sequence.n_bytes[static_cast<std::size_t>(x)]);

@@ -151,7 +151,10 @@ class Evaluation {
 
  private:
   LoadOptions load_options() const {
-    LoadOptions options = {.dtype = request_.dtype, .device = request_.device, .open_devices = request_.open_devices};
+    LoadOptions options = {.dtype = request_.dtype,
+                           .device = request_.device,
+                           .graphs = request_.graphs,
+                           .open_devices = request_.open_devices};
     // A worker has the GPU of its number on the node, not all of them.
     const bool any_gpu = request_.device == "cuda" || request_.device == "cuda:all" || request_.device == "auto";
     if (request_.worker && any_gpu && resolve_device(options) != "cpu")

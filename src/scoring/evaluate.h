@@ -26,6 +26,7 @@ struct EvalRequest {
   ConventionOptions convention;
   std::string dtype = "auto";
   std::string device = "cpu";           // see LoadOptions
+  bool graphs = true;                   // see LoadOptions
   DeviceOpener open_devices = nullptr;  // see LoadOptions
   ScoreOptions score;
   std::filesystem::path output;                     // one folder below it for each pair

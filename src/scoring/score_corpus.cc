@@ -10,10 +10,10 @@
 #include "src/core/hash.h"
 #include "src/core/stop.h"
 #include "src/model/load.h"
+#include "src/scoring/batch_scorer.h"
 #include "src/scoring/batcher.h"
 #include "src/scoring/record_builder.h"
 #include "src/scoring/stopwatch.h"
-#include "src/scoring/token_bits.h"
 #include "src/scoring/window_producer.h"
 #include "src/scoring/work_queue.h"
 
@@ -92,7 +92,7 @@ class Scorer {
     if (info.bytes_per_position > 0) {
       positions = std::min(positions, options_.activation_bytes / info.bytes_per_position);
     }
-    if (convention_.top_k > 0) return {longest, longest, 1};  // see TokenBits
+    if (convention_.top_k > 0) return {longest, longest, 1};  // see BatchScorer
     return {longest, std::max(positions, longest), options_.max_sequences};
   }
 
@@ -143,7 +143,7 @@ class Scorer {
   void work() {
     try {
       prepare_torch_thread();
-      const TokenBits token_bits(model_, convention_);
+      const BatchScorer score_batch(model_, convention_);
       std::vector<double> bits;
       std::vector<kernels::NllSum> sums;
       while (std::optional<std::vector<WindowTask>> tasks = queue_.pop()) {
@@ -157,7 +157,7 @@ class Scorer {
           if (adds_up_) {
             model_.sum(batch, segments_of(*tasks), sums);
           } else {
-            token_bits(batch, bits);
+            score_batch(batch, bits);
           }
         }
         const std::lock_guard lock(mutex_);

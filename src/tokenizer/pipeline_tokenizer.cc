@@ -187,12 +187,12 @@ class PipelineTokenizer final : public Tokenizer {
   void encode_words(CutText& cut, Workspace& workspace, Pieces& pieces) const {
     for (const auto& step : p_.pre_tokenization.steps) {
       step->apply(cut);
-      std::erase_if(cut.words, [](const Word& word) { return word.begin == word.end; });
+      std::erase_if(cut.words, [](const PreToken& word) { return word.begin == word.end; });
     }
     const AlignedText& aligned = cut.aligned;
     const std::uint32_t source_begin = aligned.origin.front();
     std::uint32_t covered = source_begin;  // of the source
-    for (const Word& word : cut.words) {
+    for (const PreToken& word : cut.words) {
       const std::size_t first = pieces.size();
       const std::string_view text = std::string_view(aligned.text).substr(word.begin, word.end - word.begin);
       if (p_.pre_tokenization.bytes_mapped) {

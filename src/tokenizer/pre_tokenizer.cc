@@ -33,7 +33,7 @@ Behaviour read_behaviour(const std::string& name) {
               "read: Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous");
 }
 
-void put_words(const std::vector<Segment>& segments, Behaviour behaviour, std::vector<Word>& words) {
+void put_words(const std::vector<Segment>& segments, Behaviour behaviour, std::vector<PreToken>& words) {
   const std::size_t first = words.size();
   bool previous = false;
   for (const Segment& s : segments) {
@@ -69,8 +69,8 @@ class SplitStep final : public PreTokenizer {
   SplitStep(Segmenter segmenter, Behaviour behaviour, bool invert)
       : segmenter_(std::move(segmenter)), behaviour_(behaviour), invert_(invert) {}
   void apply(CutText& text) const override {
-    std::vector<Word> words;
-    for (const Word& word : text.words) {
+    std::vector<PreToken> words;
+    for (const PreToken& word : text.words) {
       std::vector<Segment> segments = segmenter_(text.aligned.text, word.begin, word.end);
       for (Segment& s : segments) s.is_match = s.is_match != invert_;
       put_words(segments, behaviour_, words);
@@ -177,7 +177,7 @@ bool is_punctuation(std::uint8_t properties) { return (properties & kPunctuation
 template <typename Rewrite>
 void rewrite_words(CutText& text, Rewrite rewrite) {
   TextChange change(text.aligned);
-  for (Word& word : text.words) {
+  for (PreToken& word : text.words) {
     const std::size_t begin = change.size();
     rewrite(change, word);
     word = {begin, change.size()};
@@ -188,7 +188,7 @@ void rewrite_words(CutText& text, Rewrite rewrite) {
 class PrefixSpace final : public PreTokenizer {
  public:
   void apply(CutText& text) const override {
-    rewrite_words(text, [&](TextChange& change, const Word& word) {
+    rewrite_words(text, [&](TextChange& change, const PreToken& word) {
       if (text.aligned.text[word.begin] != ' ') change.put(" ", word.begin);
       change.copy(word.begin, word.end);
     });
@@ -198,7 +198,7 @@ class PrefixSpace final : public PreTokenizer {
 class ByteAlphabet final : public PreTokenizer {
  public:
   void apply(CutText& text) const override {
-    rewrite_words(text, [&](TextChange& change, const Word& word) {
+    rewrite_words(text, [&](TextChange& change, const PreToken& word) {
       for (std::size_t i = word.begin; i < word.end; ++i) change.put(to_byte_alphabet({&text.aligned.text[i], 1}), i);
     });
   }
@@ -209,7 +209,7 @@ class Metaspace final : public PreTokenizer {
   Metaspace(std::string replacement, std::string scheme, bool split)
       : replacement_(std::move(replacement)), scheme_(std::move(scheme)), split_(split) {}
   void apply(CutText& text) const override {
-    rewrite_words(text, [&](TextChange& change, const Word& word) {
+    rewrite_words(text, [&](TextChange& change, const PreToken& word) {
       const std::string& s = text.aligned.text;
       const bool is_first = text.at_start && text.aligned.origin[word.begin] == 0;
       const bool starts_with_it =

@@ -12,14 +12,14 @@
 
 namespace lmbits {
 
-struct Word {
+struct PreToken {
   std::size_t begin, end;
 };
 
 // A text and the words in it, in order; what lies between them is dropped.
 struct CutText {
   AlignedText aligned;
-  std::vector<Word> words;
+  std::vector<PreToken> words;
   bool at_start = true;  // origin 0 is the source's beginning: no added token stands before
 };
 

@@ -32,7 +32,7 @@ class TrickleSource : public ByteSource {
 };
 
 Pieces split(const std::string& bytes, const std::string& how, std::size_t step = 1 << 20) {
-  Splitter splitter(std::make_unique<TrickleSource>(bytes, step), parse_split(how));
+  DocumentSplitter splitter(std::make_unique<TrickleSource>(bytes, step), parse_split(how));
   Pieces pieces;
   while (auto piece = splitter.next()) pieces.push_back(*std::move(piece));
   return pieces;
@@ -50,7 +50,7 @@ std::string random_text(std::mt19937& rng, const std::vector<std::string>& alpha
   return text;
 }
 
-TEST(Splitter, PiecesJoinToTheSourceAndNoneIsEmptyHoweverItIsRead) {
+TEST(DocumentSplitter, PiecesJoinToTheSourceAndNoneIsEmptyHoweverItIsRead) {
   std::mt19937 rng(1);
   const std::vector<std::string> alphabet = {
       "a", " ", "\n", "\n\n", "\r\n", "\r", "\0", "\xC3\xA9", "\xE2\x82", "\xFF", "\xF0\x9F\x98\x80"};
@@ -65,35 +65,35 @@ TEST(Splitter, PiecesJoinToTheSourceAndNoneIsEmptyHoweverItIsRead) {
   }
 }
 
-TEST(Splitter, AnEmptySourceIsOneEmptyPiece) {
+TEST(DocumentSplitter, AnEmptySourceIsOneEmptyPiece) {
   for (const char* how : {"none", "lines", "paragraphs", "4"}) EXPECT_EQ(split("", how), Pieces{""}) << how;
 }
 
-TEST(Splitter, NoneKeepsTheSourceWhole) { EXPECT_EQ(split("a\n\nb\n", "none"), Pieces{"a\n\nb\n"}); }
+TEST(DocumentSplitter, NoneKeepsTheSourceWhole) { EXPECT_EQ(split("a\n\nb\n", "none"), Pieces{"a\n\nb\n"}); }
 
-TEST(Splitter, ALineHasItsNewline) {
+TEST(DocumentSplitter, ALineHasItsNewline) {
   EXPECT_EQ(split("a\n\r\nb\r\nc", "lines"), (Pieces{"a\n", "\r\n", "b\r\n", "c"}));
   EXPECT_EQ(split("a\n", "lines"), Pieces{"a\n"});
 }
 
-TEST(Splitter, AParagraphHasTheBlankLinesThatEndIt) {
+TEST(DocumentSplitter, AParagraphHasTheBlankLinesThatEndIt) {
   EXPECT_EQ(split("a\nb\n\nc\n", "paragraphs"), (Pieces{"a\nb\n\n", "c\n"}));
   EXPECT_EQ(split("a\n\n\n\nb", "paragraphs"), (Pieces{"a\n\n\n\n", "b"}));
   EXPECT_EQ(split("a\r\n\r\nb\r\n\n\r\nc", "paragraphs"), (Pieces{"a\r\n\r\n", "b\r\n\n\r\n", "c"}));
   EXPECT_EQ(split("a\n\n", "paragraphs"), Pieces{"a\n\n"});
 }
 
-TEST(Splitter, ALineOfSpacesOrALoneReturnIsNotBlank) {
+TEST(DocumentSplitter, ALineOfSpacesOrALoneReturnIsNotBlank) {
   EXPECT_EQ(split("a\n \nb", "paragraphs"), Pieces{"a\n \nb"});
   EXPECT_EQ(split("a\n\rb\n\nc", "paragraphs"), (Pieces{"a\n\rb\n\n", "c"}));
 }
 
-TEST(Splitter, BlankLinesAtTheStartBelongToTheFirstParagraph) {
+TEST(DocumentSplitter, BlankLinesAtTheStartBelongToTheFirstParagraph) {
   EXPECT_EQ(split("\n\r\na\n\nb", "paragraphs"), (Pieces{"\n\r\na\n\n", "b"}));
   EXPECT_EQ(split("\n\n\n", "paragraphs"), Pieces{"\n\n\n"});
 }
 
-TEST(Splitter, ByteCutsMoveBackToACharacterBoundary) {
+TEST(DocumentSplitter, ByteCutsMoveBackToACharacterBoundary) {
   EXPECT_EQ(split("abcdef", "4"), (Pieces{"abcd", "ef"}));
   EXPECT_EQ(split("abcd", "4"), Pieces{"abcd"});
   EXPECT_EQ(split("abc\xC3\xA9", "4"), (Pieces{"abc", "\xC3\xA9"}));
@@ -101,7 +101,7 @@ TEST(Splitter, ByteCutsMoveBackToACharacterBoundary) {
   EXPECT_EQ(split("\xE2\x82\xAC\xE2\x82\xAC", "1"), (Pieces{"\xE2\x82\xAC", "\xE2\x82\xAC"}));
 }
 
-TEST(Splitter, ByteCutsOfValidTextGiveValidPiecesWithinThreeBytesOfTheSize) {
+TEST(DocumentSplitter, ByteCutsOfValidTextGiveValidPiecesWithinThreeBytesOfTheSize) {
   std::mt19937 rng(2);
   const std::string text = random_text(rng, {"a", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\n"}, 2000);
   for (std::size_t n = 1; n < 20; ++n) {
@@ -114,12 +114,12 @@ TEST(Splitter, ByteCutsOfValidTextGiveValidPiecesWithinThreeBytesOfTheSize) {
   }
 }
 
-TEST(Splitter, ByteCutsOfInvalidTextAreExact) {
+TEST(DocumentSplitter, ByteCutsOfInvalidTextAreExact) {
   EXPECT_EQ(split("\x80\x80\x80\x80\x80\x80", "4"), (Pieces{"\x80\x80\x80\x80", "\x80\x80"}));
   EXPECT_EQ(split("abc\xE2\x41", "4"), (Pieces{"abc\xE2", "A"}));
 }
 
-TEST(Splitter, APieceLongerThanWhatIsReadAtOnceStaysWhole) {
+TEST(DocumentSplitter, APieceLongerThanWhatIsReadAtOnceStaysWhole) {
   const std::string line(7 * kReadBytes / 2, 'x');
   const std::string text = line + "\n\n" + line + "\n";
   EXPECT_EQ(split(text, "lines"), (Pieces{line + "\n", "\n", line + "\n"}));
@@ -127,7 +127,7 @@ TEST(Splitter, APieceLongerThanWhatIsReadAtOnceStaysWhole) {
   EXPECT_EQ(split(text, std::to_string(line.size())).front(), line);
 }
 
-TEST(Splitter, AnUnknownSplitIsAConfigurationError) {
+TEST(DocumentSplitter, AnUnknownSplitIsAConfigurationError) {
   for (const char* bad : {"", "sentences", "0", "-1", "1.5", "12x", "99999999999999999999"}) {
     try {
       parse_split(bad);

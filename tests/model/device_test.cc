@@ -37,9 +37,9 @@ const std::vector<std::int64_t> kBegins = {0, 4, 6, 9, 11, 17};
 class OnADevice : public ::testing::Test {
  protected:
   std::unique_ptr<LanguageModel> open(const ToyBundle& toy, const std::string& device,
-                                      const std::string& dtype = "auto") {
+                                      const std::string& dtype = "auto", bool graphs = true) {
     const std::string path = testing::write_toy_bundle(folder_ / ("toy" + std::to_string(n_++) + ".pt"), toy);
-    LoadOptions options{.dtype = dtype, .device = device};
+    LoadOptions options{.dtype = dtype, .device = device, .graphs = graphs};
     if (device != "cpu") {
       options.open_devices = [this](const std::string& wanted) {
         std::vector<std::unique_ptr<Device>> devices;
@@ -136,6 +136,51 @@ TEST_F(OnADevice, ARowsBitsDoNotDependOnWhatElseIsScored) {
   single.targets = {some_batch().targets[9]};
   model->score(single, one);
   EXPECT_EQ(one.at(0), all.at(9));
+}
+
+TEST_F(OnADevice, AShapeThatComesAgainIsReplayed) {
+  const auto eager = open({}, "cuda", "auto", false), model = open({}, "cuda");
+  for (unsigned seed = 1; seed <= 5; ++seed) {
+    std::vector<double> expected, got;
+    eager->score(some_batch(seed), expected);
+    model->score(some_batch(seed), got);
+    EXPECT_EQ(got, expected) << seed;
+  }
+  EXPECT_EQ(machine_.n_captured, 1);
+  EXPECT_EQ(machine_.n_replayed, 4) << "one proves the graph, three serve";
+  EXPECT_EQ(model->devices().at(0).at("graphs"), (Json{{"captured", 1}, {"why_none", nullptr}}));
+}
+
+TEST_F(OnADevice, AGraphThatIsWrongOrCannotBeIsNotUsed) {
+  for (bool FakeMachine::*fails : {&FakeMachine::captures, &FakeMachine::replays}) {
+    const auto eager = open({}, "cuda", "auto", false);
+    machine_.*fails = false;
+    const auto model = open({}, "cuda");
+    for (unsigned seed = 1; seed <= 4; ++seed) {
+      std::vector<double> expected, got;
+      eager->score(some_batch(seed), expected);
+      model->score(some_batch(seed), got);
+      EXPECT_EQ(got, expected) << seed;
+    }
+    const Json graphs = model->devices().at(0).at("graphs");
+    EXPECT_EQ(graphs["captured"], 0);
+    EXPECT_NE(
+        graphs["why_none"].get<std::string>().find(fails == &FakeMachine::captures ? "cannot be" : "other numbers"),
+        std::string::npos)
+        << graphs;
+    machine_.*fails = true;
+  }
+}
+
+TEST_F(OnADevice, GraphsAreGivenUpBeforeAnythingIsHalved) {
+  const auto model = open({}, "cuda");
+  std::vector<double> expected, got;
+  for (int i = 0; i < 3; ++i) model->score(some_batch(), expected);
+  EXPECT_EQ(machine_.n_captured, 1);
+  machine_.most_positions = 4 * 32 + 17;  // a little less than the batch's words
+  model->score(some_batch(), got);
+  expect_near(got, expected);
+  EXPECT_EQ(model->devices().at(0).at("graphs").at("why_none"), "memory ran out");
 }
 
 TEST_F(OnADevice, OutOfMemoryHalvesTheHeadAndLosesNothing) {

@@ -83,16 +83,34 @@ TEST_F(Gpu, ARowHasTheSameBitsWhereverItStands) {
   }
 }
 
-Batch random_batch(std::int64_t n_sequences) {
+Batch random_batch(std::int64_t n_sequences, std::int64_t seed = 0) {
   Batch batch;
   batch.n_sequences = n_sequences;
   batch.n_positions = 64;
   for (std::int64_t i = 0; i < 64 * n_sequences; ++i) {
-    batch.ids.push_back(i * 37 % 256);
+    batch.ids.push_back((i * 37 + seed * 11) % 256);
     batch.rows.push_back(i);
     batch.targets.push_back(static_cast<std::int32_t>((i * 5 + 3) % 256));
   }
   return batch;
+}
+
+TEST_F(Gpu, AGraphGivesTheBitsOfTheOperatorsToTheLast) {
+  testing::TemporaryFolder folder;
+  const std::string path = testing::write_toy_bundle(folder / "toy.pt", {});
+  const auto eager = open_model({{}, path}, {.device = "cuda", .graphs = false});
+  const auto model = open_model({{}, path}, {.device = "cuda"});
+  eager->load();
+  model->load();
+  for (int i = 0; i < 6; ++i) {
+    const Batch batch = random_batch(64, i);
+    std::vector<double> expected, got;
+    eager->score(batch, expected);
+    model->score(batch, got);
+    EXPECT_EQ(got, expected) << i;
+  }
+  const Json graphs = model->devices().at(0).at("graphs");
+  EXPECT_GE(graphs["captured"].get<int>(), 1) << graphs;
 }
 
 TEST_F(Gpu, OutOfMemoryUnderACapLosesNothing) {

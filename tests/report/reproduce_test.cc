@@ -156,7 +156,7 @@ TEST(SampleSize, MakesACurveForEachCorpus) {
   std::vector<Score> scores;
   for (const auto& [model, value] : {std::pair("m15", 0.9), std::pair("m20", 0.6), std::pair("m25", 0.5)})
     scores.push_back({model, "q", "novel", "acc", value, {}, {}, "f"});
-  const SampleSize report = sample_size(runs, "", scores, {}, {.n_orders = 50});
+  const SampleSizeReport report = sample_size(runs, "", scores, {}, {.n_orders = 50});
   ASSERT_EQ(report.curves.size(), 1u);
   EXPECT_EQ(report.curves[0].n_models, 3u);
   EXPECT_EQ(report.curves[0].n_units, 40u);
@@ -164,7 +164,7 @@ TEST(SampleSize, MakesACurveForEachCorpus) {
   EXPECT_TRUE(report.curves[0].settling.r);
   EXPECT_LT(report.curves[0].chars_per_byte, 1.0);
   EXPECT_TRUE(to_json(report)["curves"][0]["r_settled_chars"]["interval"].is_array());
-  const SampleSize alone = sample_size({runs[0]}, "", {}, {}, {.n_orders = 50});
+  const SampleSizeReport alone = sample_size({runs[0]}, "", {}, {}, {.n_orders = 50});
   EXPECT_TRUE(alone.curves.empty());
   EXPECT_EQ(alone.notes.size(), 1u);
 }

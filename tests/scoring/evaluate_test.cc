@@ -2,9 +2,13 @@
 #include "src/scoring/evaluate.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <fstream>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include "src/core/file.h"
 #include "src/store/run_directory.h"
@@ -439,6 +443,41 @@ TEST_F(EvaluateOnDevices, OneOrTwoGiveTheSameTotalsAndThoseOfTheCpu) {
   EXPECT_EQ(two.manifest["devices"].size(), 2u);
   EXPECT_GT(two.manifest["devices"][0]["peak_bytes"], 0);
   EXPECT_FALSE(cpu.manifest.contains("devices"));
+}
+
+// As torchrun starts them, but as threads of one process.
+TEST_F(EvaluateOnDevices, AWorkerForEachDeviceGivesTheSameTotals) {
+  const lmbits::Run one = evaluate_one(on_devices("cuda"));
+  EvalRequest r = on_devices("cuda");
+  std::mutex mutex;
+  std::set<std::string> opened;
+  r.open_devices = [&](const std::string& wanted) {
+    const std::lock_guard lock(mutex);
+    opened.insert(wanted);
+    std::vector<std::unique_ptr<Device>> devices;
+    devices.push_back(std::make_unique<testing::FakeDevice>(machine_, wanted.back() - '0'));
+    return devices;
+  };
+  std::vector<std::jthread> workers;
+  for (int rank = 0; rank < 2; ++rank) {
+    workers.emplace_back([r, rank]() mutable {
+      r.worker = WorkerPlace{.rank = rank,
+                             .n_workers = 2,
+                             .local_rank = rank,
+                             .n_local = 2,
+                             .host = "127.0.0.1",
+                             .port = static_cast<std::uint16_t>(20000 + getpid() % 20000),
+                             .job = "test"};
+      Silent observer;
+      EXPECT_EQ(evaluate(r, observer).exit_code(), 0) << (observer.failures.empty() ? "" : observer.failures[0]);
+    });
+  }
+  workers.clear();
+  const std::vector<lmbits::Run> runs = read_runs(r.output);
+  ASSERT_EQ(runs.size(), 1u);
+  EXPECT_EQ(bits_by_id(runs[0]), bits_by_id(one));
+  EXPECT_EQ(runs[0].summary["bits"], one.summary["bits"]);
+  EXPECT_EQ(opened, (std::set<std::string>{"cuda:0", "cuda:1"}));
 }
 
 TEST_F(EvaluateOnDevices, BackOffsAreInTheManifestAndLoseNothing) {

@@ -24,8 +24,24 @@ struct FakeMachine {
   std::int64_t most_positions = std::numeric_limits<std::int64_t>::max();  // of one forward pass
   std::atomic<int> lost_after{std::numeric_limits<int>::max()};            // kernels until cuda:0 is lost
   bool copies_late = true;
-  bool waits = true;  // a mutant: synchronize does nothing
+  bool waits = true;     // a mutant: synchronize does nothing
+  bool captures = true;  // false: as a forward pass that waits for the device
+  bool replays = true;   // a mutant: a graph does nothing
+  std::atomic<int> n_captured{0}, n_replayed{0};
   std::atomic<int> n_kernels{0}, n_released{0}, n_out_of_memory{0};
+};
+
+class FakeReplay final : public Replay {
+ public:
+  FakeReplay(FakeMachine& machine, std::function<void()> work) : machine_(machine), work_(std::move(work)) {}
+  void run() override {
+    ++machine_.n_replayed;
+    if (machine_.replays) work_();
+  }
+
+ private:
+  FakeMachine& machine_;
+  std::function<void()> work_;
 };
 
 class FakeDevice final : public Device {
@@ -77,6 +93,14 @@ class FakeDevice final : public Device {
   at::Tensor multiply(const at::Tensor& h, const at::Tensor& weight) override {
     check(machine_.most_logits, h.size(0) * weight.size(0));
     return at::mm(h.to(at::kFloat), weight.to(at::kFloat).t());
+  }
+
+  std::unique_ptr<Replay> capture(const std::function<void()>& work) override {
+    stream();
+    if (!machine_.captures) throw std::runtime_error("operation not permitted when stream is capturing");
+    work();  // a GPU would only take notes
+    ++machine_.n_captured;
+    return std::make_unique<FakeReplay>(machine_, work);
   }
 
   void nll_tile_init(kernels::NllRowState* state, std::int64_t n_rows) override {

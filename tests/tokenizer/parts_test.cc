@@ -88,10 +88,10 @@ Strings words(const Json& json, const std::string& text, bool at_start = true) {
   CutText cut{AlignedText::of(text), {{0, text.size()}}, at_start};
   for (const auto& step : read_pre_tokenizers(json).steps) {
     step->apply(cut);
-    std::erase_if(cut.words, [](const Word& word) { return word.begin == word.end; });
+    std::erase_if(cut.words, [](const PreToken& word) { return word.begin == word.end; });
   }
   Strings all;
-  for (const Word& word : cut.words) all.push_back(cut.aligned.text.substr(word.begin, word.end - word.begin));
+  for (const PreToken& word : cut.words) all.push_back(cut.aligned.text.substr(word.begin, word.end - word.begin));
   return all;
 }
 

@@ -1,13 +1,13 @@
-#include "src/scoring/token_bits.h"
+#include "src/scoring/batch_scorer.h"
 
 #include "src/conventions/top_k.h"
 
 namespace lmbits {
 
-TokenBits::TokenBits(const LanguageModel& model, const Convention& convention)
+BatchScorer::BatchScorer(const LanguageModel& model, const Convention& convention)
     : model_(model), top_k_(convention.top_k), predictor_(top_k_ > 0 ? model.predictor() : nullptr) {}
 
-void TokenBits::operator()(const Batch& batch, std::vector<double>& bits) const {
+void BatchScorer::operator()(const Batch& batch, std::vector<double>& bits) const {
   if (top_k_ == 0) return model_.score(batch, bits);
   bits.resize(batch.targets.size());
   predictor_->predict(batch, [&](std::size_t i, std::span<const float> logits) {

@@ -9,9 +9,9 @@
 namespace lmbits {
 
 // For the calling thread; the model is loaded, and outlives it.
-class TokenBits {
+class BatchScorer {
  public:
-  TokenBits(const LanguageModel& model, const Convention& convention);
+  BatchScorer(const LanguageModel& model, const Convention& convention);
 
   // bits[N] of batch.targets. Batches hold one sequence each where convention.top_k > 0.
   void operator()(const Batch& batch, std::vector<double>& bits) const;
