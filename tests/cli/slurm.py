@@ -3,11 +3,13 @@
 Needs root and Debian's slurm-wlm and munge; is skipped without them.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -16,8 +18,17 @@ import harness
 N_QUESTIONS = 20
 
 
+def free_ports(n):
+    with contextlib.ExitStack() as open_ones:
+        probes = [open_ones.enter_context(socket.socket()) for _ in range(n)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def controller_configuration(folder, host):
-    """Two nodes of one processor on loopback; ports away from SLURM's own."""
+    """Two nodes of one processor on loopback."""
+    controller, node1, node2 = free_ports(3)
     return f"""ClusterName=lmbitstest
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
@@ -29,7 +40,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/%n.log
-SlurmctldPort=16917
+SlurmctldPort={controller}
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -38,8 +49,8 @@ ReturnToService=2
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 SchedulerParameters=sched_interval=1,batch_sched_delay=0
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port=16921 CPUs=1 RealMemory=2000
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port=16922 CPUs=1 RealMemory=2000
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node1} CPUs=1 RealMemory=2000
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={node2} CPUs=1 RealMemory=2000
 PartitionName=p Nodes=n1,n2 Default=YES MaxTime=60 State=UP
 """
 
