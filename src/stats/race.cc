@@ -53,7 +53,7 @@ double race_boundary(std::int64_t n, std::int64_t n_pieces, double a, double tun
 }
 
 double expected_race_share(std::int64_t n_pieces, double gap, double sd, double zone, double a, double tuned_share) {
-  std::int64_t lo = 2, hi = n_pieces;  // c falls as n grows
+  std::int64_t lo = std::min(first_look(a), n_pieces), hi = n_pieces;  // c falls as n grows
   while (lo < hi) {
     const std::int64_t n = lo + (hi - lo) / 2;
     if (race_boundary(n, n_pieces, a, tuned_share) * sd <= gap + zone) {

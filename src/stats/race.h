@@ -117,7 +117,8 @@ class Race {
 };
 
 // The share of all tokens that a race will take, before it: every pair of neighbours differs by `gap` in bits, relatively,
-// and a piece's relative paired difference has the standard deviation `sd`. Solves c(n, a) sd = gap + zone for n.
+// and a piece's relative paired difference has the standard deviation `sd`. Solves c(n, a) sd = gap + zone for n,
+// from the first look on.
 double expected_race_share(std::int64_t n_pieces, double gap, double sd, double zone, double a, double tuned_share);
 
 }  // namespace lmbits

@@ -216,6 +216,7 @@ TEST(ExpectedRaceShare, FallsWithTheGapAndTheCorpus) {
   EXPECT_LT(expected_race_share(5000, 0.001, 0.008, 0.001, a, 0.05), share / 2.0);
   EXPECT_LT(expected_race_share(50000, 0.001, 0.008, 0.0, a, 0.05), share / 5.0);
   EXPECT_EQ(expected_race_share(5000, 0.0, 0.008, 0.0, a, 0.05), 1.0);
+  EXPECT_EQ(expected_race_share(120, 0.1, 0.008, 0.0, 0.025, 0.05), 96.0 / 120.0);  // nothing is claimed before
 }
 
 }  // namespace
