@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Unpacks what C++ needs of a wheel: headers, shared libraries, licences. Prints the wheels that it needs beside it.
+"""Unpacks what C++ needs of a wheel: headers, shared libraries, licences; of torch also its Python, for torchrun. Prints the
+wheels that it needs beside it.
 
 usage: unpack_wheel.py WHEEL OUT [--cuda]
 
@@ -12,11 +13,15 @@ import sys
 import zipfile
 
 CUDA_ONLY = re.compile(r"torch/lib/.*(cuda|nvrtc|nvshmem)")
-UNUSED = re.compile(r"torch/lib/.*(python|test|backend_with_compiler|custom_ops|\.a$)")
+UNUSED = re.compile(r"torch/lib/.*(test|backend_with_compiler|custom_ops|\.a$)")
+# torchrun, by which tests start workers, imports most of torch.
+TORCHRUN = re.compile(r"(torch(gen)?/.*\.py|torch/_C\..*\.so|torch/bin/torch_shm_manager)$")
 
 
 def wanted(name: str, cuda: bool) -> bool:
     if re.search(r"\.dist-info/(METADATA$|.*LICEN[CS]E)", name) or name.startswith("torch/include/"):
+        return True
+    if TORCHRUN.match(name) or name == "typing_extensions.py":
         return True
     shared_library = re.search(r"/lib/[^/]*\.so[^/]*$", name)
     return bool(shared_library) and not UNUSED.match(name) and (cuda or not CUDA_ONLY.match(name))

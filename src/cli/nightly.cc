@@ -101,6 +101,30 @@ class NightObserver final : public EvalObserver {
   std::vector<std::string>& failures_;
 };
 
+// A checkpoint's answers lie in a folder of their own: jobs of an array give theirs at the same time.
+fs::path answers_folder(const NightlyConfig& config, const std::string& model) {
+  const std::size_t equals = model.find('=');
+  const std::string name = equals != std::string::npos
+                               ? model.substr(0, equals)
+                               : fs::path(model).stem().string() + "-" + Fingerprint().add(model).hex().substr(0, 8);
+  return config.output / "tasks" / folder_name(name);
+}
+
+// False when interrupted.
+bool answer_questions(const NightlyConfig& config, const std::string& model, bool quiet,
+                      std::vector<std::string>& failures) {
+  if (config.tasks.empty()) return true;
+  ChooseRequest questions;
+  questions.models = {model};
+  questions.questions = config.tasks;
+  questions.output = answers_folder(config, model);
+  questions.n_threads = config.threads > 0 ? config.threads : available_threads();
+  const auto progress = make_progress(quiet);
+  const ChooseOutcome outcome = eval_library().choose(questions, *progress);
+  for (const auto& [name, error] : outcome.failed_models) failures.push_back(name + ": " + error.what());
+  return !outcome.interrupted;
+}
+
 class Night {
  public:
   Night(const NightlyConfig& config, bool quiet)
@@ -186,17 +210,7 @@ class Night {
       const EvalOutcome outcome = eval_library().evaluate(request, observer);
       if (outcome.interrupted || outcome.n_runs == 0) return false;
     }
-    if (!config_.tasks.empty()) {
-      ChooseRequest questions;
-      questions.models = {checkpoint.model};
-      questions.questions = config_.tasks;
-      questions.output = config_.output / "tasks";
-      questions.n_threads = static_cast<int>(request.score.n_threads);
-      const auto progress = make_progress(quiet_);
-      const ChooseOutcome outcome = eval_library().choose(questions, *progress);
-      for (const auto& [model, error] : outcome.failed_models) report_.failures.push_back(model + ": " + error.what());
-      if (outcome.interrupted) return false;
-    }
+    if (!answer_questions(config_, checkpoint.model, quiet_, report_.failures)) return false;
     return report_.failures.size() == n_failures;
   }
 
@@ -246,17 +260,21 @@ class Night {
   NightReport report_;
 };
 
-// Its workers, or one process alone: scores, and leaves the rest to the night. Not under the lease: several checkpoints
-// are scored at a time, and each run has a lock of its own.
+// One of a checkpoint's workers, or one process alone, which also asks the questions; the rest is left to the night. Not
+// under the lease: several checkpoints are scored at a time, and each run has a lock of its own.
 int score_one(const NightlyConfig& config, const NightlyFlags& flags) {
   std::vector<std::string> failures;
+  const EvalRequest request = request_of(config, flags.only);
   EvalOutcome outcome;
   {
     NightObserver observer(flags.quiet, failures);
-    outcome = eval_library().evaluate(request_of(config, flags.only), observer);
+    outcome = eval_library().evaluate(request, observer);
   }
+  bool done = !outcome.interrupted;
+  if (done && !request.worker) done = answer_questions(config, flags.only, flags.quiet, failures);
   for (const std::string& failure : failures) std::fprintf(stderr, "lmbits: %s\n", printable_lines(failure).c_str());
-  return outcome.exit_code();
+  if (!done) return kExitInterrupted;
+  return outcome.exit_code() == 0 && !failures.empty() ? kExitSomeFailed : outcome.exit_code();
 }
 
 // The first line that a program prints.
@@ -297,15 +315,16 @@ int submit(const NightlyConfig& config, const NightlyFlags& flags) {
                         .models = models,
                         .options = config.slurm};
   fs::create_directories(jobs.folder);
+  const std::string in_folder = "cd " + shell_word(jobs.folder.string()) + " && ";
   std::string array, after;
   if (!models.empty()) {
     write_file_atomically(jobs.folder / "score.sh", array_script(jobs));
-    array = answer_of("cd '" + jobs.folder.string() + "' && sbatch --parsable score.sh");
+    array = answer_of(in_folder + "sbatch --parsable score.sh");
     array = array.substr(0, array.find(';'));
     after = " --dependency=afterany:" + array;
   }
   write_file_atomically(jobs.folder / "judge.sh", judge_script(jobs));
-  std::string judge = answer_of("cd '" + jobs.folder.string() + "' && sbatch --parsable" + after + " judge.sh");
+  std::string judge = answer_of(in_folder + "sbatch --parsable" + after + " judge.sh");
   judge = judge.substr(0, judge.find(';'));
   write_file_atomically(state, Json({{"night", night}, {"array", array}, {"judge", judge}}).dump(2) + "\n");
   print(std::to_string(models.size()) + " new checkpoints" + (array.empty() ? "" : ": array " + array) +

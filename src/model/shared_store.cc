@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <exception>
+#include <mutex>
 #include <string>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -69,7 +70,8 @@ class TcpStore final : public SharedStore {
 }  // namespace
 
 std::unique_ptr<SharedStore> connect_store(const StoreAddress& address, double patience_s) {
-  FLAGS_caffe2_log_level = c10::GLOG_FATAL;  // a lost connection is our error, without c10d's stack traces
+  static std::once_flag quiet;  // a lost connection is our error, without c10d's stack traces
+  std::call_once(quiet, [] { FLAGS_caffe2_log_level = c10::GLOG_FATAL; });
   const std::string place = address.host + ":" + std::to_string(address.port);
   c10d::TCPStoreOptions options;
   options.port = address.port;

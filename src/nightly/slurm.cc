@@ -3,16 +3,16 @@
 namespace lmbits {
 namespace {
 
-// One word for a shell, whatever it holds.
-std::string quoted(const std::string& text) {
-  std::string word = "'";
-  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return word + "'";
+// A folder in a line for sbatch, which takes spaces and apostrophes between double quotes, and %% for a %.
+std::string in_directive(const std::filesystem::path& folder) {
+  std::string path;
+  for (const char c : folder.string()) path += c == '%' ? std::string("%%") : std::string(1, c);
+  return path;
 }
 
 std::string head(const SlurmNight& night, const std::string& name, const std::string& log) {
-  return "#!/bin/bash\n#SBATCH --job-name=" + name + "\n#SBATCH --output=" + (night.folder / log).string() +
-         "\n#SBATCH --requeue\n#SBATCH --open-mode=append\n";
+  return "#!/bin/bash\n#SBATCH --job-name=" + name + "\n#SBATCH --output=\"" + in_directive(night.folder) + "/" + log +
+         "\"\n#SBATCH --requeue\n#SBATCH --open-mode=append\n";
 }
 
 std::string options_of(const SlurmOptions& slurm) {
@@ -23,6 +23,12 @@ std::string options_of(const SlurmOptions& slurm) {
 
 }  // namespace
 
+std::string shell_word(const std::string& text) {
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 std::string array_script(const SlurmNight& night) {
   const SlurmOptions& slurm = night.options;
   std::string script = head(night, "lmbits-score", "%a.log");
@@ -30,8 +36,8 @@ std::string array_script(const SlurmNight& night) {
             (slurm.at_once > 0 ? "%" + std::to_string(slurm.at_once) : "") +
             "\n#SBATCH --ntasks=" + std::to_string(slurm.workers) + "\n" + options_of(slurm);
   script += "set -u\nmodels=(\n";
-  for (const std::string& model : night.models) script += "  " + quoted(model) + "\n";
-  script += ")\nscore=(" + quoted(night.program.string()) + " nightly " + quoted(night.config.string()) +
+  for (const std::string& model : night.models) script += "  " + shell_word(model) + "\n";
+  script += ")\nscore=(" + shell_word(night.program.string()) + " nightly " + shell_word(night.config.string()) +
             " --quiet --score \"${models[SLURM_ARRAY_TASK_ID]}\")\n";
   if (slurm.workers > 1) {
     script +=
@@ -50,7 +56,7 @@ std::string array_script(const SlurmNight& night) {
 
 std::string judge_script(const SlurmNight& night) {
   return head(night, "lmbits-judge", "judge.log") + "#SBATCH --ntasks=1\n" + options_of(night.options) + "exec " +
-         quoted(night.program.string()) + " nightly " + quoted(night.config.string()) + " --quiet\n";
+         shell_word(night.program.string()) + " nightly " + shell_word(night.config.string()) + " --quiet\n";
 }
 
 }  // namespace lmbits

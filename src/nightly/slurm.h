@@ -19,9 +19,12 @@ struct SlurmNight {
   SlurmOptions options;
 };
 
+// One word for a shell, whatever it holds.
+std::string shell_word(const std::string& text);
+
 // An array, one job a checkpoint. Its workers share the checkpoint's documents; then one process, on the node where the
-// script runs, does what workers that died have left, so that the job needs no worker in particular. It is requeued
-// when its node fails, and goes on from what is on disk.
+// script runs, does what workers that died have left, so that the job needs no worker in particular, and asks the
+// questions. It is requeued when its node fails, and goes on from what is on disk.
 std::string array_script(const SlurmNight& night);
 
 // One job behind the array: takes the runs over, judges, writes the page.

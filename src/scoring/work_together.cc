@@ -117,8 +117,21 @@ class Together {
     const std::unordered_map<std::string, double> known = known_bits(read_run(run_.path));
     std::vector<bool> todo;
     for (const std::string& id : ids_) todo.push_back(!known.contains(id));
-    if (std::find(todo.begin(), todo.end(), true) == todo.end()) return std::nullopt;
+    const auto first = std::find(todo.begin(), todo.end(), true);
+    if (first == todo.end()) return std::nullopt;
+    require_progress(std::count(first, todo.end(), true), ids_[static_cast<std::size_t>(first - todo.begin())]);
     return plan_work(n_bytes_, todo, team_.size());
+  }
+
+  // A round may leave no record behind where whoever had its documents died. Everybody can do so once.
+  void require_progress(std::int64_t n_todo, const std::string& example) {
+    n_idle_rounds_ = n_todo_ && n_todo >= *n_todo_ ? n_idle_rounds_ + 1 : 0;
+    n_todo_ = n_todo;
+    if (n_idle_rounds_ <= team_.size()) return;
+    throw Error(ErrorKind::kData,
+                std::to_string(n_idle_rounds_) + " rounds of work left no record of " + std::to_string(n_todo) +
+                    " documents, " + example + " for one",
+                "do all workers see the same output folder? The same command with one process goes on");
   }
 
   // Until everybody has finished the round, failed at it, or is gone. False when interrupted.
@@ -156,6 +169,8 @@ class Together {
   SharedStore& store_;
   std::vector<std::string> ids_;  // of the corpus, once listed
   std::vector<std::int64_t> n_bytes_;
+  std::optional<std::int64_t> n_todo_;  // before the last round
+  int n_idle_rounds_ = 0;               // after which there was as much to do as before, in a row
   Json profile_ = Json::object();
 };
 

@@ -31,7 +31,8 @@ struct SharedRun {
 // Rounds. The leader holds the run's lock, folds the parts that are there into it, and publishes the documents that have
 // no record yet as blocks; every worker, the leader too, takes blocks from a counter in the store until none is left and
 // writes records to a part of its own (the leader: to the run). What a dead worker did not finish has no record when
-// all others have, so it is in the next round. Another round for nothing ends the run. A leader that dies is followed by
+// all others have, so it is in the next round. Nothing left to plan ends the run; more rounds in a row without a new record
+// than there are workers to die in them are an Error(kData). A leader that dies is followed by
 // another worker, which does the same from what is on disk. A record's bits depend on its document alone, so the
 // totals do not depend on who did what.
 //

@@ -53,7 +53,7 @@ double race_boundary(std::int64_t n, std::int64_t n_pieces, double a, double tun
 }
 
 double expected_race_share(std::int64_t n_pieces, double gap, double sd, double zone, double a, double tuned_share) {
-  std::int64_t lo = 2, hi = n_pieces;  // c falls as n grows
+  std::int64_t lo = std::min(first_look(a), n_pieces), hi = n_pieces;  // c falls as n grows
   while (lo < hi) {
     const std::int64_t n = lo + (hi - lo) / 2;
     if (race_boundary(n, n_pieces, a, tuned_share) * sd <= gap + zone) {
@@ -64,6 +64,8 @@ double expected_race_share(std::int64_t n_pieces, double gap, double sd, double 
   }
   return static_cast<double>(lo) / static_cast<double>(n_pieces);
 }
+
+std::int64_t first_look(double error_of_a_pair) { return error_of_a_pair > 0.01 ? 96 : 48; }
 
 std::vector<std::vector<double>> race_controls(const std::vector<std::int64_t>& n_bytes,
                                                const std::vector<std::size_t>& category) {
@@ -116,19 +118,29 @@ Race::Race(std::size_t n_models, std::int64_t n_pieces, std::vector<std::vector<
 }
 
 std::int64_t Race::next_look() const {
-  if (n_ == 0) return std::min(options_.min_pieces, n_pieces_);
+  if (n_ == 0) {
+    const std::int64_t first =
+        options_.min_pieces > 0 ? options_.min_pieces : first_look((1.0 - options_.level) / n_claims());
+    return std::min(first, n_pieces_);
+  }
   const auto grown = static_cast<std::int64_t>(static_cast<double>(n_) * options_.look_growth);
   return std::min(n_pieces_, std::max(n_ + options_.look_step, grown));
 }
 
 bool Race::finished() const { return std::find(active_.begin(), active_.end(), 1) == active_.end(); }
 
-double Race::share(std::size_t distance) const {
+// How many pairs may be claimed wrongly, whichever the true order is.
+double Race::n_claims() const {
   const double k = static_cast<double>(n_models_), top = static_cast<double>(options_.top);
-  if (options_.goal == RaceGoal::kBaseline) return 1.0 / (k - 1.0);
-  if (options_.goal == RaceGoal::kOrder && options_.zone == 0.0) return 1.0 / (k - 1.0);
-  const double n_pairs = options_.goal == RaceGoal::kTop ? top * (k - top) : k * (k - 1.0) / 2.0;
-  return 0.5 / n_pairs + 0.5 * near_share_ * inverse_square(distance);
+  if (options_.goal == RaceGoal::kTop) return top * (k - top);
+  return options_.goal == RaceGoal::kOrder && options_.zone > 0.0 ? k * (k - 1.0) / 2.0 : k - 1.0;
+}
+
+double Race::share(std::size_t distance) const {
+  const bool known =
+      options_.goal == RaceGoal::kBaseline || (options_.goal == RaceGoal::kOrder && options_.zone == 0.0);
+  if (known) return 1.0 / n_claims();
+  return 0.5 / n_claims() + 0.5 * near_share_ * inverse_square(distance);
 }
 
 void Race::take(const std::vector<std::vector<double>>& bits, std::int64_t n_new) {
@@ -190,8 +202,10 @@ Race::Moments Race::moments() const {
   Moments now{std::vector<double>(n_models_), std::vector<double>(n_models_ * n_models_),
               std::vector<double>(n_models_)};
   for (std::size_t distance = 1; distance < n_models_; ++distance) {
-    const double a = (1.0 - options_.level) * share(distance);
-    now.boundary[distance] = race_boundary(n_, n_pieces_, a, options_.tuned_share);
+    const bool as_before = distance > 1 && share(distance) == share(distance - 1);
+    now.boundary[distance] =
+        as_before ? now.boundary[distance - 1]
+                  : race_boundary(n_, n_pieces_, (1.0 - options_.level) * share(distance), options_.tuned_share);
   }
   for (std::size_t i = 0; i < n_models_; ++i) {
     if (!active_[i]) continue;

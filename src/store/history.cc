@@ -56,8 +56,6 @@ std::string stamp_of(const fs::path& folder) {
   return stamp;
 }
 
-std::string fingerprint_of(const std::string& text) { return Fingerprint().add(text).hex(); }
-
 // Of the records and the summary, so that a run with other ones is known as changed.
 std::string content_of(const Run& run) {
   Fingerprint content;
@@ -69,6 +67,15 @@ std::string content_of(const Run& run) {
 
 Json environment_of(const Json& manifest) {
   return {{"device", manifest.value("device", Json(nullptr))}, {"versions", manifest.value("versions", Json(nullptr))}};
+}
+
+// Equal for the same work done twice.
+std::string fingerprint_of(const Json& manifest) {
+  const Json identity = {{"identity", manifest.at("identity")},
+                         {"model", manifest.at("model").at("name")},
+                         {"corpus", manifest.at("corpus").at("name")},
+                         {"environment", environment_of(manifest)}};
+  return Fingerprint().add(identity.dump()).hex();
 }
 
 template <typename T>
@@ -191,16 +198,7 @@ void History::import_run(const fs::path& folder, ImportOutcome& outcome) {
     ++outcome.n_unfinished;
     return;
   }
-  const Json& manifest = run.manifest;
-  const Json identity = manifest.at("identity"), environment = environment_of(manifest);
-  const Json model = manifest.at("model"), metadata = model.value("metadata", Json(nullptr));
-  const Json training = metadata.is_object() ? metadata.value("training", Json(nullptr)) : Json(nullptr);
-  const Json parameters = metadata.is_object() ? metadata.value("parameters", Json(nullptr)) : Json(nullptr);
-  const std::string fingerprint = fingerprint_of(Json({{"identity", identity},
-                                                       {"model", model.at("name")},
-                                                       {"corpus", manifest.at("corpus").at("name")},
-                                                       {"environment", environment}})
-                                                     .dump());
+  const std::string fingerprint = fingerprint_of(run.manifest);
   const std::string content = content_of(run);
   Transaction transaction(database_);
   Statement same = database_.prepare("SELECT id, content FROM runs WHERE fingerprint = ?");
@@ -217,39 +215,67 @@ void History::import_run(const fs::path& folder, ImportOutcome& outcome) {
     database_.prepare("DELETE FROM runs WHERE id = ?").bind(same.integer(0)).run();
     same.run();
   }
-  const std::int64_t model_id = id_of("models", identity.at("model"),
-                                      {{"name", model.at("name")},
-                                       {"tokenizer", identity.value("tokenizer", Json(nullptr))},
-                                       {"step", to_json_or_null(value_of<std::int64_t>(training, "step"))},
-                                       {"tokens", to_json_or_null(value_of<double>(training, "tokens"))},
-                                       {"flops", to_json_or_null(value_of<double>(training, "flops"))},
-                                       {"parameters", to_json_or_null(value_of<std::int64_t>(parameters, "total"))},
-                                       {"metadata", metadata.dump()}});
-  const std::int64_t corpus_id = id_of("corpora", identity.at("corpus"), {{"name", manifest.at("corpus").at("name")}});
+  const std::int64_t corpus = corpus_of(run.manifest);
+  add_run(run, {.folder = folder, .stamp = stamp, .fingerprint = fingerprint, .content = content}, corpus);
+  const std::int64_t id = database_.last_row_id();
+  add_totals(id, run);
+  write_documents(id, corpus, run.records);
+  transaction.commit();
+  ++(is_known ? outcome.n_updated : outcome.n_added);
+}
+
+std::int64_t History::model_of(const Json& manifest) {
+  const Json& identity = manifest.at("identity");
+  const Json model = manifest.at("model"), metadata = model.value("metadata", Json(nullptr));
+  const Json training = metadata.is_object() ? metadata.value("training", Json(nullptr)) : Json(nullptr);
+  const Json parameters = metadata.is_object() ? metadata.value("parameters", Json(nullptr)) : Json(nullptr);
+  return id_of("models", identity.at("model"),
+               {{"name", model.at("name")},
+                {"tokenizer", identity.value("tokenizer", Json(nullptr))},
+                {"step", to_json_or_null(value_of<std::int64_t>(training, "step"))},
+                {"tokens", to_json_or_null(value_of<double>(training, "tokens"))},
+                {"flops", to_json_or_null(value_of<double>(training, "flops"))},
+                {"parameters", to_json_or_null(value_of<std::int64_t>(parameters, "total"))},
+                {"metadata", metadata.dump()}});
+}
+
+std::int64_t History::corpus_of(const Json& manifest) {
+  return id_of("corpora", manifest.at("identity").at("corpus"), {{"name", manifest.at("corpus").at("name")}});
+}
+
+void History::add_run(const Run& run, const RunSource& source, std::int64_t corpus) {
+  const Json& identity = run.manifest.at("identity");
+  const std::string environment = environment_of(run.manifest).dump();
+  const std::int64_t model_id = model_of(run.manifest);
   const std::int64_t environment_id =
-      id_of("environments", fingerprint_of(environment.dump()), {{"description", environment.dump()}});
+      id_of("environments", Fingerprint().add(environment).hex(), {{"description", environment}});
   database_
       .prepare(
           "INSERT INTO runs (fingerprint, model_id, corpus_id, environment_id, convention, dtype, path, stamp, content,"
           " started, imported, manifest, summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-      .bind(fingerprint)
+      .bind(source.fingerprint)
       .bind(model_id)
-      .bind(corpus_id)
+      .bind(corpus)
       .bind(environment_id)
       .bind(identity.at("convention").at("name").get<std::string>())
       .bind(identity.value("dtype", std::string()))
-      .bind(folder.string())
-      .bind(stamp)
-      .bind(content)
-      .bind(manifest.value("started", std::string()))
+      .bind(source.folder.string())
+      .bind(source.stamp)
+      .bind(source.content)
+      .bind(run.manifest.value("started", std::string()))
       .bind(utc_now())
-      .bind(manifest.dump())
+      .bind(run.manifest.dump())
       .bind(run.summary.dump())
       .run();
-  const std::int64_t run_id = database_.last_row_id();
+}
+
+void History::add_totals(std::int64_t run_id, const Run& run) {
   const Totals totals = total(run.records);
   const Json interval = run.summary.value("interval", Json(nullptr));
   const bool bounded = interval.is_object() && interval.contains("bits_per_byte");
+  const auto bound = [&](std::size_t end) {
+    return bounded ? std::optional<double>(interval["bits_per_byte"][end].get<double>()) : std::nullopt;
+  };
   database_.prepare("INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
       .bind(run_id)
       .bind(totals.n_documents)
@@ -260,13 +286,10 @@ void History::import_run(const fs::path& folder, ImportOutcome& outcome) {
       .bind(totals.n_scored)
       .bind(totals.bits)
       .bind(totals.bits_per_byte())
-      .bind(bounded ? std::optional<double>(interval["bits_per_byte"][0].get<double>()) : std::nullopt)
-      .bind(bounded ? std::optional<double>(interval["bits_per_byte"][1].get<double>()) : std::nullopt)
+      .bind(bound(0))
+      .bind(bound(1))
       .bind(value_of<double>(interval, "level"))
       .run();
-  write_documents(run_id, corpus_id, run.records);
-  transaction.commit();
-  ++(is_known ? outcome.n_updated : outcome.n_added);
 }
 
 void History::write_documents(std::int64_t run, std::int64_t corpus, const std::vector<DocumentRecord>& records) {

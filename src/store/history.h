@@ -63,6 +63,14 @@ class History {
  private:
   void migrate();
   void import_run(const std::filesystem::path& folder, ImportOutcome& outcome);
+  struct RunSource {
+    std::filesystem::path folder;
+    std::string stamp, fingerprint, content;
+  };
+  void add_run(const Run& run, const RunSource& source, std::int64_t corpus);
+  void add_totals(std::int64_t run_id, const Run& run);
+  std::int64_t model_of(const Json& manifest);
+  std::int64_t corpus_of(const Json& manifest);
   std::int64_t id_of(const char* table, const std::string& fingerprint, const Json& columns);
   void write_documents(std::int64_t run, std::int64_t corpus, const std::vector<DocumentRecord>& records);
 

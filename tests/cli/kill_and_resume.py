@@ -3,6 +3,7 @@
 LMBITS_KILLS=N: that many kills over all scenarios (6).
 """
 
+import json
 import os
 import random
 import signal
@@ -83,6 +84,28 @@ class KillAndResume(harness.ProgramTest):
         corpus = self.folder / "stream.jsonl"
         harness.write_jsonl(corpus, 25 * KILLS)
         self.campaign(share(0.2), harness.bundle("xs-byte-100"), corpus, "--convention", "hkust", "--window", "48", "--stride", "16")
+
+    def test_a_race_is_gone_on_with(self):
+        """`rank --adaptive`: the order of a full evaluation from less text; killed, it ends the same."""
+        text = self.folder / "prose.txt"
+        text.write_bytes((harness.SOURCE / "models/heldout/prose.txt").read_bytes()[:80000])
+        names = ["xs-byte-100", "xs-byte-3000", "xs-byte-1000"]
+
+        def race(output):
+            return ["rank", "--adaptive", output, "--model", *map(harness.bundle, names), "--text", text, "--split", "512", "--json"]
+
+        whole = harness.run(race(self.folder / "whole"))
+        self.assertEqual(whole.code, 0, whole.err)
+        self.assertRegex(whole.err, "the whole order takes about .* of the tokens")
+        report = json.loads(whole.out)
+        self.assertEqual([m["model"] for m in report["models"]], ["xs-byte-3000", "xs-byte-1000", "xs-byte-100"])
+        self.assertLess(report["token_share"], 0.8)
+        process = harness.start(race(self.folder / "killed"))
+        self.wait_for(lambda: progress(self.folder / "killed"), process, "records")
+        process.send_signal(signal.SIGKILL)
+        harness.Outcome(process)
+        again = harness.run(race(self.folder / "killed"))
+        self.assertEqual(json.loads(again.out), report)
 
 
 def share(of_all):

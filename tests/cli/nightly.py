@@ -27,6 +27,17 @@ class Nights(unittest.TestCase):
         shutil.copy(DEMO / f"{bundle}.pt", path)
         path.with_name(path.name + ".done").touch()
 
+    def ask_questions(self):
+        lines = (SOURCE / "models/benchmarks/cloze-prose.jsonl").read_text().splitlines(keepends=True)
+        (self.folder / "questions.jsonl").write_text("".join(lines[:20]))
+        self.config["tasks"] = ["questions.jsonl"]
+
+    def n_scores(self, model):
+        """Each checkpoint's scores lie in a folder of their own, where `lmbits correlate` reads them."""
+        scores = [json.loads(line) for line in (self.folder / f"out/tasks/{model}/scores.jsonl").read_text().splitlines()]
+        self.assertEqual({score["model"] for score in scores}, {model})
+        return len(scores)
+
     def command(self):
         (self.folder / "night.json").write_text(json.dumps(self.config))
         return [LMBITS, "nightly", str(self.folder / "night.json"), "--json", "--quiet"]
@@ -42,9 +53,11 @@ class Nights(unittest.TestCase):
     def test_a_week(self):
         self.assertEqual(self.night(0)["scored"], [])  # nothing has come yet
         week = ["m-sp-250", "m-sp-1000", "m-sp-3000", "m-sp-3600"]
+        self.ask_questions()
         for bundle in week:
             self.deliver(bundle)
             night = self.night(0)
+            self.assertGreater(self.n_scores(bundle), 0)
             self.assertEqual([j["model"] for j in night["judgements"]], [bundle])
             self.assertEqual(night["judgements"][0]["best_on"], [] if bundle == week[0] else ["prose"])
         self.assertEqual(self.night(0)["judgements"], [])  # a night without a new checkpoint judges nothing

@@ -1,13 +1,15 @@
 """Several workers on one command: the same bits by 1, 2 and 4, whoever is killed; what they leave can be merged.
 
-With torchrun itself where a Python with torch is found (LMBITS_TORCHRUN names another), else with the variables it sets.
-LMBITS_KILLS=N: kills of single workers (1).
+With torchrun itself, which scripts/setup unpacks beside libtorch (LMBITS_TORCHRUN names another); and with the variables that it
+sets, where single workers are to be killed: torchrun would start all of them again.
+LMBITS_KILLS=N: kills of single workers (1). LMBITS_TEAMS=N: so many teams of four besides, in one go.
 """
 
 import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -20,16 +22,23 @@ import unittest
 import harness
 
 KILLS = int(os.environ.get("LMBITS_KILLS", "1"))
+N_DOCUMENTS = 55
+TEAMS = int(os.environ.get("LMBITS_TEAMS", "0"))
 MODEL = "xs-byte-1000"
-SLOW_MODEL = "l-sp-500"  # all workers have come before it is done
+SLOW_MODEL = "m-sp-250"  # all workers have come before it is done, most of the time
 
 
 def find_torchrun():
+    """torchrun's command and environment, or None."""
     named = os.environ.get("LMBITS_TORCHRUN") or shutil.which("torchrun")
     if named:
-        return [named]
-    found = subprocess.run([sys.executable, "-c", "import torch.distributed.run"], capture_output=True)
-    return [sys.executable, "-m", "torch.distributed.run"] if found.returncode == 0 else None
+        return [named], dict(os.environ)
+    libtorch = pathlib.Path(os.environ.get("LMBITS_LIBTORCH", ""))
+    if not (libtorch / "distributed/run.py").exists():
+        return None
+    # Its bytecode is kept: compiling is most of the start. No NumPy: not needed, and it warns of that.
+    return [sys.executable, "-m", "torch.distributed.run"], {
+        **os.environ, "PYTHONPATH": str(libtorch.parent), "PYTHONDONTWRITEBYTECODE": "", "PYTHONWARNINGS": "ignore"}
 
 
 def free_port():
@@ -44,8 +53,8 @@ class Workers(harness.ProgramTest):
         self.corpus = self.folder / "corpus.jsonl"
         draw = random.Random(3)
         with open(self.corpus, "w", encoding="utf-8") as file:
-            for i in range(90):  # one long document, one that fails, some empty, many short
-                text = harness.text_of(40000 if i == 70 else draw.randint(0, 1500), seed=i)
+            for i in range(N_DOCUMENTS):  # one long document, one that fails, some empty, many short
+                text = harness.text_of(20000 if i == 40 else draw.randint(0, 1500), seed=i)
                 line = json.dumps({"id": f"doc-{i}", "text": text}) if i != 11 else "not JSON"
                 file.write(line + "\n")
         self.model = harness.bundle(MODEL)
@@ -79,46 +88,57 @@ class Workers(harness.ProgramTest):
     def parts(self, output):
         return sorted(output.glob("*__*/part-*/documents.jsonl"))
 
-    def all_at_work(self, team, output):
-        """Worker 0 writes into the run itself. Who has not come yet is waited for, or looks for the store, for minutes."""
-        return len(self.parts(output)) == len(team) - 1
+    def n_records(self, output):
+        """Of each worker: one writes into the run itself, the others into parts."""
+        return [path.read_bytes().count(b"\n") for path in output.glob("*__*/**/documents.jsonl")]
 
     def n_lines(self, output):
-        return sum(path.read_bytes().count(b"\n") for path in output.glob("*__*/**/documents.jsonl"))
+        return sum(self.n_records(output))
 
-    def test_one_two_and_four_give_the_same_bits(self):
-        expected = self.alone()
-        for n_workers in (2, 4):
-            output = self.folder / f"by-{n_workers}"
-            outcomes = [harness.Outcome(worker) for worker in self.team(n_workers, output)]
-            self.assertEqual([o.code for o in outcomes], [10] * n_workers, [o.err for o in outcomes])
-            self.assert_same_run(self.only_run(output), expected)
-            profile = json.loads((self.only_run(output) / "summary.json").read_bytes())["profile"]
-            self.assertIn(profile["n_workers"], range(1, n_workers + 1))  # who comes when all is done has no part
-            self.assertIn("bits/byte", outcomes[0].out)
-            self.assertEqual([o.out for o in outcomes[1:]], [""] * (n_workers - 1))  # one speaks
+    def at_work(self, start, output, n_workers, at):
+        """What `start` starts on a folder, when each of its workers has records and all have `at`. Again on another folder
+        where it had ended before the last one came: the machine is busy."""
+        for attempt in range(10):
+            folder = output.with_name(f"{output.name}-{attempt}")
+            processes = start(folder)
+            while processes[0].poll() is None:
+                records = self.n_records(folder)
+                if len(records) == n_workers and min(records) > 0 and sum(records) >= at:
+                    return processes, folder
+                time.sleep(0.0005)
+            for process in processes:
+                harness.Outcome(process)
+        self.fail(f"no team of {n_workers} was seen at work: {records}")
 
-    def test_every_worker_takes_part(self):
-        """Documents are handed out as workers become free: each leaves records of its own."""
-        self.model = harness.bundle(SLOW_MODEL)
+    def team_at_work(self, n_workers, output, at):
+        return self.at_work(lambda folder: self.team(n_workers, folder), output, n_workers, at)
+
+    def assert_team_succeeds(self, n_workers, output, expected):
+        outcomes = [harness.Outcome(worker) for worker in self.team(n_workers, output)]
+        self.assertEqual([o.code for o in outcomes], [10] * n_workers, [o.err for o in outcomes])
+        self.assert_same_run(self.only_run(output), expected)
+        return outcomes
+
+    def test_a_team_gives_the_same_bits(self):
+        """By 1, 2 and 4: test_torchrun."""
         output = self.folder / "out"
-        team = self.team(2, output)
-        self.wait_for(lambda: self.parts(output) and self.n_lines(output) > 20, team[0], "records")
-        written = [path.read_bytes().count(b"\n") for path in [*self.parts(output), *output.glob("*__*/documents.jsonl")]]
-        for worker in team:
-            harness.Outcome(worker)
-        self.assertEqual(len(written), 2)
+        outcomes = self.assert_team_succeeds(4, output, self.alone())
+        profile = json.loads((self.only_run(output) / "summary.json").read_bytes())["profile"]
+        self.assertIn(profile["n_workers"], range(1, 5))  # who comes when all is done has no part
+        self.assertIn("bits/byte", outcomes[0].out)
+        self.assertEqual([o.out for o in outcomes[1:]], [""] * 3)  # one speaks
+
+    def test_many_teams(self):
+        for k in range(TEAMS):
+            self.assert_team_succeeds(4, self.folder / f"team-{k}", self.alone())
 
     def test_a_killed_worker_s_documents_are_done_by_the_others(self):
         self.model = harness.bundle(SLOW_MODEL)
         expected = self.alone()
         draw = random.Random(5)
         for k in range(KILLS):
-            output = self.folder / f"killed-{k}"
-            team = self.team(3, output)
             victim = draw.choice([1, 2])  # worker 0 keeps the store: next test
-            at = draw.randint(0, 60)
-            self.wait_for(lambda: self.all_at_work(team, output) and self.n_lines(output) >= at, team[0], f"{at} records")
+            team, output = self.team_at_work(3, self.folder / f"killed-{k}", at=draw.randint(3, 20))
             team[victim].send_signal(signal.SIGKILL)
             outcomes = [harness.Outcome(worker) for worker in team]
             self.assertEqual([o.code for i, o in enumerate(outcomes) if i != victim], [10, 10], outcomes[0].err)
@@ -127,9 +147,7 @@ class Workers(harness.ProgramTest):
     def test_without_the_store_they_stop_and_the_next_start_goes_on(self):
         self.model = harness.bundle(SLOW_MODEL)
         expected = self.alone()
-        output = self.folder / "out"
-        team = self.team(3, output)
-        self.wait_for(lambda: self.all_at_work(team, output) and self.n_lines(output) >= 10, team[0], "records")
+        team, output = self.team_at_work(3, self.folder / "out", at=10)
         team[0].send_signal(signal.SIGKILL)
         for worker in team[1:]:
             self.assert_one_error_of_many(harness.Outcome(worker))
@@ -148,7 +166,7 @@ class Workers(harness.ProgramTest):
     def test_merge(self):
         """Two folders of one work, each of a killed process: merged, and completed by the command they came from."""
         expected = self.alone()
-        for name, at in (("a", 15), ("b", 35)):
+        for name, at in (("a", 10), ("b", 25)):
             process = harness.start(self.arguments(self.folder / name))
             self.wait_for(lambda: self.n_lines(self.folder / name) >= at, process, "records")
             process.send_signal(signal.SIGKILL)
@@ -168,7 +186,7 @@ class Workers(harness.ProgramTest):
         self.assertEqual(outcome.code, 10, outcome.err)
         self.assert_same_run(self.only_run(merged), expected)
         again = harness.run(["merge", expected.parent, "-o", self.folder / "copy", "--json"])
-        self.assertEqual(json.loads(again.out)[0]["n_documents"], 89)  # failed documents are tried again, not merged
+        self.assertEqual(json.loads(again.out)[0]["n_documents"], N_DOCUMENTS - 1)  # failed documents are tried again, not merged
 
     def test_merge_refuses_other_work(self):
         alone = self.alone()
@@ -191,30 +209,40 @@ class Workers(harness.ProgramTest):
         self.assertTrue(any(f"process {worker.pid} " in second.err for worker in first), second.err)  # whoever leads
         self.assertEqual(codes, [10, 10])
 
-    def torchrun(self, *options):
-        command = find_torchrun()
-        if command is None:
-            self.skipTest("no torchrun: no Python with torch here (LMBITS_TORCHRUN names one)")
-        return [*command, *options, "--no-python", "--", harness.PROGRAM]
-
     def test_torchrun(self):
         """Its own agent keeps the store; it restarts all workers when one is killed, and those go on."""
+        found = find_torchrun()
+        if found is None:
+            self.skipTest("no torchrun: scripts/setup unpacks one, LMBITS_TORCHRUN names another")
+        torchrun, environment = found
         self.corpus.write_text("".join(line + "\n" for line in self.corpus.read_text().splitlines() if line != "not JSON"))
-        outcome = harness.run(self.arguments(self.folder / "alone"))
-        self.assertEqual(outcome.code, 0, outcome.err)
-        expected = self.only_run(self.folder / "alone")
-        for n_workers, kill in ((1, False), (2, False), (4, False), (4, True)):
-            output = self.folder / f"torchrun-{n_workers}-{kill}"
-            command = self.torchrun("--standalone", f"--nproc-per-node={n_workers}", "--max-restarts=2")
-            process = subprocess.Popen([*command, *map(str, self.arguments(output))], text=True,
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            if kill:
-                self.wait_for(lambda: self.n_lines(output) >= 20, process, "records")
-                victim = int(self.parts(output)[0].parent.name.rsplit("-", 1)[1])
-                os.kill(victim, signal.SIGKILL)
+
+        def start(n_workers, output):
+            command = [*torchrun, "--standalone", f"--nproc-per-node={n_workers}", "--max-restarts=2", "--no-python", "--",
+                       harness.PROGRAM, *map(str, self.arguments(output))]
+            return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+
+        def assert_succeeds(process, output, expected):
             out, err = process.communicate(timeout=harness.PATIENCE_S)
+            if not output.exists() and re.search(r"^(ImportError|ModuleNotFoundError|OSError): ", err, re.MULTILINE):
+                self.skipTest(f"torchrun does not start with this Python: {err.splitlines()[-1]}")
             self.assertEqual(process.returncode, 0, out + err)
             self.assert_same_run(self.only_run(output), expected)
+
+        def alone():
+            return self.finish(self.model, self.corpus, self.folder / pathlib.Path(self.model).stem)
+
+        expected = alone()
+        for n_workers in (1, 2, 4, *[4] * TEAMS):
+            output = self.folder / f"torchrun-{n_workers}"
+            assert_succeeds(start(n_workers, output), output, expected)
+            shutil.rmtree(output)
+        self.model = harness.bundle(SLOW_MODEL)
+        expected = alone()
+        for k in range(KILLS):
+            [process], output = self.at_work(lambda folder: [start(2, folder)], self.folder / f"torchrun-killed-{k}", 2, at=5)
+            os.kill(int(self.parts(output)[0].parent.name.rsplit("-", 1)[1]), signal.SIGKILL)
+            assert_succeeds(process, output, expected)
 
 
 if __name__ == "__main__":

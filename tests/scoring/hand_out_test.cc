@@ -7,6 +7,10 @@
 #include <queue>
 #include <random>
 
+#include "src/core/error.h"
+#include "src/scoring/work_together.h"
+#include "tests/support/temporary_folder.h"
+
 namespace lmbits {
 namespace {
 
@@ -102,6 +106,57 @@ TEST(PlanWork, LongDocumentsComeFirst) {
   EXPECT_EQ(plan.blocks[0].n_bytes, 5000);
   EXPECT_EQ(plan.blocks[1].n_bytes, 6000);
   EXPECT_EQ(plan.blocks[0].end, 3);
+}
+
+// What a team of two makes of five documents, whose second worker never comes, when each round scores `n_a_round` of them.
+class ScoreTogether : public ::testing::Test {
+ protected:
+  bool work(int n_a_round) {
+    WorkerPlace place;
+    place.n_workers = 2;
+    place.host = "127.0.0.1";
+    Team team(place, {.heartbeat_s = 0.05, .dead_s = 1.0, .start_s = 0.2});
+    SharedRun run;
+    run.work = "work";
+    run.path = folder_ / "run";
+    run.manifest = {{"identity", {{"model", "m"}}}};
+    run.open = [this] { return std::make_unique<ListReader>(n_bytes_); };
+    run.finish_known = [] { return false; };
+    run.score = [&](RunWriter& writer, const std::function<std::unique_ptr<CorpusReader>()>& open_some) {
+      ++n_rounds_;
+      const auto reader = open_some();
+      for (int n = 0; const std::optional<Document> document = reader->next(); ++n) {
+        if (n == n_a_round) break;
+        DocumentRecord record;
+        record.id = document->id;
+        writer.append(record);
+      }
+      return Json::object();
+    };
+    run.complete = [](RunWriter&, const Json&) { return true; };
+    return score_together(team, run);
+  }
+
+  testing::TemporaryFolder folder_;
+  const std::vector<std::int64_t> n_bytes_ = {1, 1, 1, 1, 1};
+  int n_rounds_ = 0;
+};
+
+TEST_F(ScoreTogether, GoesOnWhileRoundsLeaveRecords) {
+  EXPECT_TRUE(work(1));
+  EXPECT_EQ(n_rounds_, 5);
+  EXPECT_EQ(read_run(folder_ / "run").records.size(), 5u);
+}
+
+TEST_F(ScoreTogether, EndsWhereRoundsLeaveNone) {
+  try {
+    work(0);
+    FAIL() << "it went on";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kData);
+    EXPECT_STREQ(e.what(), "3 rounds of work left no record of 5 documents, 0 for one");
+  }
+  EXPECT_EQ(n_rounds_, 3);
 }
 
 }  // namespace

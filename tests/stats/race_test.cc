@@ -153,6 +153,12 @@ TEST(Race, ComparesWithABaselineAlone) {
   EXPECT_EQ(race.order()[2], 2u);
 }
 
+TEST(Race, FewModelsAreLookedAtLaterThanMany) {
+  EXPECT_EQ(Race(2, 1000, {}, goal(RaceGoal::kOrder)).next_look(), 96);
+  EXPECT_EQ(Race(18, 1000, {}, goal(RaceGoal::kOrder)).next_look(), 48);
+  EXPECT_EQ(Race(2, 60, {}, goal(RaceGoal::kOrder)).next_look(), 60);
+}
+
 // What depends on a known category alone is no chance: with the category as control the means are exact.
 TEST(Race, ControlsTakeOutWhatTheDrawDid) {
   Random random(6, 0);
@@ -165,7 +171,7 @@ TEST(Race, ControlsTakeOutWhatTheDrawDid) {
                       1e-3 * normal(random));  // better on the corpus, worse on its beginning
   }
   const Race race = finished(bits, goal(RaceGoal::kOrder), controls);
-  EXPECT_EQ(race.n_scored(), RaceOptions().min_pieces);
+  EXPECT_EQ(race.n_scored(), first_look(0.05));
   EXPECT_TRUE(race.is_before(1, 0));
   for (std::size_t m = 0; m < 2; ++m) {
     EXPECT_NEAR(race.mean_bits(m), std::accumulate(bits[m].begin(), bits[m].end(), 0.0) / 1000.0, 0.01);
@@ -210,6 +216,7 @@ TEST(ExpectedRaceShare, FallsWithTheGapAndTheCorpus) {
   EXPECT_LT(expected_race_share(5000, 0.001, 0.008, 0.001, a, 0.05), share / 2.0);
   EXPECT_LT(expected_race_share(50000, 0.001, 0.008, 0.0, a, 0.05), share / 5.0);
   EXPECT_EQ(expected_race_share(5000, 0.0, 0.008, 0.0, a, 0.05), 1.0);
+  EXPECT_EQ(expected_race_share(120, 0.1, 0.008, 0.0, 0.025, 0.05), 96.0 / 120.0);  // nothing is claimed before
 }
 
 }  // namespace

@@ -82,12 +82,15 @@ ssize_t write(int fd, const void* bytes, size_t n) {
   return fate == Fate::kFails ? -1 : next(fd, bytes, fate == Fate::kShort ? n / 2 : n);
 }
 
-ssize_t pwrite64(int fd, const void* bytes, size_t n, off64_t at) {
-  static auto* next = real<ssize_t(int, const void*, size_t, off64_t)>("pwrite64");
+// The C library has these two names for one function; SQLite calls one, we the other.
+ssize_t pwrite(int fd, const void* bytes, size_t n, off_t at) {
+  static auto* next = real<ssize_t(int, const void*, size_t, off_t)>("pwrite");
   if (!is_below(fd)) return next(fd, bytes, n, at);
   const Fate fate = fate_of_this_call(n > 1);
   return fate == Fate::kFails ? -1 : next(fd, bytes, fate == Fate::kShort ? n / 2 : n, at);
 }
+
+ssize_t pwrite64(int fd, const void* bytes, size_t n, off64_t at) { return pwrite(fd, bytes, n, at); }
 
 int fsync(int fd) {
   static auto* next = real<int(int)>("fsync");
@@ -99,9 +102,16 @@ int fdatasync(int fd) {
   return is_below(fd) && fate_of_this_call(false) == Fate::kFails ? -1 : next(fd);
 }
 
-int ftruncate64(int fd, off64_t n) {
-  static auto* next = real<int(int, off64_t)>("ftruncate64");
+int ftruncate(int fd, off_t n) {
+  static auto* next = real<int(int, off_t)>("ftruncate");
   return is_below(fd) && fate_of_this_call(false) == Fate::kFails ? -1 : next(fd, n);
+}
+
+int ftruncate64(int fd, off64_t n) { return ftruncate(fd, n); }
+
+int unlink(const char* path) {
+  static auto* next = real<int(const char*)>("unlink");
+  return is_below(path) && fate_of_this_call(false) == Fate::kFails ? -1 : next(path);
 }
 
 int rename(const char* from, const char* to) {
