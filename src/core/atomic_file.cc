@@ -30,14 +30,22 @@ fs::path temporary_beside(const fs::path& path) {
                             std::to_string(++n_calls) + kTemporarySuffix);
 }
 
+// Created and locked: who sees it knows that its writer lives. Between the two, remove_abandoned_files of another process may
+// have it; then it is made again. Where the file system has no locks, files are abandoned later.
+int create_locked(const fs::path& path) {
+  while (true) {
+    const int fd = open_or_fail("write", path, O_RDWR | O_CREAT | O_TRUNC);
+    const bool being_removed = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    struct stat status {};
+    if (!being_removed && ::fstat(fd, &status) == 0 && status.st_nlink > 0) return fd;
+    ::close(fd);
+  }
+}
+
 }  // namespace
 
 AtomicFile::AtomicFile(const fs::path& path)
-    : path_(regular_target(path)),
-      temporary_(temporary_beside(path_)),
-      fd_(open_or_fail("write", temporary_, O_RDWR | O_CREAT | O_TRUNC)) {
-  ::flock(fd_.get(), LOCK_EX | LOCK_NB);  // where the file system has no locks, files are abandoned later
-}
+    : path_(regular_target(path)), temporary_(temporary_beside(path_)), fd_(create_locked(temporary_)) {}
 
 AtomicFile::~AtomicFile() {
   if (!committed_) ::unlink(temporary_.c_str());

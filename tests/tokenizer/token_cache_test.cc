@@ -265,7 +265,11 @@ TEST(TokenCache, WritersAtOnceLeaveAWholeFile) {
         std::vector<std::string> some;  // another part each time
         for (std::size_t i = 0; i < all.size(); ++i)
           if ((i + static_cast<std::size_t>(round)) % 4 != static_cast<std::size_t>(child)) some.push_back(all[i]);
-        if (!pass(folder / "c", Chunks(), some).problem.empty()) _exit(1);
+        const std::string problem = pass(folder / "c", Chunks(), some).problem;
+        if (!problem.empty()) {
+          std::fprintf(stderr, "%s\n", problem.c_str());
+          _exit(1);
+        }
       }
       _exit(::testing::Test::HasFailure() ? 1 : 0);
     }
