@@ -1,7 +1,8 @@
 // Bits from logits, beside libtorch's log_softmax + gather and a plain read of the same memory; on a GPU, where there is one,
 // also beside a copy. Answers are checked before anything is timed.
 //
-// usage: nll_bench [--repeats N] [--rows R] [--columns V]
+// usage: nll_bench [--repeats N] [--rows R] [--columns V] [--model BUNDLE.pt]
+//   --model: on a GPU, also tokens a second of a whole run beside an eager loop (batch 1, full logits, log_softmax)
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -18,6 +19,7 @@
 #include "kernels/nll_rows.h"
 #include "src/model/device.h"
 #include "src/model/load.h"
+#include "src/model/torch_module.h"
 
 namespace lmbits::bench {
 namespace {
@@ -101,11 +103,7 @@ double wall_s(const at::Tensor& fence, int times, const std::function<void()>& w
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / times;
 }
 
-void on_a_gpu(int repeats) {
-  if (const auto why = why_no_cuda_device()) {
-    std::printf("no GPU rows: %s\n", why->c_str());
-    return;
-  }
+void kernels_on_a_gpu(int repeats) {
   std::printf("%s\n", open_cuda_devices("cuda")[0]->description().c_str());
   const auto cuda = at::TensorOptions().device(at::kCUDA, 0);
   const at::Tensor fence = at::zeros({1}, cuda);
@@ -151,19 +149,95 @@ void on_a_gpu(int repeats) {
   }
 }
 
+// The head of a level-2 bundle by tiles of the vocabulary: products and nll_tile_update together.
+void tiles_on_a_gpu(int repeats) {
+  constexpr std::int64_t kRows = 4096, kHidden = 2048, kColumns = 128256;
+  const auto device = std::move(open_cuda_devices("cuda")[0]);
+  const auto cuda = at::TensorOptions().device(at::kCUDA, 0);
+  const at::Tensor h = at::randn({kRows, kHidden}, cuda).to(at::kBFloat16), fence = at::zeros({1}, cuda);
+  const at::Tensor weight = (at::randn({kColumns, kHidden}, cuda) * 0.02).to(at::kBFloat16);
+  const at::Tensor targets = at::randint(kColumns, {kRows}, cuda.dtype(at::kInt));
+  const at::Tensor states = at::empty({kRows, std::int64_t{sizeof(kernels::NllRowState) / sizeof(float)}}, cuda);
+  auto* state = static_cast<kernels::NllRowState*>(states.data_ptr());
+  for (const std::int64_t tile : {8192L, 16384L, 32768L, 65536L, kColumns}) {
+    const auto work = [&] {
+      device->nll_tile_init(state, kRows);
+      for (std::int64_t col = 0; col < kColumns; col += tile) {
+        const std::int64_t width = std::min(tile, kColumns - col);
+        const at::Tensor logits = device->multiply(h, weight.slice(0, col, col + width));
+        device->nll_tile_update({logits.data_ptr(), kernels::LogitType::kFloat32, nullptr,
+                                 targets.data_ptr<std::int32_t>(), kRows, width, width, col, 1.0F, 0.0F},
+                                state);
+      }
+    };
+    std::vector<double> seconds;
+    device->run(0, [&] {
+      for (int round = 0; round <= repeats; ++round) {
+        const double s = wall_s(fence, 3, work);
+        if (round > 0) seconds.push_back(s);
+      }
+    });
+    std::printf("tiles of %6ld of %ld columns: %.2f ms for %ld rows, %.1f TFLOP/s\n", static_cast<long>(tile),
+                static_cast<long>(kColumns), 1e3 * median(seconds), static_cast<long>(kRows),
+                2e-12 * kRows * kHidden * kColumns / median(seconds));
+  }
+}
+
+// A whole run's way of scoring beside the loop that everybody writes first, in the same dtype on the same ids.
+void run_on_a_gpu(int repeats, const std::string& path) {
+  const auto model = open_model(parse_model_spec(path), {.device = "cuda"});
+  model->load();
+  const TorchModule eager(path, model->info().dtype == "float32" ? WeightDtype::kFloat32 : WeightDtype::kAuto,
+                          at::Device(at::kCUDA, 0));
+  Batch batch;
+  batch.n_sequences = 32;
+  batch.n_positions = std::min<std::int64_t>(model->info().context_length, 1024);
+  for (std::int64_t i = 0; i < batch.n_sequences * batch.n_positions; ++i) {
+    batch.ids.push_back((i * 7919 + 17) % model->info().vocab_size);
+    batch.rows.push_back(i);
+    batch.targets.push_back(static_cast<std::int32_t>((i * 31 + 3) % model->info().vocab_size));
+  }
+  const at::Tensor ids = at::tensor(batch.ids, at::kLong).view({batch.n_sequences, batch.n_positions}).cuda();
+  const at::Tensor targets = at::tensor(batch.targets, at::kInt).to(at::kLong).view_as(ids).cuda();
+  const at::Tensor fence = at::zeros({1}, ids.options().dtype(at::kFloat));
+  std::vector<double> bits, ours_s, eager_s;
+  for (int round = 0; round <= repeats; ++round) {
+    const double ours = wall_s(fence, 1, [&] { model->score(batch, bits); });
+    const double theirs = wall_s(fence, 1, [&] {
+      for (std::int64_t b = 0; b < batch.n_sequences; ++b) {
+        const at::Tensor logits = eager.forward(ids.slice(0, b, b + 1))[0].to(at::kFloat);
+        at::log_softmax(logits, 1).gather(1, targets[b].unsqueeze(1)).sum().item<float>();
+      }
+    });
+    if (round == 0) continue;
+    ours_s.push_back(ours), eager_s.push_back(theirs);
+  }
+  const auto n = static_cast<double>(batch.rows.size());
+  std::printf("%s, windows of %ld: %.0f tokens/s, %.2f times the eager loop's\n", model->info().name.c_str(),
+              static_cast<long>(batch.n_positions), n / median(ours_s), median(eager_s) / median(ours_s));
+}
+
 int run(int argc, char** argv) {
   int repeats = 9;
   std::int64_t n_rows = 512, n_cols = 50257;
+  std::string model;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string flag = argv[i];
     if (flag == "--repeats") repeats = std::atoi(argv[i + 1]);
     if (flag == "--rows") n_rows = std::atoll(argv[i + 1]);
     if (flag == "--columns") n_cols = std::atoll(argv[i + 1]);
+    if (flag == "--model") model = argv[i + 1];
   }
   const c10::InferenceMode inference;
   prepare_torch();
   on_the_cpu(repeats, n_rows, n_cols);
-  on_a_gpu(repeats);
+  if (const auto why = why_no_cuda_device()) {
+    std::printf("no GPU rows: %s\n", why->c_str());
+    return 0;
+  }
+  kernels_on_a_gpu(repeats);
+  tiles_on_a_gpu(repeats);
+  if (!model.empty()) run_on_a_gpu(repeats, model);
   return 0;
 }
 

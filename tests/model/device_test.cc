@@ -297,6 +297,36 @@ TEST_F(OnADevice, ATargetOutsideTheVocabularyIsNamed) {
   }
 }
 
+TEST_F(OnADevice, AHeadThatReturnsOtherRowsOrNumbersIsNamed) {
+  const std::string product = "torch.matmul(h, self.weight.t())";
+  const std::pair<std::string, std::string> heads[] = {
+      // 128 rows: a chunk of the batch, which the probe does not try
+      {product + "[:-1] if h.dim() == 2 and h.size(0) == 128 else " + product,
+       "head() returned [127, 257] for 128 rows"},
+      {product + "[:, :200] if h.dim() == 2 and h.size(0) == 128 else " + product,
+       "the head returned [128, 200] for 17 rows and a vocabulary of 257"},
+      {product + ".double()", "logits of type Double"}};
+  for (const auto& [head, message] : heads) {
+    const auto model = open({.level = 1, .head = head}, "cuda");
+    std::vector<double> bits;
+    try {
+      model->score(some_batch(), bits);
+      ADD_FAILURE() << "expected an Error: " << message;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kModel);
+      EXPECT_NE(std::string(e.what()).find(message), std::string::npos) << e.what();
+    }
+  }
+}
+
+TEST_F(OnADevice, AHeadMayReturnItsLogitsInAnyLayout) {
+  std::vector<double> expected, got;
+  open({.level = 1}, "cpu")->score(some_batch(), expected);
+  const std::string transposed = "torch.matmul(self.weight, h.transpose(-1, -2)).transpose(-1, -2)";
+  open({.level = 1, .head = transposed}, "cuda")->score(some_batch(), got);
+  expect_near(got, expected);
+}
+
 TEST_F(OnADevice, NoRowsNoWork) {
   const auto model = open({}, "cuda");
   Batch batch = some_batch();

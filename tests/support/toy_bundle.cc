@@ -34,7 +34,7 @@ std::string write_toy_bundle(const std::filesystem::path& path, const ToyBundle&
   if (toy.level >= 1) {
     module.define("def hidden(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n" + toy.lines +
                   "  return " + toy.mix + "\n");
-    module.define("def head(self, h: Tensor) -> Tensor:\n  return torch.matmul(h, self.weight.t())\n");
+    module.define("def head(self, h: Tensor) -> Tensor:\n  return " + toy.head + "\n");
   }
   if (!toy.step.empty())
     module.define("def step(self, ids: Tensor, state: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:\n" + toy.step);

@@ -17,6 +17,7 @@ struct ToyBundle {
   std::string mix = "torch.cumsum(e, 1) / torch.arange(1, e.size(1) + 1, device=e.device).view(1, -1, 1) + e";
   std::string lines = {};  // of TorchScript before it, each indented by two spaces
   std::string step = {};   // a body of step(ids, state), indented by two spaces; empty: no such method
+  std::string head = "torch.matmul(h, self.weight.t())";  // of h [R,D] or [B,T,D]
   std::string forward = "self.head(self.hidden(ids))";
   Json metadata_changes = Json::object();
   bool with_hash = true;
