@@ -1,5 +1,5 @@
 // Bits from logits, beside libtorch's log_softmax + gather and a plain read of the same memory; on a GPU, where there is one,
-// also beside a copy. Answers are checked before anything is timed.
+// also beside a copy. The answers are checked.
 //
 // usage: nll_bench [--repeats N] [--rows R] [--columns V] [--model BUNDLE.pt]
 //   --model: on a GPU, also tokens a second of a whole run beside an eager loop (batch 1, full logits, log_softmax)
@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <string>
 
 #include "bench/bench.h"
@@ -201,16 +202,23 @@ void run_on_a_gpu(int repeats, const std::string& path) {
   const at::Tensor targets = at::tensor(batch.targets, at::kInt).to(at::kLong).view_as(ids).cuda();
   const at::Tensor fence = at::zeros({1}, ids.options().dtype(at::kFloat));
   std::vector<double> bits, ours_s, eager_s;
+  double eager_nats = 0.0;
   for (int round = 0; round <= repeats; ++round) {
     const double ours = wall_s(fence, 1, [&] { model->score(batch, bits); });
+    eager_nats = 0.0;
     const double theirs = wall_s(fence, 1, [&] {
       for (std::int64_t b = 0; b < batch.n_sequences; ++b) {
         const at::Tensor logits = eager.forward(ids.slice(0, b, b + 1))[0].to(at::kFloat);
-        at::log_softmax(logits, 1).gather(1, targets[b].unsqueeze(1)).sum().item<float>();
+        eager_nats -= at::log_softmax(logits, 1).gather(1, targets[b].unsqueeze(1)).sum().item<double>();
       }
     });
     if (round == 0) continue;
     ours_s.push_back(ours), eager_s.push_back(theirs);
+  }
+  const double ours_bits = std::accumulate(bits.begin(), bits.end(), 0.0), eager_bits = eager_nats / std::log(2.0);
+  if (std::fabs(ours_bits / eager_bits - 1) > 1e-3) {
+    std::fprintf(stderr, "%s: %f bits, the eager loop %f\n", path.c_str(), ours_bits, eager_bits);
+    std::exit(1);
   }
   const auto n = static_cast<double>(batch.rows.size());
   std::printf("%s, windows of %ld: %.0f tokens/s, %.2f times the eager loop's\n", model->info().name.c_str(),

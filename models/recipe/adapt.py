@@ -84,7 +84,7 @@ def main() -> None:
     bundles = {"base": args.base} | adapt(args.base, args.build_dir, args.steps)
     models = [argument for name, bundle in bundles.items() for argument in ("--model", f"{name}={bundle}")]
     corpora = [argument for name, path in held_out.items() for argument in ("--corpus", f"{name}={path}")]
-    runs = args.build_dir / "runs"
+    runs = args.build_dir / f"runs-{args.steps}"
     run(args.lmbits, "eval", *models, *corpora, "-o", runs, "--baselines", "none", "--quiet")
     print("\n| bits/byte on | " + " | ".join(["base"] + [f"after {d}" for d in DOMAINS]) + " | gain of its own [95 %] |")
     print("| --- |" + " ---: |" * (len(DOMAINS) + 2))

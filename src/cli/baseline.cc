@@ -217,13 +217,19 @@ std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<
     PerDocumentBaselines by_document(missing, options.n_threads);
     ByChunk by_chunk(missing, options.chunk_bytes, options.n_threads);
     const auto everything = missing_programs.empty() ? std::nullopt : std::make_optional<SpoolFile>();
+    Fingerprint again;
     const auto add = [&](std::string document) {
+      if (!options.cache.empty()) again.add(std::to_string(document.size()) + " ").add(document);
       whole.add(document);
       by_chunk.add(document);
       if (everything) everything->append(document);
       by_document.add(std::move(document));
     };
     if (!for_each_document(spec, corpus, progress, add)) return std::nullopt;
+    if (!options.cache.empty() && again.hex() != documents.hex())
+      throw Error(ErrorKind::kData,
+                  corpus.name + " changed while it was read: " + documents.hex() + ", then " + again.hex(),
+                  "run it again when the text is complete");
     if (options.chunk_bytes > 0) rows = by_chunk.finish(missing);
     const auto sizes = whole.finish(), of_documents = by_document.finish();
     const auto seconds = whole.cpu_seconds(), document_seconds = by_document.cpu_seconds();

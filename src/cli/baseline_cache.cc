@@ -1,7 +1,12 @@
 #include "src/cli/baseline_cache.h"
 
-#include <filesystem>
+#include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "src/core/error.h"
 #include "src/core/file.h"
 
 namespace lmbits::cli {
@@ -10,8 +15,15 @@ namespace fs = std::filesystem;
 
 BaselineCache::BaselineCache(const std::string& directory, const std::string& corpus) {
   if (directory.empty()) return;
+  std::error_code failed;
+  fs::create_directories(directory, failed);  // now, not after hours of compressing
+  if (failed || ::access(directory.c_str(), W_OK) != 0)
+    throw Error(ErrorKind::kData,
+                "the cache " + directory +
+                    " cannot be written: " + (failed ? failed.message() : std::generic_category().message(errno)),
+                "give --cache a folder that can be");
   path_ = (fs::path(directory) / (corpus + ".json")).string();
-  if (!fs::exists(path_)) return;
+  if (!fs::exists(path_, failed)) return;
   const Json known = Json::parse(read_file(path_), nullptr, /*allow_exceptions=*/false);
   if (known.is_object() && known.contains("rows") && known["rows"].is_object()) rows_ = known["rows"];
 }
@@ -28,6 +40,7 @@ std::optional<CodecSize> BaselineCache::find(const std::string& row, const std::
 }
 
 void BaselineCache::put(const std::string& row, const std::string& version, const CodecSize& size) {
+  if (version.empty()) return;  // it could not be told when that is another
   Json entry = {{"version", version}, {"bytes", size.bytes}, {"cpu_seconds", size.cpu_seconds}};
   if (rows_.contains(row) && rows_[row] == entry) return;
   rows_[row] = std::move(entry);
@@ -36,7 +49,6 @@ void BaselineCache::put(const std::string& row, const std::string& version, cons
 
 void BaselineCache::save() const {
   if (path_.empty() || !changed_) return;
-  fs::create_directories(fs::path(path_).parent_path());
   write_file_atomically(path_, Json{{"schema", 1}, {"rows", rows_}}.dump(2) + "\n");
 }
 

@@ -9,12 +9,20 @@
 #include <cuda_runtime_api.h>
 
 #include <charconv>
+#include <mutex>
 
 #include "src/core/error.h"
 #include "src/model/device.h"
 
 namespace lmbits {
 namespace {
+
+// While one thread captures, others may not ask whether a device still answers, nor free the allocator's cache (of all devices):
+// both would break the capture off.
+std::mutex& capture_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
 
 class CudaReplay final : public Replay {
  public:
@@ -81,6 +89,7 @@ class CudaDevice final : public Device {
   }
 
   std::unique_ptr<Replay> capture(const std::function<void()>& work) override {
+    const std::lock_guard lock(capture_mutex());
     return std::make_unique<CudaReplay>(work);
   }
 
@@ -95,7 +104,10 @@ class CudaDevice final : public Device {
     kernels::nll_merge_segsum(in, bits, sums, flags, stream());
   }
 
-  void release_cache() override { c10::cuda::CUDACachingAllocator::emptyCache(); }
+  void release_cache() override {
+    const std::lock_guard lock(capture_mutex());
+    c10::cuda::CUDACachingAllocator::emptyCache();
+  }
 
   std::int64_t peak_bytes() const override {
     return c10::cuda::CUDACachingAllocator::getDeviceStats(index_).allocated_bytes[0].peak;
@@ -103,6 +115,7 @@ class CudaDevice final : public Device {
 
   // An asynchronous failure sticks: every later call returns it.
   std::optional<std::string> problem() const override {
+    const std::lock_guard lock(capture_mutex());
     cudaSetDevice(index_);  // the guard's own checks would throw on a lost device
     const cudaError_t status = cudaDeviceSynchronize();
     if (status == cudaSuccess || status == cudaErrorMemoryAllocation) return std::nullopt;

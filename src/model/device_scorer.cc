@@ -3,6 +3,7 @@
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/isnan.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/InferenceMode.h>
@@ -154,8 +155,9 @@ void DeviceScorer::score(const Batch& batch, const DeviceScores& out) {
     }
     // Out here no tensor of the pass is alive any more. What is still being copied reads the slot's memory.
     device_->synchronize(slot->stream);
-    const bool gave_up = give_up_graphs("memory ran out");
+    const bool had_own = !slot->graphs.empty();
     slot->graphs.clear();
+    const bool gave_up = give_up_graphs("memory ran out") || had_own;
     device_->release_cache();
     if (!gave_up) back_off(batch, tried, out_of_memory);
   }
@@ -171,12 +173,16 @@ bool DeviceScorer::may_have_graphs() const {
   return no_graphs_.empty();
 }
 
-// Were they allowed until now? Other slots let go of theirs when their next pass begins.
+// Were they allowed until now, or did any live on? Idle slots lose theirs here, busy ones when their next pass begins.
 bool DeviceScorer::give_up_graphs(const std::string& why) {
   const std::lock_guard lock(mutex_);
-  if (!no_graphs_.empty()) return false;
-  no_graphs_ = why;
-  return true;
+  bool had_any = no_graphs_.empty();
+  for (Slot* idle : free_) {
+    had_any = had_any || !idle->graphs.empty();
+    idle->graphs.clear();
+  }
+  if (no_graphs_.empty()) no_graphs_ = why;
+  return had_any;
 }
 
 // [B,T,D] of ids [B,T]; what a graph wrote is good until the slot's next pass.
@@ -186,7 +192,9 @@ at::Tensor DeviceScorer::forward(Slot& slot, const at::Tensor& ids) {
     return module_->positions(ids);
   }
   const std::vector<std::int64_t> shape = ids.sizes().vec();
-  if (!slot.graphs.contains(shape) && slot.graphs.size() >= kMostGraphs) return module_->positions(ids);
+  const auto n_captured = std::count_if(slot.graphs.begin(), slot.graphs.end(),
+                                        [](const auto& each) { return each.second.replay != nullptr; });
+  if (!slot.graphs[shape].replay && n_captured >= kMostGraphs) return module_->positions(ids);
   Graph& graph = slot.graphs[shape];
   if (graph.replay) {
     graph.ids.copy_(ids);
@@ -194,7 +202,10 @@ at::Tensor DeviceScorer::forward(Slot& slot, const at::Tensor& ids) {
     return graph.positions;
   }
   const at::Tensor positions = module_->positions(ids);
-  if (++graph.n_seen < kEagerPasses || captured(slot, graph, ids, positions)) return positions;
+  const bool soon = ++graph.n_seen < kEagerPasses;
+  if (soon || at::isnan(positions).any().item<bool>())
+    return positions;  // NaN is nobody's equal: another batch proves it
+  if (captured(slot, graph, ids, positions)) return positions;
   slot.graphs.clear();
   return positions;
 }
@@ -218,7 +229,8 @@ bool DeviceScorer::captured(Slot& slot, Graph& graph, const at::Tensor& ids, con
   } catch (const c10::OutOfMemoryError&) {
     throw;
   } catch (const std::exception& e) {
-    if (device_->problem()) throw;
+    const auto* error = dynamic_cast<const Error*>(&e);
+    if ((error != nullptr && error->kind() == ErrorKind::kOutOfMemory) || device_->problem()) throw;
     problem = std::string("the forward pass cannot be captured: ") + e.what();
   }
   give_up_graphs(problem.substr(0, problem.find('\n')));

@@ -45,7 +45,7 @@ inline constexpr std::int64_t kWidestTile = 65536;     // columns; a larger voca
 inline constexpr std::int64_t kTileColumns = 32768;    // this
 inline constexpr std::int64_t kHeadBytes = 512 << 20;  // of logits alive at a time
 inline constexpr std::int64_t kEagerPasses = 2;        // of a shape, before its graph
-inline constexpr std::size_t kMostGraphs = 24;         // of a stream; each keeps the activations of its shape
+inline constexpr std::int64_t kMostGraphs = 24;        // of a stream; each keeps the activations of its shape
 
 class DeviceScorer {
  public:

@@ -43,8 +43,10 @@ namespace fs = std::filesystem;
 // products (q, k, v; gate and value at 8/3 of the width) and their temporaries, float32.
 constexpr std::int64_t kActivationBytes = 4 * 24;
 
+// Parameters; of more, starting kernels is not what takes the time.
+constexpr std::int64_t kSmallModel = 300'000'000;
+
 // Of the norm of the hidden states: rounding in another order gives 1e-6, a misread graph orders of magnitude more.
-constexpr std::int64_t kSmallModel = 300'000'000;  // parameters; of more, starting kernels is not what takes the time
 constexpr double kFusedTolerance = 1e-4;
 
 WeightDtype parse_dtype(const std::string& text) {

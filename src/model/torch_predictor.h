@@ -44,7 +44,6 @@ class TorchPredictors {
   StepsLoader load_steps_;
   mutable std::once_flag steps_once_;
   mutable std::optional<torch::jit::Module> steps_;  // calling a method is not const, but safe from several threads
-  mutable std::int64_t state_bytes_per_position_ = 0;
   std::int64_t n_caches_ = 0;
   std::int64_t cache_bytes_per_position_ = 0;
   mutable std::optional<torch::jit::GraphExecutor> step_;  // run() is not const, but safe from several threads

@@ -202,6 +202,7 @@ std::vector<std::string> BlockCoder::encode(const std::vector<std::string_view>&
       *bits += log2_of(vocab);
   }
   encode_ids(blocks);
+  on_ids(std::exchange(n_untold_, 0));
   std::vector<std::string> payloads;
   for (Encoding& block : blocks) {
     std::string payload;
@@ -341,6 +342,7 @@ std::vector<std::string> BlockCoder::decode(const std::vector<std::string_view>&
     }
   }
   decode_ids(blocks);
+  on_ids(std::exchange(n_untold_, 0));
   std::vector<std::string> texts;
   for (Decoded& block : blocks) {
     if (!block.done()) return {};  // stopped

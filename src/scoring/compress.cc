@@ -257,7 +257,9 @@ std::optional<std::string> decode_container(const LanguageModel& model, const Bl
 
 // Does this program, here and now, make the integers that the encoder made?
 void check_arithmetic(const std::string& where, const Json& info, const LanguageModel& model, BlockCoder& coder) {
-  const std::string theirs = info.value("arithmetic", std::string()), ours = coder.arithmetic();
+  const auto stated = info.find("arithmetic");
+  const std::string theirs = stated != info.end() && stated->is_string() ? stated->get<std::string>() : "none";
+  const std::string ours = coder.arithmetic();
   if (ours == theirs) return;
   const std::string differences = list_differences(info.value("environment", Json::object()), environment(model));
   throw Error(ErrorKind::kModel,
@@ -265,6 +267,20 @@ void check_arithmetic(const std::string& where, const Json& info, const Language
                   " gives other numbers than it gave the encoder (arithmetic " + ours + ", was " + theirs + ")",
               differences.empty() ? "nothing known differs: decode it on the machine that encoded it"
                                   : "decode it where the encoder ran, or with the same: " + differences);
+}
+
+// Where this program or machine does not offer the way of decoding that was encoded for, says so.
+std::unique_ptr<BlockCoder> coder_as_encoded(const std::string& where, const Json& info, const LanguageModel& model,
+                                             const BlockCoderOptions& options) {
+  try {
+    return std::make_unique<BlockCoder>(model, options);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kUnsupported) throw;
+    const std::string differences = list_differences(info.value("environment", Json::object()), environment(model));
+    throw Error(e.kind(), where + " is to be decoded " + decoding_name(*options.decoding) + ", but here " + e.what(),
+                differences.empty() ? "decode it on the machine that encoded it"
+                                    : "decode it where the encoder ran, or with the same: " + differences);
+  }
 }
 
 void check_identity(const std::string& where, const Json& theirs, const Json& ours) {
@@ -395,8 +411,8 @@ CompressOutcome decompress_file(const DecompressRequest& request, Progress& prog
   CompressOutcome outcome;
   outcome.decoding = *options.decoding;
   check_identity(request.input, theirs, identity(*model, options));
-  BlockCoder coder(*model, options);
-  check_arithmetic(request.input, container.info, *model, coder);
+  const auto coder = coder_as_encoded(request.input, container.info, *model, options);
+  check_arithmetic(request.input, container.info, *model, *coder);
   outcome.model = model->info().name;
   outcome.n_bytes = container.n_bytes;
   outcome.n_compressed = std::ssize(bytes);

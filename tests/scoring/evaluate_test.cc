@@ -2,6 +2,8 @@
 #include "src/scoring/evaluate.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -171,6 +173,28 @@ TEST_F(Evaluate, NeitherThreadsNorBatchesNorOrderChangeADocument) {
   }
   std::printf("worst relative difference of a document between batches of 1, 3, 64 and the default: %.2e\n", worst);
   EXPECT_LE(worst, 1e-6);
+}
+
+// Neither our kernels nor kept keys and values: what is left for a bundle of level 3 is its windows.
+TEST_F(Evaluate, TopKOfABundleWithAStepOfItsOwnIsThatOfItsWindows) {
+  const testing::ToyBundle plain{.context = 64};
+  testing::ToyBundle stepping = plain;
+  stepping.step =
+      "  e = torch.embedding(self.embedding, ids)\n"
+      "  n = state[1] + 1 if len(state) > 0 else torch.ones([1])\n"
+      "  total = state[0] + e if len(state) > 0 else e\n"
+      "  return total / n + e, [total, n]\n";
+  std::map<std::string, double> bits[2];
+  for (const bool steps : {false, true}) {
+    const std::string path = testing::write_toy_bundle(folder_ / "toy.pt", steps ? stepping : plain);
+    EvalRequest r = request(path, write_jsonl("c.jsonl", some_texts()));
+    r.convention.name = "lmic";
+    r.convention.window = 60;
+    r.convention.top_k = 10;
+    bits[steps] = bits_by_id(evaluate_one(r));
+  }
+  EXPECT_FALSE(bits[0].empty());
+  EXPECT_EQ(bits[0], bits[1]);
 }
 
 TEST_F(Evaluate, SplittingACorpusChangesNothing) {
@@ -445,6 +469,18 @@ TEST_F(EvaluateOnDevices, OneOrTwoGiveTheSameTotalsAndThoseOfTheCpu) {
   EXPECT_FALSE(cpu.manifest.contains("devices"));
 }
 
+std::uint16_t free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
 // As torchrun starts them, but as threads of one process.
 TEST_F(EvaluateOnDevices, AWorkerForEachDeviceGivesTheSameTotals) {
   const lmbits::Run one = evaluate_one(on_devices("cuda"));
@@ -458,15 +494,16 @@ TEST_F(EvaluateOnDevices, AWorkerForEachDeviceGivesTheSameTotals) {
     devices.push_back(std::make_unique<testing::FakeDevice>(machine_, wanted.back() - '0'));
     return devices;
   };
+  const std::uint16_t port = free_port();
   std::vector<std::jthread> workers;
   for (int rank = 0; rank < 2; ++rank) {
-    workers.emplace_back([r, rank]() mutable {
+    workers.emplace_back([r, rank, port]() mutable {
       r.worker = WorkerPlace{.rank = rank,
                              .n_workers = 2,
                              .local_rank = rank,
                              .n_local = 2,
                              .host = "127.0.0.1",
-                             .port = static_cast<std::uint16_t>(20000 + getpid() % 20000),
+                             .port = port,
                              .job = "test"};
       Silent observer;
       EXPECT_EQ(evaluate(r, observer).exit_code(), 0) << (observer.failures.empty() ? "" : observer.failures[0]);
