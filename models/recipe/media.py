@@ -7,13 +7,13 @@ usage: media.py LMBITS BUILD_DIR [--only image,audio,video] [--steps 1500]
 
 medium  stream of bytes, that a model of 512 bytes' context sees something          training                held out
 image   grey pixels of photographs, tiles of 32 rows by 16, tile after tile         10 of mate-backgrounds  2
-audio   samples of 16 bits at 8 kHz, the upper byte first                           9 in 10 spoken prompts  3 minutes less
+audio   samples of 16 bits at 8 kHz, the upper byte first                           9 in 10 spoken prompts  half a minute
 video   grey pixels, 8 x 8 at a place in 8 frames one after the other, then the     700 frames of a street  the last 16
         next place
 
 Packages, streams and models that are there already are kept. The streams go back to pixels and samples by themselves:
 no byte of them says anything else. What is compared is one file a medium: the held-out stream, compressed and read back
-by LMBITS, against the same pixels or samples as PNG, JPEG-XL, FLAC, FFV1 and lossless H.264, whole files. Prints a table.
+by LMBITS, against the same pixels or samples as PNG, JPEG-XL, FLAC, FFV1 and lossless H.264. Prints a table.
 """
 import argparse
 import json
