@@ -182,20 +182,65 @@ std::vector<InstalledCodec> installed_codecs(bool wanted) {
   return found;
 }
 
+void add_document(Fingerprint& fingerprint, const std::string& document) {
+  fingerprint.add(std::to_string(document.size()) + " ").add(document);
+}
+
+// Rows of the table, by name, that these codecs and programs give; nullopt where the user asked to stop. Where `expected` is
+// not empty, Error(kData) unless it is the fingerprint of the documents.
+std::optional<std::map<std::string, CodecSize>> compress_corpus(const CorpusSpec& spec, MeasuredCorpus& corpus,
+                                                                const std::vector<BaselineCodec>& codecs,
+                                                                const std::vector<InstalledCodec>& programs,
+                                                                const BaselineOptions& options,
+                                                                const std::string& expected, Progress& progress) {
+  WholeCorpusBaselines whole(codecs, options.n_threads);
+  PerDocumentBaselines by_document(codecs, options.n_threads);
+  ByChunk by_chunk(codecs, options.chunk_bytes, options.n_threads);
+  const auto everything = programs.empty() ? std::nullopt : std::make_optional<SpoolFile>();
+  Fingerprint documents;
+  const auto add = [&](std::string document) {
+    if (!expected.empty()) add_document(documents, document);
+    whole.add(document);
+    by_chunk.add(document);
+    if (everything) everything->append(document);
+    by_document.add(std::move(document));
+  };
+  if (!for_each_document(spec, corpus, progress, add)) return std::nullopt;
+  if (!expected.empty() && documents.hex() != expected)
+    throw Error(ErrorKind::kData, corpus.name + " changed while it was read: " + expected + ", then " + documents.hex(),
+                "run it again when the text is complete");
+  std::map<std::string, CodecSize> rows;
+  if (options.chunk_bytes > 0) rows = by_chunk.finish(codecs);
+  const auto sizes = whole.finish(), of_documents = by_document.finish();
+  const auto seconds = whole.cpu_seconds(), document_seconds = by_document.cpu_seconds();
+  for (const BaselineCodec& codec : codecs) {
+    rows[codec.name] = {sizes.at(codec.name), seconds.at(codec.name)};
+    rows[codec.name + "/doc"] = {of_documents.at(codec.name), document_seconds.at(codec.name)};
+  }
+  std::vector<ExternalSize> external(programs.size());
+  parallel_for(std::ssize(external), options.n_threads, [&](std::int64_t i) {
+    const InstalledCodec& each = programs[static_cast<std::size_t>(i)];
+    external[static_cast<std::size_t>(i)] = external_size(*each.codec, each.path, everything->path());
+  });
+  for (std::size_t i = 0; i < external.size(); ++i)
+    rows[programs[i].codec->name] = {external[i].bytes, external[i].cpu_seconds};
+  return rows;
+}
+
 // nullopt where the user asked to stop. What the cache knows is not computed again; it then costs a pass over the corpus
 // to know that it is the same.
 std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<BaselineCodec>& codecs,
                                       const BaselineOptions& options, Progress& progress) {
   MeasuredCorpus corpus;
   corpus.name = corpus_name(spec);
-  Fingerprint documents;
+  std::string fingerprint;
   if (!options.cache.empty()) {
-    const auto add = [&](const std::string& document) {
-      documents.add(std::to_string(document.size()) + " ").add(document);
-    };
+    Fingerprint documents;
+    const auto add = [&](const std::string& document) { add_document(documents, document); };
     if (!for_each_document(spec, corpus, progress, add)) return std::nullopt;
+    fingerprint = documents.hex();
   }
-  BaselineCache cache(options.cache, documents.hex());
+  BaselineCache cache(options.cache, fingerprint);
   const std::string dictionary =
       options.dictionary.empty() ? "" : Fingerprint().add(read_file(options.dictionary)).hex();
   const std::vector<std::string> kinds = row_kinds(options);
@@ -213,38 +258,9 @@ std::optional<MeasuredCorpus> measure(const CorpusSpec& spec, const std::vector<
   }
   std::map<std::string, CodecSize> rows;
   if (options.cache.empty() || !missing.empty() || !missing_programs.empty()) {
-    WholeCorpusBaselines whole(missing, options.n_threads);
-    PerDocumentBaselines by_document(missing, options.n_threads);
-    ByChunk by_chunk(missing, options.chunk_bytes, options.n_threads);
-    const auto everything = missing_programs.empty() ? std::nullopt : std::make_optional<SpoolFile>();
-    Fingerprint again;
-    const auto add = [&](std::string document) {
-      if (!options.cache.empty()) again.add(std::to_string(document.size()) + " ").add(document);
-      whole.add(document);
-      by_chunk.add(document);
-      if (everything) everything->append(document);
-      by_document.add(std::move(document));
-    };
-    if (!for_each_document(spec, corpus, progress, add)) return std::nullopt;
-    if (!options.cache.empty() && again.hex() != documents.hex())
-      throw Error(ErrorKind::kData,
-                  corpus.name + " changed while it was read: " + documents.hex() + ", then " + again.hex(),
-                  "run it again when the text is complete");
-    if (options.chunk_bytes > 0) rows = by_chunk.finish(missing);
-    const auto sizes = whole.finish(), of_documents = by_document.finish();
-    const auto seconds = whole.cpu_seconds(), document_seconds = by_document.cpu_seconds();
-    for (const BaselineCodec& codec : missing) {
-      rows[codec.name] = {sizes.at(codec.name), seconds.at(codec.name)};
-      rows[codec.name + "/doc"] = {of_documents.at(codec.name), document_seconds.at(codec.name)};
-    }
-    std::vector<ExternalSize> external(missing_programs.size());
-    parallel_for(std::ssize(external), options.n_threads, [&](std::int64_t i) {
-      const InstalledCodec& each = missing_programs[static_cast<std::size_t>(i)];
-      external[static_cast<std::size_t>(i)] = external_size(*each.codec, each.path, everything->path());
-    });
-    for (std::size_t i = 0; i < external.size(); ++i) {
-      rows[missing_programs[i].codec->name] = {external[i].bytes, external[i].cpu_seconds};
-    }
+    auto computed = compress_corpus(spec, corpus, missing, missing_programs, options, fingerprint, progress);
+    if (!computed) return std::nullopt;
+    rows = std::move(*computed);
   }
   const auto take = [&](const std::string& row, const std::string& version) {
     const auto fresh = rows.find(row);

@@ -255,18 +255,23 @@ std::optional<std::string> decode_container(const LanguageModel& model, const Bl
   return original;
 }
 
+// A hint: what here is not as it was where the file was encoded.
+std::string where_to_decode(const Json& info, const LanguageModel& model) {
+  const std::string differences = list_differences(info.value("environment", Json::object()), environment(model));
+  return differences.empty() ? "nothing known differs: decode it on the machine that encoded it"
+                             : "decode it where the encoder ran, or with the same: " + differences;
+}
+
 // Does this program, here and now, make the integers that the encoder made?
 void check_arithmetic(const std::string& where, const Json& info, const LanguageModel& model, BlockCoder& coder) {
   const auto stated = info.find("arithmetic");
   const std::string theirs = stated != info.end() && stated->is_string() ? stated->get<std::string>() : "none";
   const std::string ours = coder.arithmetic();
   if (ours == theirs) return;
-  const std::string differences = list_differences(info.value("environment", Json::object()), environment(model));
   throw Error(ErrorKind::kModel,
               where + " cannot be decoded here: " + model.info().name +
                   " gives other numbers than it gave the encoder (arithmetic " + ours + ", was " + theirs + ")",
-              differences.empty() ? "nothing known differs: decode it on the machine that encoded it"
-                                  : "decode it where the encoder ran, or with the same: " + differences);
+              where_to_decode(info, model));
 }
 
 // Where this program or machine does not offer the way of decoding that was encoded for, says so.
@@ -276,10 +281,8 @@ std::unique_ptr<BlockCoder> coder_as_encoded(const std::string& where, const Jso
     return std::make_unique<BlockCoder>(model, options);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kUnsupported) throw;
-    const std::string differences = list_differences(info.value("environment", Json::object()), environment(model));
     throw Error(e.kind(), where + " is to be decoded " + decoding_name(*options.decoding) + ", but here " + e.what(),
-                differences.empty() ? "decode it on the machine that encoded it"
-                                    : "decode it where the encoder ran, or with the same: " + differences);
+                where_to_decode(info, model));
   }
 }
 
