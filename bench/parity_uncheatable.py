@@ -6,9 +6,8 @@ published program casts the logits to bfloat16 before the cross entropy: what th
 
 usage: build/deps/hf/bin/python bench/parity_uncheatable.py --model BUNDLE.pt=HF_DIR ... --text FILE ... [--chunk 4000]
 """
-import torch
-
 import parity
+import torch
 
 args = parity.arguments(__doc__.splitlines()[0], chunk=4000)
 table = parity.Table("uncheatable_eval's protocol, add_bos")

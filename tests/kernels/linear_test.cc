@@ -180,6 +180,16 @@ TEST_P(LinearMap, ARoundedWeightIsThatOfItsFormat) {
   }
 }
 
+TEST_P(LinearMap, BFloat16RoundsTiesToEven) {
+  const Linear map{1, 4, false, {}, WeightFormat::kBFloat16};
+  std::vector<float> packed(static_cast<std::size_t>(packed_bytes(GetParam(), map) / 4));
+  const float weight[] = {0x1.01p0F, 0x1.03p0F, -0x1.03p0F, 0x1.010002p0F}, x = 1.0F;
+  pack_linear(GetParam(), map, weight, nullptr, packed.data());
+  std::vector<float> y(4);
+  linear(GetParam(), map, packed.data(), &x, 1, nullptr, y.data());
+  EXPECT_EQ(y, (std::vector<float>{1.0F, 0x1.04p0F, -0x1.04p0F, 0x1.02p0F}));
+}
+
 TEST_P(LinearMap, RoundedWeightsTakeAHalfAndAQuarter) {
   const Linear exact{576, 960}, half{576, 960, false, {}, WeightFormat::kBFloat16},
       quarter{576, 960, false, {}, WeightFormat::kInt8};

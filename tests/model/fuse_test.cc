@@ -278,17 +278,21 @@ TEST_F(Fuse, RoundedWeightsChangeALittleAndOnlyTheBody) {
 
 TEST_F(Fuse, RoundedWeightsAreRefusedWhereNoLinearMapIsKnown) {
   const auto path = folder_.path() / "toy.pt";
-  write_toy_bundle(path, {.mix = "torch.cumsum(" + kNorm + ", 1)"});  // a norm is fused, and nothing would be rounded
+  ToyBundle toy;
+  toy.mix = "torch.cumsum(" + kNorm + ", 1)";  // a norm is fused, and nothing would be rounded
+  write_toy_bundle(path, toy);
   for (const char* dtype : {"bfloat16-body", "int8-body"}) {
     try {
-      open_model({"", path.string()}, {.dtype = dtype})->load();
+      LoadOptions options;
+      options.dtype = dtype;
+      open_model({"", path.string()}, options)->load();
       FAIL() << dtype << " was taken";
     } catch (const Error& e) {
       EXPECT_EQ(e.kind(), ErrorKind::kUnsupported) << e.what();
       EXPECT_NE(std::string(e.what()).find(dtype), std::string::npos) << e.what();
     }
   }
-  open_model({"", path.string()}, {.dtype = "float32"})->load();
+  open_model({"", path.string()}, {})->load();
 }
 
 // ---- a head too large to be held twice ----
@@ -301,8 +305,10 @@ TEST_F(Fuse, ALargeHeadGivesARowTheSameBitsInAnyCompany) {
   const std::optional<at::Tensor> bias = at::randn({vocab + 3});
   std::vector<std::int32_t> targets;
   for (std::int32_t i = 0; i < n; ++i) targets.push_back(i * 7919 % static_cast<std::int32_t>(vocab));
+  HeadOptions options{};
+  options.vocab_size = vocab;
   for (const bool plain : {true, false}) {
-    const WeightHead head(weight, plain ? std::nullopt : bias, {.vocab_size = vocab});
+    const WeightHead head(weight, plain ? std::nullopt : bias, options);
     at::Tensor logits = at::mm(h.to(at::kDouble), weight.slice(0, 0, vocab).to(at::kDouble).t());
     if (!plain) logits += bias->slice(0, 0, vocab);
     const at::Tensor expected = logits.log_softmax(1) / -std::log(2.0);
