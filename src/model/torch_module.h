@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/linear.h"
 #include "src/model/bundle.h"
 #include "src/model/shape_tables.h"
 #include "src/model/step_graph.h"
@@ -26,7 +27,9 @@ using WeightSource = std::function<at::Tensor(const std::string& parameter)>;
 // Error(kModel) when it does not load.
 torch::jit::Module load_archive(const std::string& path, at::Device device = at::kCPU);
 
-enum class WeightDtype { kAuto, kFloat32, kBFloat16, kFloat16 };  // kAuto: float32 on a CPU
+// kAuto: float32 on a CPU. The last two: float32, but for the weights of the linear maps between embedding and head, as our
+// own kernels keep them (kernels/linear.h).
+enum class WeightDtype { kAuto, kFloat32, kBFloat16, kFloat16, kBFloat16Body, kInt8Body };
 
 // The first line of what torch threw: the rest is a backtrace nobody asked for. TorchScript puts the reason last.
 std::string torch_reason(const std::exception& e);
@@ -49,7 +52,7 @@ class TorchModule {
 
   // Puts our own kernels in the place of ATen's operators (src/model/fuse.h) in the methods that scoring calls, and drops
   // everything else that the archive holds: forward too, where there is hidden. Returns the number of operators put in.
-  int fuse_kernels();
+  int fuse_kernels(kernels::WeightFormat format = kernels::WeightFormat::kFloat32);
 
   // Of hidden (forward where level() is 0) after fuse_kernels, for windows of up to n_positions; nullopt where the graph
   // does not go a token at a time.

@@ -52,7 +52,7 @@ std::string kernel_fingerprint() {
   Fingerprint fingerprint;
   const std::vector<float> x = made_up(kRows * kSize, 1), gain = made_up(kSize, 2);
   const kernels::Linear map{.n_in = kSize, .n_out = kSize, .gated = true, .norm_eps = 1e-5F};
-  std::vector<float> packed(static_cast<std::size_t>(kernels::packed_size(isa, map))), y(x.size());
+  std::vector<float> packed(static_cast<std::size_t>(kernels::packed_bytes(isa, map) / 4)), y(x.size());
   kernels::pack_linear(isa, map, made_up(2 * kSize * kSize, 3).data(), gain.data(), packed.data());
   kernels::linear(isa, map, packed.data(), x.data(), kRows, x.data(), y.data());
   fingerprint.add(bytes_of(y));
