@@ -177,6 +177,8 @@ MediaLayout wav_layout(Cursor& cursor) {
       return layout;
     }
     if (name == "fmt ") {
+      if (n < 16)
+        cursor.fail("has a format of " + std::to_string(n) + " bytes");  // or samples would say what samples are
       Cursor format = cursor;
       const std::uint64_t kind = format.little_endian(2);
       n_channels = format.little_endian(2);

@@ -115,6 +115,7 @@ std::string as_coded(const std::string& path, std::string file, const std::strin
   const Patch parsed = parse_patch(patch);
   try {
     std::string arranged = arrange_media(file, parsed, path);
+    if (restore_media(arranged, parsed, path) != file) return file;  // never on trust: the original must come back
     used = patch_name(parsed);
     return arranged;
   } catch (const Error&) {

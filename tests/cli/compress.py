@@ -214,6 +214,8 @@ class Compress(harness.ProgramTest):
         # What is called so and is none is a file like any other; to eval it is an error.
         numbers = self.assert_comes_back(b"P6 no picture", model, name="b.ppm")
         self.assertIsNone(numbers["patch"])
+        numbers = self.assert_comes_back(b"RIFFxxxxWAVEfmt \x04\0\0\0\1\0\1\0data\2\0\0\0\2\0", model, name="b.wav")
+        self.assertIsNone(numbers["patch"])
         outcome = harness.run(self.eval_arguments(model, self.folder / "b.ppm", self.folder / "none"))
         self.assert_one_error(outcome, 4, "b.ppm", "has no number at byte")
         outcome = harness.run(["compress", self.folder / "file", "-o", self.folder / "y", "--model", model, "--patch", "8"])
