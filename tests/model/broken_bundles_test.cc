@@ -16,6 +16,7 @@ namespace {
 using testing::TemporaryFolder;
 using testing::ToyBundle;
 using testing::write_toy_bundle;
+using testing::write_toy_package;
 
 // Opens and loads; the message of the refusal, which must be one line.
 std::string refusal(const std::string& path) {
