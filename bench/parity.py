@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,16 +33,19 @@ def arguments(description, **defaults):
     ap.add_argument("--model", action="append", required=True, metavar="BUNDLE.pt=HF_DIR")
     ap.add_argument("--text", action="append", required=True, type=pathlib.Path)
     ap.add_argument("--bytes", type=int, default=0, help="of each text, from its beginning; 0: all")
+    ap.add_argument("--join", action="store_true", help="the texts are one, in their order; --bytes are of that")
     ap.add_argument("--document-bytes", type=int, default=6000, help="texts are cut into documents at line ends")
     for key, value in defaults.items():
         ap.add_argument("--" + key.replace("_", "-"), type=type(value), default=value)
     args = ap.parse_args()
     args.models = [tuple(map(pathlib.Path, pair.split("=", 1))) for pair in args.model]
+    groups = [args.text] if args.join else [[path] for path in args.text]
+    args.texts = [("+".join(path.stem for path in group), read_text(group, args.bytes)) for group in groups]
     return args
 
 
-def read_text(path, n_bytes):
-    data = path.read_bytes()
+def read_text(paths, n_bytes):
+    data = b"".join(path.read_bytes() for path in paths)
     return (data[:n_bytes] if n_bytes else data).decode("utf-8", "ignore")
 
 
@@ -77,16 +81,56 @@ def nats(logits, targets, dtype=torch.float32):
     return torch.nn.functional.cross_entropy(logits.to(dtype), torch.tensor(targets), reduction="none")
 
 
-def evaluate(args, bundle, documents, *flags):
-    """lmbits on the documents: (summary, bits by document id)"""
+def run(command, **environment):
+    """A process to its end: (CPU seconds, peak memory in MiB, what it printed)"""
+    with tempfile.TemporaryFile("w+") as printed:
+        process = subprocess.Popen(list(map(str, command)), stdout=printed, stderr=subprocess.STDOUT,
+                                   env=os.environ | environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        printed.seek(0)
+        text = printed.read()
+    if process.returncode != 0:
+        raise SystemExit(f"{command[0]} failed ({process.returncode}): {text[-600:]}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
+
+
+def timed_evaluate(args, bundle, documents, *flags):
+    """lmbits on the documents, of which no line is lost: (CPU seconds, peak MiB, summary, bits by document id)"""
     with tempfile.TemporaryDirectory() as folder:
         corpus = pathlib.Path(folder) / "corpus.jsonl"
         corpus.write_text("".join(json.dumps({"id": str(i), "text": d}) + "\n" for i, d in enumerate(documents)))
-        subprocess.run([args.lmbits, "eval", "--model", str(bundle), "--corpus", f"c={corpus}", "--baselines", "none",
-                        "--threads", "1", "--quiet", "-o", folder + "/runs", *flags], check=True, stdout=subprocess.DEVNULL)
-        run = next(path for path in pathlib.Path(folder, "runs").iterdir() if "__" in path.name)
-        records = [json.loads(line) for line in (run / "documents.jsonl").read_text().splitlines()]
-        return json.loads((run / "summary.json").read_text()), {r["id"]: r["bits"] for r in records}
+        seconds, memory, _ = run([args.lmbits, "eval", "--model", bundle, "--corpus", f"c={corpus}", "--baselines", "none",
+                                  "--threads", "1", "--quiet", "-o", folder + "/runs", *flags])
+        out = next(path for path in pathlib.Path(folder, "runs").iterdir() if "__" in path.name)
+        records = [json.loads(line) for line in (out / "documents.jsonl").read_text().splitlines()]
+        return seconds, memory, json.loads((out / "summary.json").read_text()), {r["id"]: r["bits"] for r in records}
+
+
+def evaluate(args, bundle, documents, *flags):
+    """The last two of timed_evaluate."""
+    return timed_evaluate(args, bundle, documents, *flags)[2:]
+
+
+def llama_perplexity(args, gguf, text, window, *flags):
+    """llama.cpp's program on the text's windows, one thread, with a BOS in each: (CPU seconds, printed perplexity).
+
+    It would undo backslash escapes and drop a last line end: the first is switched off, the second done to the text before.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(text)
+        file.flush()
+        seconds, _, printed = run([args.perplexity, "-m", gguf, "-f", file.name, "--no-escape", "-c", window, "-b", window,
+                                   "-ub", window, "-t", 1, "--override-kv", "tokenizer.ggml.add_bos_token=bool:true",
+                                   *flags], OMP_NUM_THREADS="1")
+    found = re.search(r"PPL = ([0-9.]+)", printed)
+    if not found:
+        raise SystemExit(f"llama-perplexity printed no result: {printed[-600:]}")
+    return seconds, float(found[1])
+
+
+LLAMA_CPP = ROOT / "build/deps/llama_cpp/bin/llama-perplexity"
+EXACT_CACHE = ("-ctk", "f32", "-ctv", "f32", "-fa", "off")
 
 
 class Table:

@@ -15,8 +15,8 @@ table = parity.Table("GPTQ's protocol")
 for bundle, folder in args.models:
     peer = parity.Peer(folder)
     window = min(args.window, peer.model.config.max_position_embeddings)
-    for path in args.text:
-        documents = parity.documents_of(parity.read_text(path, args.bytes), args.document_bytes)
+    for name, text in args.texts:
+        documents = parity.documents_of(text, args.document_bytes)
         ids = peer.encode("\n\n".join(documents))
         losses = []
         for k in range(len(ids) // window):
@@ -24,7 +24,7 @@ for bundle, folder in args.models:
             losses.append(parity.nats(peer.logits(part)[:-1], part[1:]).double().mean().item())
         summary, _ = parity.evaluate(args, bundle, documents, "--convention", "gptq", "--window", str(window))
         total = sum(losses) * (window - 1) / parity.LN2
-        table.row(bundle.stem, path.name, summary["n_bytes"], summary["n_scored"], total, summary["bits"])
+        table.row(bundle.stem, name, summary["n_bytes"], summary["n_scored"], total, summary["bits"])
         printed = summary["headline"].get("perplexity")
         table.note(f"perplexity {math.exp(sum(losses) / len(losses)):.6f}, lmbits {printed:.6f}")
 table.finish()

@@ -14,8 +14,8 @@ for bundle, folder in args.models:
     peer = parity.Peer(folder)
     block = min(args.block, peer.model.config.max_position_embeddings)
     stride = min(args.stride, block // 2)
-    for path in args.text:
-        documents = parity.documents_of(parity.read_text(path, args.bytes), args.document_bytes)
+    for name, text in args.texts:
+        documents = parity.documents_of(text, args.document_bytes)
         bos = peer.tokenizer.bos_token_id
         stream = [t for d in documents for t in [bos] + peer.encode(d)]
         total, n = 0.0, 0
@@ -27,5 +27,5 @@ for bundle, folder in args.models:
         summary, _ = parity.evaluate(args, bundle, documents, "--convention", "hkust", "--window", str(block), "--stride",
                                      str(stride))
         assert summary["n_scored"] == n, (summary["n_scored"], n)
-        table.row(bundle.stem, path.name, summary["n_bytes"], n, total / parity.LN2, summary["bits"])
+        table.row(bundle.stem, name, summary["n_bytes"], n, total / parity.LN2, summary["bits"])
 table.finish()

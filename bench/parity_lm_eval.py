@@ -23,13 +23,13 @@ for bundle, folder in args.models:
     window = args.window or min(config.max_position_embeddings, 1024)
     harness = HFLM(pretrained=peer.model, tokenizer=peer.tokenizer, backend="causal", batch_size=1, max_length=window,
                    add_bos_token=False, device="cpu")
-    for path in args.text:
-        documents = parity.documents_of(parity.read_text(path, args.bytes), args.document_bytes)
+    for name, text in args.texts:
+        documents = parity.documents_of(text, args.document_bytes)
         requests = [Instance(request_type="loglikelihood_rolling", doc={}, arguments=(d,), idx=i)
                     for i, d in enumerate(documents)]
         answers = harness.loglikelihood_rolling(requests, disable_tqdm=True)
         expected = {str(i): -x / parity.LN2 for i, x in enumerate(answers)}
         summary, bits = parity.evaluate(args, bundle, documents, "--convention", "lm-eval", "--window", str(window))
-        table.row(bundle.stem, path.name, summary["n_bytes"], summary["n_scored"], sum(expected.values()), summary["bits"],
+        table.row(bundle.stem, name, summary["n_bytes"], summary["n_scored"], sum(expected.values()), summary["bits"],
                   worst=parity.worst_document(expected, bits))
 table.finish()

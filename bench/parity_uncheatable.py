@@ -6,17 +6,16 @@ published program casts the logits to bfloat16 before the cross entropy: what th
 
 usage: build/deps/hf/bin/python bench/parity_uncheatable.py --model BUNDLE.pt=HF_DIR ... --text FILE ... [--chunk 4000]
 """
-import torch
-
 import parity
+import torch
 
 args = parity.arguments(__doc__.splitlines()[0], chunk=4000)
 table = parity.Table("uncheatable_eval's protocol, add_bos")
 for bundle, folder in args.models:
     peer = parity.Peer(folder)
     chunk = min(args.chunk, peer.model.config.max_position_embeddings)
-    for path in args.text:
-        documents = parity.documents_of(parity.read_text(path, args.bytes), args.document_bytes)
+    for name, text in args.texts:
+        documents = parity.documents_of(text, args.document_bytes)
         expected, rounded = {}, 0.0
         for i, document in enumerate(documents):
             ids, total = peer.encode(document), 0.0
@@ -28,7 +27,7 @@ for bundle, folder in args.models:
             expected[str(i)] = total / parity.LN2
         summary, bits = parity.evaluate(args, bundle, documents, "--convention", "uncheatable", "--window", str(chunk))
         total = sum(expected.values())
-        table.row(bundle.stem, path.name, summary["n_bytes"], summary["n_scored"], total, summary["bits"],
+        table.row(bundle.stem, name, summary["n_bytes"], summary["n_scored"], total, summary["bits"],
                   worst=parity.worst_document(expected, bits))
         table.note(f"cast to bfloat16, as the published program does: {rounded / parity.LN2 / total - 1:+.1e}")
 table.finish()

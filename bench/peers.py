@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
 """How much CPU time do other programs need for the same windows of the same model? One thread each, rounds interleaved.
 
-Paths: lm-eval's loglikelihood_rolling at batch 1 and at --batch, and plain PyTorch runs of the protocols of
-uncheatable_eval and Huang et al. 2024; beside each, `lmbits eval` under the convention that reproduces it. What lmbits
-needs to start and load is measured on a text of one line and taken off; the peers are loaded before the clock starts.
-Ratios are of CPU seconds, medians over the rounds, with the smallest and largest. The bits must agree, or nothing is printed.
+Paths: lm-eval's loglikelihood_rolling at batch 1 and at --batch, plain PyTorch runs of the protocols of uncheatable_eval and
+Huang et al. 2024, and llama.cpp's llama-perplexity on float32 and bfloat16 weights; beside each, `lmbits eval` under the
+convention that reproduces it. Each round scores another part of the text, so that the tokens of all rounds count.
+
+What lmbits needs to start and load is measured on a text of one line and taken off; llama-perplexity's on its first window;
+the other peers are loaded before the clock starts. Ratios are of CPU seconds, medians over the rounds, with the smallest and
+largest. The bits must agree, or nothing is printed: to 1e-5, with llama.cpp's four decimals to 1e-4, where either side
+rounds its weights to 1e-3 of lmbits' in float32.
 
 usage: build/deps/hf/bin/python bench/peers.py --model BUNDLE.pt=HF_DIR --text FILE [--bytes N] [--rounds 5] [--batch 4]
-           [--paths lm-eval,lm-eval-batch,uncheatable,hkust] [--dtype bfloat16: of lmbits]
+           [--paths lm-eval,lm-eval-batch,uncheatable,hkust,llama-f32,llama-bf16] [--f32 FILE.gguf] [--bf16 FILE.gguf]
+           [--dtype D: of lmbits, against llama-bf16] [--llama-flags '-fa on']
 """
 import logging
+import math
+import pathlib
 import random
-import resource
 import statistics
 import time
 
@@ -20,14 +26,18 @@ import parity
 parity.os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 
-args = parity.arguments(__doc__.splitlines()[0], rounds=5, batch=4, window=1024, dtype="float32",
-                        paths="lm-eval,lm-eval-batch,uncheatable,hkust", tolerance=1e-5)
+args = parity.arguments(__doc__.splitlines()[0], rounds=5, batch=4, window=1024, dtype="bfloat16-body",
+                        paths="lm-eval,lm-eval-batch,uncheatable,hkust", f32="", bf16="", llama_flags="",
+                        perplexity=str(parity.LLAMA_CPP))
 torch.set_num_threads(1)
 logging.disable(logging.WARNING)
 bundle, folder = args.models[0]
-peer = parity.Peer(folder)
-bos = peer.tokenizer.bos_token_id
-text = parity.read_text(args.text[0], args.bytes)
+names = args.paths.split(",")
+if any(name.startswith("llama") for name in names) and not pathlib.Path(args.perplexity).exists():
+    raise SystemExit(f"skipped: there is no {args.perplexity}; scripts/llama_cpp_environment builds it")
+python_peers = [name for name in names if not name.startswith("llama")]
+peer = parity.Peer(folder) if python_peers else None
+bos = peer.tokenizer.bos_token_id if peer else None
 
 
 def mixed_documents(text):
@@ -41,7 +51,14 @@ def mixed_documents(text):
     return documents
 
 
-documents = mixed_documents(text)
+def parts_of(text):
+    """--rounds parts of whole lines."""
+    lines, parts, size = text.splitlines(keepends=True), [""], len(text) / args.rounds
+    for line in lines:
+        if len(parts[-1]) >= size and len(parts) < args.rounds:
+            parts.append("")
+        parts[-1] += line
+    return parts
 
 
 def lm_eval(batch):
@@ -50,12 +67,16 @@ def lm_eval(batch):
 
     harness = HFLM(pretrained=peer.model, tokenizer=peer.tokenizer, backend="causal", batch_size=batch,
                    max_length=args.window, add_bos_token=False, device="cpu")
-    requests = [Instance(request_type="loglikelihood_rolling", doc={}, arguments=(d,), idx=i)
-                for i, d in enumerate(documents)]
-    return lambda: -sum(harness.loglikelihood_rolling(requests, disable_tqdm=True)) / parity.LN2
+
+    def score(documents):
+        requests = [Instance(request_type="loglikelihood_rolling", doc={}, arguments=(d,), idx=i)
+                    for i, d in enumerate(documents)]
+        return -sum(harness.loglikelihood_rolling(requests, disable_tqdm=True)) / parity.LN2
+
+    return score
 
 
-def uncheatable():
+def uncheatable(documents):
     total = 0.0
     for document in documents:
         ids = peer.encode(document)
@@ -65,7 +86,7 @@ def uncheatable():
     return total / parity.LN2
 
 
-def hkust():
+def hkust(documents):
     stream, total = [t for d in documents for t in [bos] + peer.encode(d)], 0.0
     for begin in range(0, len(stream) - 1900, 512):
         window, first = stream[begin : begin + 1901], 0 if begin == 0 else 1900 - 512
@@ -73,51 +94,84 @@ def hkust():
     return total / parity.LN2
 
 
-def lmbits(texts, flags):
-    """(CPU seconds, bits, scored tokens) of a whole process"""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    summary, _ = parity.evaluate(args, bundle, texts, *flags, "--dtype", args.dtype)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, summary["bits"], summary["n_scored"]
+def timed(score):
+    """documents -> (CPU seconds, bits)"""
+
+    def run(documents, scored):
+        begin = time.process_time()
+        bits = score(documents)
+        return time.process_time() - begin, bits
+
+    return run
 
 
-def cpu(f):
-    begin = time.process_time()
-    value = f()
-    return time.process_time() - begin, value
+def llama_cpp(gguf, *flags):
+    def run(documents, scored):
+        text = "".join(documents).removesuffix("\n")
+        n_windows = scored // (args.window - 1 - args.window // 2)
+        first, _ = parity.llama_perplexity(args, gguf, text, args.window, "--chunks", 1, *flags)
+        seconds, printed = parity.llama_perplexity(args, gguf, text, args.window, *flags)
+        return (seconds - first) * n_windows / (n_windows - 1), math.log2(printed) * scored
+
+    return run
+
+
+class Path:
+    def __init__(self, run, flags, dtype="float32", bound=1e-5, joined=False):
+        self.run, self.flags, self.dtype, self.bound, self.joined = run, (*flags, "--dtype"), dtype, bound, joined
+        self.ratios, self.times, self.changes, self.tokens = [], [], [], 0
+
+    def round(self, documents):
+        texts = ["".join(documents).removesuffix("\n")] if self.joined else documents
+        loading = parity.timed_evaluate(args, bundle, ["x" * 40], "--convention", "lm-eval", "--dtype", self.dtype)[0]
+        seconds, _, summary, _ = parity.timed_evaluate(args, bundle, texts, *self.flags, self.dtype)
+        theirs, expected = self.run(documents, summary["n_scored"])
+        if self.dtype != "float32":  # each beside the exact
+            exact = parity.timed_evaluate(args, bundle, texts, *self.flags, "float32")[2]["bits"]
+            self.changes.append((summary["bits"] / exact - 1, expected / exact - 1))
+        else:
+            self.changes.append((summary["bits"] / expected - 1, 0.0))
+        if max(map(abs, self.changes[-1])) > self.bound:
+            raise SystemExit(f"{expected} bits, lmbits {summary['bits']}, {self.changes[-1]}: not the same work")
+        self.times.append((theirs, seconds - loading))
+        self.ratios.append(theirs / (seconds - loading))
+        self.tokens += summary["n_scored"]
+
+    def line(self, name):
+        theirs, ours = (sum(t[i] for t in self.times) for i in (0, 1))
+        change, other = (max((c[i] for c in self.changes), key=abs) for i in (0, 1))
+        return (f"{name:<16}{self.dtype:<16}{self.tokens:>8}{self.tokens / theirs:>11.1f}{self.tokens / ours:>9.1f}"
+                f"{statistics.median(self.ratios):>8.3f}  [{min(self.ratios):.3f}, {max(self.ratios):.3f}]  {change:+.1e}"
+                + (f", its {other:+.1e}" if other else ""))
 
 
 def sgemm():
     a = torch.randn(2048, 2048)
-    seconds, _ = cpu(lambda: [torch.mm(a, a) for _ in range(3)])
-    return 3 * 2 * 2048**3 / seconds / 1e9
+    begin = time.process_time()
+    for _ in range(3):
+        torch.mm(a, a)
+    return 3 * 2 * 2048**3 / (time.process_time() - begin) / 1e9
 
 
-window = ("--window", str(args.window))
+window, llama_flags = ("--window", str(args.window)), args.llama_flags.split()
+llama_ppl = ("--convention", "llama-ppl", *window)
 PATHS = {
-    "lm-eval": (lambda: lm_eval(1), ("--convention", "lm-eval", *window)),
-    "lm-eval-batch": (lambda: lm_eval(args.batch), ("--convention", "lm-eval", *window)),
-    "uncheatable": (lambda: uncheatable, ("--convention", "uncheatable", *window)),
-    "hkust": (lambda: hkust, ("--convention", "hkust")),
+    "lm-eval": lambda: Path(timed(lm_eval(1)), ("--convention", "lm-eval", *window)),
+    "lm-eval-batch": lambda: Path(timed(lm_eval(args.batch)), ("--convention", "lm-eval", *window)),
+    "uncheatable": lambda: Path(timed(uncheatable), ("--convention", "uncheatable", *window)),
+    "hkust": lambda: Path(timed(hkust), ("--convention", "hkust")),
+    "llama-f32": lambda: Path(llama_cpp(args.f32, *llama_flags), llama_ppl, bound=1e-4, joined=True),
+    "llama-bf16": lambda: Path(llama_cpp(args.bf16, *llama_flags), llama_ppl, args.dtype, 1e-3, joined=True),
 }
-paths = {name: (PATHS[name][0](), PATHS[name][1]) for name in args.paths.split(",")}
-print(f"{bundle.stem}, {args.text[0].name}: {len(documents)} documents, {len(text.encode())} bytes; lmbits in {args.dtype}; "
-      f"torch {torch.__version__}, one thread; sgemm {sgemm():.1f} GFLOP/s", flush=True)
-ratios, times = {n: [] for n in paths}, {n: [] for n in paths}
-for number in range(args.rounds):
-    for name, (run, flags) in (list(paths.items()) if number % 2 == 0 else list(paths.items())[::-1]):
-        loading, _, _ = lmbits(["x" * 40], ("--convention", "lm-eval", *window))
-        ours, bits, scored = lmbits(documents, flags)
-        theirs, expected = cpu(run)
-        bound = args.tolerance if args.dtype == "float32" else 1e-3
-        if abs(bits / expected - 1) > bound:
-            raise SystemExit(f"{name}: {expected} bits, lmbits {bits}: not the same work")
-        ratios[name].append(theirs / (ours - loading))
-        times[name].append((theirs, ours - loading, scored, bits / expected - 1))
-    print(f"round {number + 1}: " + ", ".join(f"{n} {r[-1]:.3f}" for n, r in ratios.items()), flush=True)
-print(f"{'peer':<16}{'tokens':>8}{'its tok/s':>11}{'ours':>9}{'ratio':>8}  [spread]        bits")
-for name in paths:
-    theirs, ours = (statistics.median(t[i] for t in times[name]) for i in (0, 1))
-    scored, change = times[name][0][2:]
-    print(f"{name:<16}{scored:>8}{scored / theirs:>11.1f}{scored / ours:>9.1f}{statistics.median(ratios[name]):>8.3f}  "
-          f"[{min(ratios[name]):.3f}, {max(ratios[name]):.3f}]  {change:+.1e}")
+paths = {name: PATHS[name]() for name in names}
+(text_name, text), = args.texts
+parts = [mixed_documents(part) for part in parts_of(text)]
+print(f"{bundle.stem}, {text_name}: {len(text.encode())} bytes, {sum(map(len, parts))} documents; torch {torch.__version__}, "
+      f"one thread; sgemm {sgemm():.1f} GFLOP/s; load {parity.os.getloadavg()[0]:.1f}", flush=True)
+for number, documents in enumerate(parts):
+    for path in list(paths.values())[:: 1 if number % 2 == 0 else -1]:
+        path.round(documents)
+    print(f"round {number + 1}: " + ", ".join(f"{n} {p.ratios[-1]:.3f}" for n, p in paths.items()), flush=True)
+print(f"{'peer':<16}{'lmbits in':<16}{'tokens':>8}{'its tok/s':>11}{'ours':>9}{'ratio':>8}  [spread]        bits")
+for name, path in paths.items():
+    print(path.line(name))

@@ -22,9 +22,9 @@ struct Bodies {
   NllBlock (*nll_block)(const float* x, std::int64_t n, float max);
   std::int64_t lanes;  // of a vector
   std::int64_t (*linear_panels)(const Linear& map);
-  void (*pack_linear_weight)(const Linear& map, const float* weight, const float* gain, float* packed);
-  void (*linear_rows)(const Linear& map, const float* packed, const float* x, std::int64_t n_rows,
-                      const float* residual, float* y);
+  void (*pack_linear_weight)(const Linear& map, const float* weight, const float* gain, void* packed);
+  void (*linear_rows)(const Linear& map, const void* packed, const float* x, std::int64_t n_rows, const float* residual,
+                      float* y);
   std::int64_t (*attention_scratch)(const AttentionShape& shape);
   void (*attend)(const AttentionShape& shape, HeadsView<const float> q, HeadsView<const float> k,
                  HeadsView<const float> v, HeadsView<float> out, float* workspace, const std::int64_t* first_query,

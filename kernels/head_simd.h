@@ -11,14 +11,15 @@
 namespace lmbits::kernels {
 namespace {
 
+constexpr std::int64_t kHeadRows = 48;                       // while a panel stays in cache
 constexpr float kLowestReference = -3.4028234663852886e38F;  // finite: -inf less it is -inf, and no NaN
 
 template <class S>
 struct HeadBlock {
-  alignas(64) float sums[kRowBlock][S::kLanes];
-  alignas(64) float maxima[kRowBlock][S::kLanes];
-  float references[kRowBlock], limits[kRowBlock], targets[kRowBlock];
-  double totals[kRowBlock];
+  alignas(64) float sums[kHeadRows][S::kLanes];
+  alignas(64) float maxima[kHeadRows][S::kLanes];
+  float references[kHeadRows], limits[kHeadRows], targets[kHeadRows];
+  double totals[kHeadRows];
 
   explicit HeadBlock(std::int64_t n_rows) {
     for (std::int64_t row = 0; row < n_rows; ++row) {
@@ -100,8 +101,8 @@ void head_rows(const Linear& map, const float* packed, const float* x, std::int6
                HeadRow* rows) {
   constexpr std::int64_t kPanels = kNllBlock / (2 * S::kLanes);  // of a sum in fp32
   const std::int64_t n_panels = linear_panels<S>(map);
-  for (std::int64_t first = 0; first < n_rows; first += kRowBlock) {
-    const std::int64_t n = smaller(kRowBlock, n_rows - first);
+  for (std::int64_t first = 0; first < n_rows; first += kHeadRows) {
+    const std::int64_t n = smaller(kHeadRows, n_rows - first);
     HeadBlock<S> block(n);
     for (std::int64_t panel = 0; panel < n_panels; ++panel) {
       const float* weight = packed + panel * map.n_in * 2 * S::kLanes;

@@ -6,15 +6,24 @@
 
 namespace lmbits::kernels {
 
-std::int64_t packed_size(Isa isa, const Linear& map) {
-  return bodies(isa).linear_panels(map) * map.n_in * 2 * bodies(isa).lanes;
+std::int64_t packed_bytes(Isa isa, const Linear& map) {
+  const std::int64_t n_lanes = bodies(isa).linear_panels(map) * 2 * bodies(isa).lanes;
+  switch (map.format) {
+    case WeightFormat::kBFloat16:
+      return n_lanes * map.n_in * 2;
+    case WeightFormat::kInt8:
+      return n_lanes * (map.n_in + static_cast<std::int64_t>(sizeof(float)));
+    case WeightFormat::kFloat32:
+      break;
+  }
+  return n_lanes * map.n_in * 4;
 }
 
-void pack_linear(Isa isa, const Linear& map, const float* weight, const float* gain, float* packed) {
+void pack_linear(Isa isa, const Linear& map, const float* weight, const float* gain, void* packed) {
   bodies(isa).pack_linear_weight(map, weight, gain, packed);
 }
 
-void linear(Isa isa, const Linear& map, const float* packed, const float* x, std::int64_t n_rows, const float* residual,
+void linear(Isa isa, const Linear& map, const void* packed, const float* x, std::int64_t n_rows, const float* residual,
             float* y) {
   bodies(isa).linear_rows(map, packed, x, n_rows, residual, y);
 }

@@ -19,6 +19,13 @@ struct Avx2 {
   }
   static Vector fill(float value) { return _mm256_set1_ps(value); }
   static Vector load(const float* x) { return _mm256_loadu_ps(x); }
+  static Vector load_bfloat16(const std::uint16_t* x) {
+    const __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+  }
+  static Vector load_int8(const std::int8_t* x) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(x))));
+  }
   // The first n, 0 <= n < kLanes, and `rest` behind them: a masked lane is not touched, so it cannot fault.
   static Vector load_first(const float* x, std::int64_t n, Vector rest) {
     const __m256i mask = first(n);

@@ -25,6 +25,13 @@ struct Avx512 {
   static __mmask16 first(std::int64_t n) { return static_cast<__mmask16>((1U << n) - 1U); }  // 0 <= n <= 16
   static Vector fill(float value) { return _mm512_set1_ps(value); }
   static Vector load(const float* x) { return _mm512_loadu_ps(x); }
+  static Vector load_bfloat16(const std::uint16_t* x) {
+    const __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+  }
+  static Vector load_int8(const std::int8_t* x) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))));
+  }
   // The first n, 0 <= n < kLanes, and `rest` behind them: a masked lane is not touched, so it cannot fault.
   static Vector load_first(const float* x, std::int64_t n, Vector rest) {
     return _mm512_mask_loadu_ps(rest, first(n), x);

@@ -75,13 +75,15 @@ template <int n, class F>
 
 inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
-// use(i, sums) for every row i: sums[j] = sum over k of a[i * a_stride + k] * b[k * b_stride + j * kLanes ...], in
-// ascending k. A row's sums depend on that row alone, not on the rows beside it.
-template <class S, int kRows, int kVectors, class Use>
-[[gnu::always_inline]] inline void multiply_tile(const float* a, std::int64_t a_stride, const float* b,
-                                                 std::int64_t b_stride, std::int64_t n_k, Use use) {
+// total[i][j] (+)= sum over k of a[i * a_stride + k] * b[k * b_stride + j * kLanes ...], in ascending k; `kBegin`: what was in
+// total does not count. A row's sums depend on that row alone, not on the rows beside it.
+// kFetch: a vector of `ahead`, which other calls will read, is brought near at every step.
+template <class S, bool kBegin, bool kFetch, int kRows, int kVectors>
+[[gnu::always_inline]] inline void add_products(const float* a, std::int64_t a_stride, const float* b,
+                                                std::int64_t b_stride, std::int64_t n_k,
+                                                typename S::Vector (&total)[kRows][kVectors],
+                                                const float* ahead = nullptr) {
   using Vector = typename S::Vector;
-  Vector total[kRows][kVectors];
   const auto step = [&](auto first) LMBITS_INLINE {
     Vector columns[kVectors];
     repeat<kVectors>([&](auto j) LMBITS_INLINE { columns[j.value] = S::load(b + j.value * S::kLanes); });
@@ -92,11 +94,23 @@ template <class S, int kRows, int kVectors, class Use>
         sum = first.value ? S::multiply(row, columns[j.value]) : S::multiply_add(row, columns[j.value], sum);
       });
     });
+    if (kFetch) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += S::kLanes;
+    }
     b += b_stride;
     ++a;
   };
-  step(Count<1>{});
-  for (std::int64_t k = 1; k < n_k; ++k) step(Count<0>{});
+  if (kBegin) step(Count<1>{});
+  for (std::int64_t k = kBegin ? 1 : 0; k < n_k; ++k) step(Count<0>{});
+}
+
+// use(i, sums) for every row i: sums[j] is total[i][j] of add_products.
+template <class S, int kRows, int kVectors, class Use>
+[[gnu::always_inline]] inline void multiply_tile(const float* a, std::int64_t a_stride, const float* b,
+                                                 std::int64_t b_stride, std::int64_t n_k, Use use) {
+  typename S::Vector total[kRows][kVectors];
+  add_products<S, true, false>(a, a_stride, b, b_stride, n_k, total);
   repeat<kRows>([&](auto i) LMBITS_INLINE { use(i.value, total[i.value]); });
 }
 

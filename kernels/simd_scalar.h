@@ -16,6 +16,10 @@ struct Scalar {
 
   static Vector fill(float value) { return Vector{value, value, value, value}; }
   static Vector load(const float* x) { return Vector{x[0], x[1], x[2], x[3]}; }
+  static Vector load_bfloat16(const std::uint16_t* x) {
+    return reinterpret_cast<Vector>(Words{x[0], x[1], x[2], x[3]} << 16);
+  }
+  static Vector load_int8(const std::int8_t* x) { return Vector{float(x[0]), float(x[1]), float(x[2]), float(x[3])}; }
   static Vector load_first(const float* x, std::int64_t n, Vector rest) {
     for (int lane = 0; lane < n; ++lane) rest[lane] = x[lane];
     return rest;

@@ -124,9 +124,11 @@ def convert(path: pathlib.Path, out: pathlib.Path) -> str:
         check_tokenizer(tokenizer, sp.encode)
     model.save_pretrained(out)
     tokenizer.save(str(out / "tokenizer.json"))
+    if info["tokenizer"]["kind"] != "bytes":  # from which llama.cpp's converter makes a GGUF file
+        (out / "tokenizer.model").write_bytes(entries["extra/" + info["tokenizer"]["file"]])
     (out / "tokenizer_config.json").write_text(json.dumps({
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": bos, "add_bos_token": False,
-        "model_max_length": info["context_length"], "clean_up_tokenization_spaces": False}) + "\n")
+        "add_prefix_space": False, "model_max_length": info["context_length"], "clean_up_tokenization_spaces": False}) + "\n")
     return f"{out}: {info['name']} as a Llama, log-probabilities within {difference:.1e} nats of the bundle's"
 
 

@@ -288,7 +288,10 @@ void add_eval(const Command& app, int& exit_code) {
   command.add_option("--batch", flags->batch, "windows in a forward pass, as far as memory allows; 0: by size")
       .in_range(0, 1 << 20)
       .capture_default_str();
-  command.add_option("--dtype", request.dtype, "of the arithmetic: auto, float32, bfloat16, float16")
+  command
+      .add_option("--dtype", request.dtype,
+                  "of weights and arithmetic: auto, float32, bfloat16, float16; bfloat16-body and int8-body round the "
+                  "weights between embedding and head")
       .capture_default_str();
   command
       .add_option("--device", request.device,

@@ -19,6 +19,18 @@ bool dense_float(const at::Tensor& x) {
   return x.scalar_type() == at::kFloat && (x.dim() == 0 || x.stride(-1) == 1 || x.size(-1) == 1);
 }
 
+c10::ScalarType scalar_type(kernels::WeightFormat format) {
+  return format == kernels::WeightFormat::kBFloat16 ? at::kBFloat16
+         : format == kernels::WeightFormat::kInt8   ? at::kChar
+                                                    : at::kFloat;
+}
+
+kernels::WeightFormat format_of(const at::Tensor& packed) {
+  return packed.scalar_type() == at::kBFloat16 ? kernels::WeightFormat::kBFloat16
+         : packed.scalar_type() == at::kChar   ? kernels::WeightFormat::kInt8
+                                               : kernels::WeightFormat::kFloat32;
+}
+
 at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& residual,
                   const kernels::Linear& map, const std::optional<at::Tensor>& bias) {
   TORCH_CHECK(x.scalar_type() == at::kFloat && x.dim() > 0 && x.size(-1) == map.n_in, "linear: x is ", x.scalar_type(),
@@ -29,7 +41,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::opti
   const bool same_shape = residual && residual->sizes() == shape && residual->scalar_type() == at::kFloat;
   const at::Tensor added = same_shape ? residual->contiguous() : at::Tensor();
   at::Tensor y = at::empty(shape, x.options());
-  kernels::linear(kernels::best_isa(), map, packed.const_data_ptr<float>(), rows.const_data_ptr<float>(),
+  kernels::linear(kernels::best_isa(), map, packed.const_data_ptr(), rows.const_data_ptr<float>(),
                   rows.numel() / map.n_in, same_shape ? added.const_data_ptr<float>() : nullptr, y.data_ptr<float>());
   if (bias) y.add_(*bias);
   return residual && !same_shape ? *residual + y : y;
@@ -226,6 +238,7 @@ void run_linear(Stack& stack) {
   map.n_in = pop(stack).toInt();
   const auto residual = pop(stack).toOptional<at::Tensor>();
   const at::Tensor packed = pop(stack).toTensor();
+  map.format = format_of(packed);
   const at::Tensor x = pop(stack).toTensor();
   stack.emplace_back(linear(x, packed, residual, map, bias));
 }
@@ -293,9 +306,12 @@ void register_cpu_ops() {
 
 at::Tensor pack_weight(const kernels::Linear& map, const at::Tensor& weight, const at::Tensor& gain) {
   const at::Tensor dense = weight.contiguous(), dense_gain = gain.defined() ? gain.contiguous() : gain;
-  const at::Tensor packed = at::empty({kernels::packed_size(kernels::best_isa(), map)}, dense.options());
+  const c10::ScalarType type = scalar_type(map.format);
+  const at::Tensor packed =
+      at::empty({kernels::packed_bytes(kernels::best_isa(), map) / static_cast<std::int64_t>(c10::elementSize(type))},
+                dense.options().dtype(type));
   kernels::pack_linear(kernels::best_isa(), map, dense.const_data_ptr<float>(),
-                       gain.defined() ? dense_gain.const_data_ptr<float>() : nullptr, packed.data_ptr<float>());
+                       gain.defined() ? dense_gain.const_data_ptr<float>() : nullptr, packed.mutable_data_ptr());
   return packed;
 }
 

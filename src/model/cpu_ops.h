@@ -1,7 +1,7 @@
 // The kernels of kernels/ as TorchScript operators, for float32 graphs on a CPU. src/model/fuse.cc puts them in place.
 //
 //   lmbits::linear(Tensor x, Tensor packed, Tensor? residual, int n_in, int n_out, bool gated, float? norm_eps,
-//       Tensor? bias) -> Tensor: bias [n_out] is added last
+//       Tensor? bias) -> Tensor: bias [n_out] is added last; the dtype of `packed` (float32, bfloat16, int8) says its format
 //   lmbits::causal_attention(Tensor q, Tensor k, Tensor v, float? scale, Tensor? rows, Tensor? cos, Tensor? sin,
 //       Tensor? branches) -> Tensor: where rows [R] of the flattened [B * T] are given, the positions of a sequence before
 //       the first of them are left undefined; with cos and sin, of q and k rotated as rotate_heads rotates their transposes

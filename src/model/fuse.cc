@@ -108,7 +108,7 @@ bool is_product(const Value* value, const Value* a, const Value* b) {
 
 class Fuser {
  public:
-  explicit Fuser(Graph& graph) : graph_(graph) {}
+  Fuser(Graph& graph, kernels::WeightFormat format) : graph_(graph), format_(format) {}
 
   int run() {
     for (Node* node : nodes(c10::aten::dropout)) drop_dropout(node);
@@ -120,7 +120,7 @@ class Fuser {
     for (Node* node : nodes(c10::aten::cat)) fuse_rotation(node);
     for (Node* node : nodes(c10::aten::rms_norm)) fuse_rms_norm(node);
     for (Node* node : nodes(Symbol::fromQualString("lmbits::causal_attention"))) rotate_in_attention(node);
-    return n_fused_;
+    return format_ == kernels::WeightFormat::kFloat32 ? n_fused_ : n_linear_;
   }
 
  private:
@@ -208,7 +208,7 @@ class Fuser {
   void fuse_linear(Node* node) {
     if (!is_linear(node->output())) return;
     at::Tensor w = weight(node->input(1), 2);
-    kernels::Linear map{.n_in = w.size(1), .n_out = w.size(0)};
+    kernels::Linear map{.n_in = w.size(1), .n_out = w.size(0), .format = format_};
     Node* last = node;
     const bool has_bias = !is_none(node->input(2));
     if (Node* product = match_gate(node); product != nullptr && map.n_out % 2 == 0 && !has_bias) {
@@ -229,6 +229,7 @@ class Fuser {
     }
     const auto put = [&](const IValue& value) { return insert_constant(last, value); };
     const at::Tensor packed = pack_weight(map, w, gain);
+    ++n_linear_;
     if (const at::Tensor table = embedding_table(x); residual == nullptr && !has_bias && fits_a_table(map, table)) {
       const Node* lookup = x->node();
       replace(last, "aten::embedding",
@@ -325,7 +326,8 @@ class Fuser {
   }
 
   Graph& graph_;
-  int n_fused_ = 0;
+  kernels::WeightFormat format_;
+  int n_fused_ = 0, n_linear_ = 0;
 };
 
 // Operators that treat every row of their first inputs alike; how many of those there are.
@@ -373,12 +375,12 @@ bool writes_in_place(Block* block) {
   });
 }
 
-int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph) {
+int fuse_cpu_kernels(const std::shared_ptr<Graph>& graph, kernels::WeightFormat format) {
   if (kernels::best_isa() == kernels::Isa::kScalar) return 0;
   torch::jit::RemoveTensorMutation(graph);  // x += y, where nothing else sees x
   if (writes_in_place(graph->block())) return 0;
   register_cpu_ops();
-  const int n_fused = Fuser(*graph).run();
+  const int n_fused = Fuser(*graph, format).run();
   torch::jit::EliminateDeadCode(graph);
   return n_fused;
 }

@@ -13,11 +13,14 @@
 #pragma once
 #include <torch/csrc/jit/ir/ir.h>
 
+#include "kernels/linear.h"
+
 namespace lmbits {
 
-// Returns how many operators were put in; 0 where the graph writes to tensors in place or holds weights of another dtype
+// `format`: how the weights of the linear maps are kept; anything but float32 rounds them, so that the graph then computes
+// something else. Returns how many operators were put in, or how many linear maps were rounded; 0 where the graph writes to tensors in place or holds weights of another dtype
 // than float32, or where this machine has no vector instructions worth it. The graph computes the same up to rounding.
-int fuse_cpu_kernels(const std::shared_ptr<torch::jit::Graph>& graph);
+int fuse_cpu_kernels(const std::shared_ptr<torch::jit::Graph>& graph, kernels::WeightFormat format);
 
 // Does anything in the block change a tensor that something else may see?
 bool writes_in_place(torch::jit::Block* block);

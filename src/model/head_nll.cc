@@ -30,6 +30,41 @@ void finish(const std::vector<kernels::NllState>& state, std::int64_t row, std::
   }
 }
 
+// rows [R,D] times columns of a weight [V,D] too large to be held twice: a tile of it is packed for our kernels, each time,
+// which takes some hundredths of the product with 1024 rows. Then a row's logits depend on that row alone.
+class TileProduct {
+ public:
+  TileProduct(const at::Tensor& weight, std::int64_t n_cols) : weight_(weight) {
+    const kernels::Linear map{.n_in = weight.size(1), .n_out = n_cols};
+    if (vectors()) packed_ = at::empty({kernels::packed_bytes(kernels::best_isa(), map) / 4}, weight.options());
+  }
+
+  // The rows as multiply() wants them, zeros behind them where libtorch multiplies.
+  at::Tensor take(const at::Tensor& rows) const {
+    const std::int64_t padding = round_up(rows.size(0), kRowStep) - rows.size(0);
+    return vectors() || padding == 0 ? rows : at::constant_pad_nd(rows, {0, 0, 0, padding}, 0);
+  }
+
+  // logits [R,C] of columns [first, first + C)
+  void multiply(const at::Tensor& rows, std::int64_t first, at::Tensor& logits) const {
+    const at::Tensor columns = weight_.slice(0, first, first + logits.size(1));
+    if (!vectors()) {
+      at::mm_out(logits, rows, columns.t());
+      return;
+    }
+    const kernels::Linear map{.n_in = rows.size(1), .n_out = logits.size(1)};
+    kernels::pack_linear(kernels::best_isa(), map, columns.const_data_ptr<float>(), nullptr, packed_.data_ptr<float>());
+    kernels::linear(kernels::best_isa(), map, packed_.const_data_ptr<float>(), rows.const_data_ptr<float>(),
+                    rows.size(0), nullptr, logits.data_ptr<float>());
+  }
+
+ private:
+  static bool vectors() { return kernels::best_isa() != kernels::Isa::kScalar; }
+
+  const at::Tensor& weight_;
+  at::Tensor packed_;
+};
+
 }  // namespace
 
 WeightHead::WeightHead(at::Tensor weight, std::optional<at::Tensor> bias, const HeadOptions& options)
@@ -80,16 +115,15 @@ void WeightHead::score(const at::Tensor& h, const std::vector<std::int32_t>& tar
   }
   std::vector<kernels::NllState> state(static_cast<std::size_t>(n_rows));
   at::Tensor tile = at::empty({n_rows, n_cols}, weight_.options());
+  const TileProduct product(weight_, n_cols);
   for (std::int64_t row = 0; row < n; row += n_rows) {
     const std::int64_t here = std::min(n_rows, n - row);
-    const std::int64_t padded = round_up(here, kRowStep);
-    at::Tensor rows = h.slice(0, row, row + here).to(at::kFloat).contiguous();
-    if (padded > here) rows = at::constant_pad_nd(rows, {0, 0, 0, padded - here}, 0);
+    const at::Tensor rows = product.take(h.slice(0, row, row + here).to(at::kFloat).contiguous());
     kernels::nll_init(state.data(), here);
     for (std::int64_t col = 0; col < vocab; col += n_cols) {
       const std::int64_t width = std::min(n_cols, vocab - col);
-      at::Tensor logits = tile.flatten().slice(0, 0, padded * width).view({padded, width});
-      at::mm_out(logits, rows, weight_.slice(0, col, col + width).t());
+      at::Tensor logits = tile.flatten().slice(0, 0, rows.size(0) * width).view({rows.size(0), width});
+      product.multiply(rows, col, logits);
       adjust(logits, col);
       kernels::nll_update(logits.data_ptr<float>(), targets.data() + row, state.data(),
                           {.n_rows = here, .n_cols = width, .stride = width, .first_col = col});

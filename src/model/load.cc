@@ -47,15 +47,19 @@ constexpr std::int64_t kActivationBytes = 4 * 24;
 // Parameters; of more, starting kernels is not what takes the time.
 constexpr std::int64_t kSmallModel = 300'000'000;
 
-// Of the norm of the hidden states: rounding in another order gives 1e-6, a misread graph orders of magnitude more.
-constexpr double kFusedTolerance = 1e-4;
+// Of the norm of the hidden states: rounding in another order gives 1e-6, rounded weights some 1e-3 (bfloat16) to 3e-2
+// (int8), a misread graph 1 or so.
+constexpr double kFusedTolerance = 1e-4, kRoundedTolerance = 0.2;
 
 WeightDtype parse_dtype(const std::string& text) {
   if (text == "auto") return WeightDtype::kAuto;
   if (text == "float32" || text == "fp32") return WeightDtype::kFloat32;
   if (text == "bfloat16" || text == "bf16") return WeightDtype::kBFloat16;
   if (text == "float16" || text == "fp16") return WeightDtype::kFloat16;
-  throw Error(ErrorKind::kConfig, "--dtype " + text + " is not known", "use auto, float32, bfloat16 or float16");
+  if (text == "bfloat16-body") return WeightDtype::kBFloat16Body;
+  if (text == "int8-body") return WeightDtype::kInt8Body;
+  throw Error(ErrorKind::kConfig, "--dtype " + text + " is not known",
+              "use auto, float32, bfloat16, float16, bfloat16-body or int8-body");
 }
 
 // What `auto` stands for on a GPU: the bundle's own.
@@ -73,7 +77,24 @@ std::vector<std::unique_ptr<Device>> open_devices(const LoadOptions& options) {
 }
 
 const char* dtype_name(WeightDtype dtype) {
-  return dtype == WeightDtype::kBFloat16 ? "bfloat16" : dtype == WeightDtype::kFloat16 ? "float16" : "float32";
+  switch (dtype) {
+    case WeightDtype::kBFloat16:
+      return "bfloat16";
+    case WeightDtype::kFloat16:
+      return "float16";
+    case WeightDtype::kBFloat16Body:
+      return "bfloat16-body";
+    case WeightDtype::kInt8Body:
+      return "int8-body";
+    default:
+      return "float32";
+  }
+}
+
+kernels::WeightFormat body_format(WeightDtype dtype) {
+  return dtype == WeightDtype::kBFloat16Body ? kernels::WeightFormat::kBFloat16
+         : dtype == WeightDtype::kInt8Body   ? kernels::WeightFormat::kInt8
+                                             : kernels::WeightFormat::kFloat32;
 }
 
 // A bundle's lmbits.json, else the sidecar NAME.json beside a bare archive.
@@ -160,6 +181,11 @@ Bundle open_bundle(const ModelSpec& spec, const LoadOptions& options) {
                   "leave --dtype out, or use the model's TorchScript bundle (.pt)");
     }
   }
+  if (!on_cpu && body_format(bundle.dtype) != kernels::WeightFormat::kFloat32) {
+    throw Error(ErrorKind::kUnsupported,
+                "--dtype " + options.dtype + " runs on the CPU, not on --device " + bundle.options.device,
+                "use --dtype bfloat16 or float16");
+  }
   if (!on_cpu && bundle.dtype == WeightDtype::kAuto) bundle.dtype = stated_dtype(bundle.metadata);
   return bundle;
 }
@@ -175,10 +201,13 @@ class TorchModel final : public LanguageModel {
         metadata_(bundle.metadata),
         make_module_(std::move(make_module)),
         load_steps_([path = path_, dtype = bundle.dtype] { return load_for_steps(path, dtype); }),
-        fuse_(bundle.options.fuse && dtype_name(bundle.dtype) == std::string("float32")),
+        format_(body_format(bundle.dtype)),
+        fuse_(bundle.options.fuse &&
+              (dtype_name(bundle.dtype) == std::string("float32") || format_ != kernels::WeightFormat::kFloat32)),
         graphs_(bundle.options.graphs && metadata_.n_parameters <= kSmallModel),
         devices_(std::move(devices)) {
     tokenizer_ = std::move(tokenizer);
+    if (format_ != kernels::WeightFormat::kFloat32) load_steps_ = {};  // it would take the weights as they are
     if (!devices_.empty()) {
       info_.device.clear();
       for (const auto& each : devices_) info_.device += (info_.device.empty() ? "" : ",") + each->name();
@@ -340,19 +369,31 @@ class TorchModel final : public LanguageModel {
         (at::arange(2 * length, at::kLong).reshape({2, length}) * 7919 + 17).remainder(metadata_.vocab_size);
     const at::Tensor rows = at::arange(0, 2 * length, 3, at::kLong);
     const at::Tensor expected = module->rows(ids, rows);
+    const bool rounded = format_ != kernels::WeightFormat::kFloat32;
     std::string problem;
     try {
-      if (module->fuse_kernels() == 0) return module;
+      if (module->fuse_kernels(format_) == 0) {
+        if (rounded) refuse_rounding("it has no operators that they know, or this machine no vector instructions");
+        return module;
+      }
       const double error = (module->rows(ids, rows) - expected).norm().item<double>() / expected.norm().item<double>();
-      if (error < kFusedTolerance) return module;
+      if (error < (rounded ? kRoundedTolerance : kFusedTolerance)) return module;
       problem = "they change it by " + std::to_string(error) + " of its norm";
     } catch (const Error& e) {
+      if (e.kind() == ErrorKind::kUnsupported) throw;
       problem = e.what();
     }
+    if (rounded) refuse_rounding(problem);
     info_.warnings.push_back("libtorch's operators are used: our kernels do not compute what this graph does (" +
                              problem + ")");
     module.reset();
     return make_module_(at::kCPU);
+  }
+
+  [[noreturn]] void refuse_rounding(const std::string& why) const {
+    throw Error(ErrorKind::kUnsupported,
+                path_ + ": --dtype " + info_.dtype + " needs our kernels in the model's graph, and " + why,
+                "use --dtype float32 or bfloat16");
   }
 
   // The number that a label ends in: its step; null where there is none.
@@ -366,6 +407,7 @@ class TorchModel final : public LanguageModel {
   BundleMetadata metadata_;
   ModuleMaker make_module_;
   StepsLoader load_steps_;
+  kernels::WeightFormat format_;
   bool fuse_;
   mutable std::optional<bool> takes_branches_;  // known once asked for
   bool graphs_;

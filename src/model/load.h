@@ -26,6 +26,7 @@ using DeviceOpener = std::function<std::vector<std::unique_ptr<Device>>(const st
 
 struct LoadOptions {
   // Of weights and arithmetic: auto | float32 | bfloat16 | float16. auto: float32 on a CPU, on a GPU what lmbits.json states.
+  // On a CPU also bfloat16-body | int8-body: the weights between embedding and head rounded to it, all else float32.
   std::string dtype = "auto";
   std::string device = "cpu";  // cpu | auto (cuda where there is a device) | cuda | cuda:N | cuda:0,cuda:1 | cuda:all
   bool fuse = true;            // our own kernels in the place of libtorch's operators, where the graph allows it

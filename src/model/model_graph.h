@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "kernels/linear.h"
 #include "src/core/error.h"
 #include "src/model/step_graph.h"
 
@@ -64,8 +65,9 @@ class ModelGraph {
   // Batch) are heeded, by those operators that are known to need it.
   virtual at::Tensor rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches = {}) const;
 
-  // Puts our own kernels in the place of operators, where the graph can be rewritten; how many.
-  virtual int fuse_kernels() { return 0; }
+  // Puts our own kernels in the place of operators, where the graph can be rewritten, with weights kept in `format` (fuse.h).
+  // How many; 0: none.
+  virtual int fuse_kernels(kernels::WeightFormat /*format*/) { return 0; }
 
   // Of hidden (forward where level() is 0) after fuse_kernels, for windows of up to n_positions; nullopt where the graph
   // does not go a token at a time.

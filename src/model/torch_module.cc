@@ -147,7 +147,7 @@ TorchModule::TorchModule(const std::string& path, torch::jit::Module archive, We
   });
 }
 
-int TorchModule::fuse_kernels() {
+int TorchModule::fuse_kernels(kernels::WeightFormat format) {
   return guarded(path_, "cannot fuse its operators", [&] {
     std::vector<std::string> methods = {"forward"};
     if (level_ == 1) methods = {"hidden", "head"};
@@ -162,7 +162,7 @@ int TorchModule::fuse_kernels() {
     module_ = torch::jit::Module("empty");  // before the weights are packed: they would be held twice
     int n_fused = 0;
     for (const auto& [method, graph] : graphs) {
-      n_fused += fuse_cpu_kernels(graph);
+      n_fused += fuse_cpu_kernels(graph, method == "head" ? kernels::WeightFormat::kFloat32 : format);
       if (method == "head") {
         head_is_row_wise_ = is_row_wise(*graph);
       } else {

@@ -26,7 +26,9 @@ struct ArchiveFrame {
 // Throws Error(kModel) when it does not load.
 ArchiveFrame read_frame(const std::string& path);
 
-enum class WeightDtype { kAuto, kFloat32, kBFloat16, kFloat16 };  // kAuto: float32 on a CPU
+// kAuto: float32 on a CPU. The last two: float32, but for the weights of the linear maps between embedding and head, as our
+// own kernels keep them (kernels/linear.h).
+enum class WeightDtype { kAuto, kFloat32, kBFloat16, kFloat16, kBFloat16Body, kInt8Body };
 
 // With its methods as they are and its weights in `dtype`: for `step`, which TorchModule does not keep.
 torch::jit::Module load_for_steps(const std::string& path, WeightDtype dtype);
@@ -44,7 +46,7 @@ class TorchModule final : public ModelGraph {
 
   // Puts our own kernels in the place of ATen's operators (src/model/fuse.h) in the methods that scoring calls, and drops
   // everything else that the archive holds: forward too, where there is hidden. Returns the number of operators put in.
-  int fuse_kernels() override;
+  int fuse_kernels(kernels::WeightFormat format) override;
   std::optional<StepGraph> step_graph(std::int64_t n_positions) const override;
   bool head_is_row_wise() const override { return head_is_row_wise_; }
   bool has_step() const override { return has_step_; }

@@ -26,7 +26,7 @@ class Head : public ::testing::TestWithParam<Isa> {
 
   static std::vector<NllState> states(const Linear& map, const std::vector<float>& weight, const std::vector<float>& x,
                                       const std::vector<std::int32_t>& targets) {
-    std::vector<float> packed(static_cast<std::size_t>(packed_size(GetParam(), map)));
+    std::vector<float> packed(static_cast<std::size_t>(packed_bytes(GetParam(), map) / 4));
     pack_linear(GetParam(), map, weight.data(), nullptr, packed.data());
     std::vector<NllState> state(targets.size());
     head_nll(GetParam(), map, packed.data(), x.data(), static_cast<std::int64_t>(targets.size()), targets.data(),
@@ -197,7 +197,7 @@ TEST_P(Head, ReadsNothingOutsideItsTensors) {
   for (const std::int64_t n_rows : {1, 5, 12, 13}) {
     for (const std::int64_t n_in : {3, 16}) {
       const Linear map{.n_in = n_in, .n_out = 40};
-      std::vector<float> packed(static_cast<std::size_t>(packed_size(GetParam(), map)));
+      std::vector<float> packed(static_cast<std::size_t>(packed_bytes(GetParam(), map) / 4));
       const auto weight = normal(static_cast<std::size_t>(40 * n_in), 1.0F);
       pack_linear(GetParam(), map, weight.data(), nullptr, packed.data());
       float* end = pages.floats().data() + pages.floats().size();

@@ -3,11 +3,14 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <string>
 #include <utility>
 
 #include "kernels/isa.h"
+#include "src/core/error.h"
+#include "src/model/head_nll.h"
 #include "src/model/load.h"
 #include "src/model/torch_module.h"
 #include "tests/support/temporary_folder.h"
@@ -32,7 +35,7 @@ Comparison compare(const std::string& path, std::int64_t vocab, std::int64_t len
   const at::Tensor rows = at::arange(length / 3, 2 * length, step, at::kLong);
   TorchModule module(path, WeightDtype::kFloat32);
   const at::Tensor expected = module.rows(ids, rows);
-  const int n_fused = module.fuse_kernels();
+  const int n_fused = module.fuse_kernels(kernels::WeightFormat::kFloat32);
   const at::Tensor fused = module.rows(ids, rows);
   EXPECT_EQ(fused.sizes(), expected.sizes());
   return {n_fused, (fused - expected).norm().item<double>() / expected.norm().item<double>()};
@@ -238,7 +241,7 @@ TEST_F(Fuse, TablesOfPositionsAreThoseOfTheShape) {
   prepare_torch();
   const c10::InferenceMode inference;
   TorchModule plain(path.string(), WeightDtype::kFloat32), fused(path.string(), WeightDtype::kFloat32);
-  EXPECT_EQ(fused.fuse_kernels(), 1);
+  EXPECT_EQ(fused.fuse_kernels(kernels::WeightFormat::kFloat32), 1);
   const std::pair<std::int64_t, std::int64_t> shapes[] = {{2, 9}, {2, 20}, {3, 20}, {2, 9}, {1, 1}, {3, 20}};
   for (const auto& [n_sequences, length] : shapes) {
     const std::int64_t n = n_sequences * length;
@@ -246,6 +249,79 @@ TEST_F(Fuse, TablesOfPositionsAreThoseOfTheShape) {
     const at::Tensor rows = at::arange(n, at::kLong), expected = plain.rows(ids, rows);
     EXPECT_LT((fused.rows(ids, rows) - expected).norm().item<double>(), 3e-6 * expected.norm().item<double>())
         << n_sequences << " x " << length;
+  }
+}
+
+// ---- rounded weights ----
+
+TEST_F(Fuse, RoundedWeightsChangeALittleAndOnlyTheBody) {
+  const std::string path =
+      (std::filesystem::path(std::getenv("LMBITS_SOURCE_DIR")) / "models/demo/s-sp-4000.pt").string();
+  prepare_torch();
+  const c10::InferenceMode inference;
+  const at::Tensor ids = (at::arange(64, at::kLong).reshape({2, 32}) * 7919 + 3).remainder(2048);
+  const at::Tensor rows = at::arange(64, at::kLong);
+  TorchModule exact(path, WeightDtype::kFloat32), half(path, WeightDtype::kBFloat16Body),
+      eighth(path, WeightDtype::kInt8Body);
+  const at::Tensor expected = exact.rows(ids, rows);
+  EXPECT_EQ(half.fuse_kernels(kernels::WeightFormat::kBFloat16), 8);  // maps, four a layer
+  EXPECT_EQ(eighth.fuse_kernels(kernels::WeightFormat::kInt8), 8);
+  const auto error = [&](const TorchModule& module) {
+    return (module.rows(ids, rows) - expected).norm().item<double>() / expected.norm().item<double>();
+  };
+  EXPECT_GT(error(half), 1e-4);
+  EXPECT_LT(error(half), 1e-2);
+  EXPECT_GT(error(eighth), 1e-3);
+  EXPECT_LT(error(eighth), 5e-2);
+  EXPECT_TRUE(at::equal(half.head_weight(), exact.head_weight()));
+}
+
+TEST_F(Fuse, RoundedWeightsAreRefusedWhereNoLinearMapIsKnown) {
+  const auto path = folder_.path() / "toy.pt";
+  ToyBundle toy;
+  toy.mix = "torch.cumsum(" + kNorm + ", 1)";  // a norm is fused, and nothing would be rounded
+  write_toy_bundle(path, toy);
+  for (const char* dtype : {"bfloat16-body", "int8-body"}) {
+    try {
+      LoadOptions options;
+      options.dtype = dtype;
+      open_model({"", path.string()}, options)->load();
+      FAIL() << dtype << " was taken";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kUnsupported) << e.what();
+      EXPECT_NE(std::string(e.what()).find(dtype), std::string::npos) << e.what();
+    }
+  }
+  open_model({"", path.string()}, {})->load();
+}
+
+// ---- a head too large to be held twice ----
+
+TEST_F(Fuse, ALargeHeadGivesARowTheSameBitsInAnyCompany) {
+  const c10::InferenceMode inference;
+  at::manual_seed(5);
+  const std::int64_t n = 300, vocab = 5001;
+  const at::Tensor weight = at::randn({vocab + 3, 1000}) * 0.05, h = at::randn({n, 1000});  // 20 MB
+  const std::optional<at::Tensor> bias = at::randn({vocab + 3});
+  std::vector<std::int32_t> targets;
+  for (std::int32_t i = 0; i < n; ++i) targets.push_back(i * 7919 % static_cast<std::int32_t>(vocab));
+  HeadOptions options{};
+  options.vocab_size = vocab;
+  for (const bool plain : {true, false}) {
+    const WeightHead head(weight, plain ? std::nullopt : bias, options);
+    at::Tensor logits = at::mm(h.to(at::kDouble), weight.slice(0, 0, vocab).to(at::kDouble).t());
+    if (!plain) logits += bias->slice(0, 0, vocab);
+    const at::Tensor expected = logits.log_softmax(1) / -std::log(2.0);
+    std::vector<double> bits;
+    head.score(h, targets, bits);
+    for (std::int64_t i = 0; i < n; ++i)
+      ASSERT_NEAR(bits[i], expected[i][targets[i]].item<double>(), 1e-6 * bits[i] + 2e-6) << plain << " " << i;
+    for (const std::int64_t first : {0, 1, 250, 299}) {
+      std::vector<double> alone;
+      const std::int64_t last = std::min(n, first + 37);
+      head.score(h.slice(0, first, last), {targets.begin() + first, targets.begin() + last}, alone);
+      for (std::int64_t i = first; i < last; ++i) EXPECT_EQ(alone[i - first], bits[i]) << plain << " " << i;
+    }
   }
 }
 
