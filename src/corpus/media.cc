@@ -107,7 +107,9 @@ class Cursor {
     for (std::size_t i = n; i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
     return value;
   }
-  [[noreturn]] void fail(const std::string& what) const { throw Error(ErrorKind::kData, where_ + ": " + what); }
+  [[noreturn]] void fail(const std::string& what, const std::string& hint = "") const {
+    throw Error(ErrorKind::kData, where_ + ": " + what, hint);
+  }
   [[noreturn]] void unsupported(const std::string& what) const {
     throw Error(ErrorKind::kData, where_ + ": " + what + " is not read",
                 "convert it, or give it another name to have it read as it is");
@@ -158,6 +160,25 @@ MediaLayout pnm_layout(Cursor& cursor) {
   return layout;
 }
 
+// What stands behind the samples of a sound is chunks, to the last byte; else there are samples that nobody counted.
+void pass_chunks(Cursor& cursor, std::size_t n_sound) {
+  const auto is_printable = [](char c) { return c >= ' ' && c <= '~'; };
+  const std::size_t n_behind = cursor.left();
+  while (cursor.left() > 0) {
+    bool is_chunk = n_sound > 0 && cursor.left() >= 8;
+    if (is_chunk) {
+      const std::string_view name = cursor.take(4);
+      const std::uint64_t n = cursor.little_endian(4);
+      is_chunk = std::all_of(name.begin(), name.end(), is_printable) && name != "data" && n <= cursor.left();
+      if (is_chunk) cursor.take(n + (n % 2 != 0 && n < cursor.left() ? 1 : 0));
+    }
+    if (!is_chunk)
+      cursor.fail("is longer than it says: behind its " + std::to_string(n_sound) + " bytes of samples are " +
+                      std::to_string(n_behind) + " more",
+                  "write it again with its sizes, or give it another name to have it read as it is");
+  }
+}
+
 // RIFF, of which the chunks `fmt ` and `data` count. A size of 2^32 - 1, which a program writes that cannot go back, stands
 // for all that follows.
 MediaLayout wav_layout(Cursor& cursor) {
@@ -173,7 +194,8 @@ MediaLayout wav_layout(Cursor& cursor) {
       layout.sample_bytes = frame_bytes / n_channels;
       layout.sound_begin = cursor.at();
       layout.sound_bytes = n - n % frame_bytes;
-      cursor.take(n);
+      cursor.take(n + (n % 2 != 0 && n < cursor.left() ? 1 : 0));
+      pass_chunks(cursor, n);
       return layout;
     }
     if (name == "fmt ") {

@@ -29,8 +29,9 @@ std::string patch_name(const Patch& patch);
 bool is_media_name(const std::string& path);
 
 // The samples of a file in that order, and nothing else. The file's first bytes tell its kind. Throws Error(kData), naming
-// `where`, for no file of such a kind, one that is cut off, pictures or frames that something else follows, and a kind of samples that is not read
-// (what is: WAV of PCM and floats, Y4M of 8 bits, the binary PGM and PPM).
+// `where`, for no file of such a kind, one that is cut off, what stands behind the last picture or
+// frame, or behind a sound's samples and is no chunk (`data` of 0 bytes with any bytes behind it, too: a program that could
+// not go back wrote it), and a kind of samples that is not read (what is: WAV of PCM and floats, Y4M of 8 bits, the binary PGM and PPM).
 std::string media_stream(std::string_view file, const Patch& patch, const std::string& where);
 
 // The whole file, its samples in that order where samples stand, all else at its place; and back. Errors as above.

@@ -483,7 +483,8 @@ TEST_F(Reader, SoundHasTheUpperByteOfASampleFirst) {
   EXPECT_EQ(media_stream(wav(1, 2, 2, "1a2b3c4d", 8), {}, "x"), "a1b2c3d4");
   EXPECT_EQ(media_stream(wav(1, 1, 3, "12345678", 8), {}, "x"), "321654");  // two bytes are no sample
   EXPECT_EQ(media_stream(wav(3, 1, 4, "1234", 0xFFFFFFFFU), {}, "x"), "4321");
-  EXPECT_EQ(media_stream(wav(0xFFFE, 1, 1, "1234LIST", 4), {}, "x"), "1234");
+  EXPECT_EQ(media_stream(wav(0xFFFE, 1, 1, "1234LIST\3\0\0\0abc\0id3 \1\0\0\0x"s, 4), {}, "x"), "1234");
+  EXPECT_EQ(media_stream(wav(1, 1, 1, "123\0LIST\0\0\0\0"s, 3), {}, "x"), "123");
   EXPECT_EQ(media_stream(wav(1, 1, 2, "", 0), {}, "x"), "");
   for (const int sample_bytes : {1, 2, 3, 4}) expect_comes_back(wav(1, 3, sample_bytes, noise(1000), 999), {});
 }
@@ -515,6 +516,14 @@ TEST_F(Reader, WhatIsNoPictureOrCutOffIsRefusedByName) {
   EXPECT_EQ(message("YUV4MPEG2 W2 H2 C420p10\n"), "x: Y4M of colour space 420p10 is not read");
   EXPECT_EQ(message("YUV4MPEG2 W2\nFRAME\n"), "x: has a plane of 0 rows and 2 columns");
   EXPECT_EQ(message(wav(17, 1, 2, "ab", 2)), "x: WAV of format 17 is not read");
+  // Samples that the header does not count would be lost without a word.
+  EXPECT_EQ(message(wav(1, 1, 2, "ab", 0)), "x: is longer than it says: behind its 0 bytes of samples are 2 more");
+  for (const std::string& behind : {"LIST\0\0\0\0"s, std::string(100, 's')})
+    EXPECT_THROW(arrange_media(wav(1, 1, 2, behind, 0), {}, "x"), Error);
+  for (const std::string& behind :
+       {"c"s, "LIST"s, "LIST\4\0\0\0abc"s, "LIST\2\0\0\0abc"s, "data\2\0\0\0ab"s, std::string(8, '\0')})
+    EXPECT_EQ(message(wav(1, 1, 2, "ab" + behind, 2)), "x: is longer than it says: behind its 2 bytes of samples are " +
+                                                           std::to_string(behind.size()) + " more");
   for (const char* bad : {"", "8", "8x", "0x8", "8x8x8x8", "ax4", "8x-1", "x8"})
     EXPECT_THROW(parse_patch(bad), Error) << bad;
   EXPECT_EQ(patch_name(parse_patch("8x4")), "8x4x1");
