@@ -125,6 +125,7 @@ std::string notes_of(const CompressOutcome& outcome, const CompressRequest& requ
                                             : "runs the window again for every token");
   notes += line;
   if (!outcome.patch.empty()) notes += "; samples in the order of patches of " + outcome.patch;
+  if (!outcome.unarranged.empty()) notes += "; coded as it is: " + printable(outcome.unarranged);
   if (request.self_check) notes += "; every block was decoded once";
   if (request.verify) {
     std::snprintf(line, sizeof line, "; verified, %s bytes/s",
@@ -155,6 +156,7 @@ Json json_of(const CompressOutcome& outcome) {
           {"fingerprint", outcome.fingerprint},
           {"decoding", decoding_name(outcome.decoding)},
           {"patch", outcome.patch.empty() ? Json(nullptr) : Json(outcome.patch)},
+          {"unarranged", outcome.unarranged.empty() ? Json(nullptr) : Json(outcome.unarranged)},
           {"seconds", outcome.seconds},
           {"verify_seconds", outcome.verify_seconds}};
 }

@@ -173,6 +173,7 @@ int inspect_compressed(const InspectFlags& flags) {
   const std::string bytes = read_file(flags.what);
   const Container container = read_container(bytes, flags.what);
   print(Json{{"path", flags.what},
+             {"version", container.version},
              {"n_bytes", container.n_bytes},
              {"n_compressed", std::ssize(bytes)},
              {"block_bytes", container.block_bytes},

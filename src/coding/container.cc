@@ -8,7 +8,7 @@ namespace {
 
 // A byte above 127 (a transfer of 7 bits), CR LF, Ctrl-Z and LF (a transfer as text) notice what such a transfer does.
 constexpr std::string_view kMagic("\x8cLMB\r\n\x1a\n", 8);
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kOldestVersion = 2;
 constexpr std::size_t kPrefixBytes = 8 + 4 + 4 + 8;  // magic, version, bytes of the header, bytes of the table
 
 [[noreturn]] void refuse(const std::string& where, const std::string& what) {
@@ -74,7 +74,7 @@ std::string write_container(const Container& container) {
     append_little_endian(table, block.original_crc, 4);
   }
   std::string bytes(kMagic);
-  append_little_endian(bytes, kVersion, 4);
+  append_little_endian(bytes, kContainerVersion, 4);
   append_little_endian(bytes, header.size(), 4);
   append_little_endian(bytes, table.size(), 8);
   bytes += header;
@@ -97,15 +97,19 @@ Container read_container(std::string_view bytes, const std::string& where) {
   const bool fits = n_header <= room && n_table <= room - n_header;
   const std::size_t n_front = fits ? kPrefixBytes + n_header + n_table : 0;
   const bool sound = fits && crc32c(bytes.substr(0, n_front)) == little_endian(bytes.substr(n_front, 4));
-  // A version that is not known may have its checksum elsewhere; this one with a wrong one is damaged.
-  if (version != kVersion) {
-    throw Error(ErrorKind::kUnsupported, where + " is of version " + std::to_string(version) + ", this program reads " +
-                                             std::to_string(kVersion) + " (or its first bytes are damaged)");
+  // A version that is not known may have its checksum elsewhere; a known one with a wrong one is damaged.
+  if (version < kOldestVersion || version > kContainerVersion) {
+    throw Error(ErrorKind::kUnsupported,
+                where + " is of version " + std::to_string(version) + ", this program reads " +
+                    std::to_string(kOldestVersion) + " to " + std::to_string(kContainerVersion) +
+                    " (or its first bytes are damaged)",
+                "decompress it with the lmbits that wrote it, and compress it again");
   }
   if (!fits) refuse(where, "it is cut off, or its first bytes are damaged");
   if (!sound) refuse(where, "the checksum of its header does not match: it is damaged");
 
   Container container;
+  container.version = static_cast<std::uint32_t>(version);
   const Json header = Json::parse(bytes.substr(kPrefixBytes, n_header), nullptr, /*allow_exceptions=*/false);
   read_header(header, container, where);
   std::string_view table = bytes.substr(kPrefixBytes + n_header, n_table), payloads = bytes.substr(n_front + 4);

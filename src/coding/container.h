@@ -17,7 +17,11 @@ struct ContainerBlock {
   std::string payload;
 };
 
+inline constexpr std::uint32_t kContainerVersion = 3;  // is written
+
 struct Container {
+  // Of the file that was read: 2 or 3. Blocks are the same; what `info` says of arithmetic is not (docs/formats.md).
+  std::uint32_t version = kContainerVersion;
   Json info;                     // what the decoder must have and do: see docs/formats.md
   std::int64_t n_bytes = 0;      // of the original
   std::int64_t block_bytes = 0;  // of the original in each block but the last; 0: one block has it all
@@ -31,6 +35,7 @@ std::int64_t n_container_blocks(std::int64_t n_bytes, std::int64_t block_bytes);
 // Bytes of the original in block i.
 std::int64_t container_block_bytes(const Container& container, std::int64_t i);
 
+// Of kContainerVersion, whatever `container` was read from.
 std::string write_container(const Container& container);
 
 // Throws Error(kData) naming what is wrong with `bytes`, and Error(kUnsupported) for a version that is not known. `where`

@@ -103,7 +103,7 @@ void BlockCoder::tell(std::int64_t n_ids) {
   if (n_untold_ >= kTellEvery) on_ids(std::exchange(n_untold_, 0));
 }
 
-std::string BlockCoder::arithmetic() {
+std::string BlockCoder::arithmetic(std::optional<std::int64_t> n_together) {
   constexpr std::int64_t kRows = 24;
   const std::int64_t vocab = model_.info().vocab_size, window = options_.convention.window;
   const std::int64_t n = std::min(kRows, window);
@@ -119,10 +119,11 @@ std::string BlockCoder::arithmetic() {
     if (mixer) mixer->update(static_cast<std::int32_t>(made_up(i % 5)));  // what came before comes again
   };
   if (decoding() == Decoding::kStep) {
-    predictor_->start(n_streams(), n);  // rows are those of as many streams as are coded together
-    std::vector<Step> steps(static_cast<std::size_t>(n_streams()));
+    const std::int64_t n_slots = n_together.value_or(n_streams());  // rows of as many streams as are coded together
+    predictor_->start(n_slots, n);
+    std::vector<Step> steps(static_cast<std::size_t>(n_slots));
     for (std::int64_t i = 0; i < n; ++i) {
-      for (std::int64_t slot = 0; slot < n_streams(); ++slot)
+      for (std::int64_t slot = 0; slot < n_slots; ++slot)
         steps[static_cast<std::size_t>(slot)] = {slot, i, made_up(i + slot * n), slot == 0};
       predictor_->step(steps, [&](std::size_t, std::span<const float> row) { add(i, row); });
     }

@@ -60,8 +60,9 @@ class BlockCoder {
   Decoding decoding() const { return predictor_->decoding(); }
 
   // A fingerprint of the integers that this model, on this machine, makes of made-up ids: as long as it is the same, so is
-  // what decodes. 32 hex digits.
-  std::string arithmetic();
+  // what decodes. 32 hex digits. Where decoding is kStep it is made in n_together streams, of which the first one counts: nullopt
+  // takes n_streams(), files of version 2 took 2.
+  std::string arithmetic(std::optional<std::int64_t> n_together = std::nullopt);
 
   std::function<void(std::int64_t n_ids)> on_ids = [](std::int64_t) {};  // told as work proceeds
 

@@ -109,18 +109,21 @@ Convention convention_of(const LanguageModel& model, std::optional<std::int64_t>
 }
 
 // What is coded of a file: its samples in the order of `patch` where its name and its content are those of a picture, sound
-// or video (`used` then says in which), else the file as it is.
-std::string as_coded(const std::string& path, std::string file, const std::string& patch, std::string& used) {
+// or video (`outcome.patch` then says in which), else the file as it is: any file can be compressed, whatever it is called.
+std::string as_coded(const std::string& path, std::string file, const std::string& patch, CompressOutcome& outcome) {
   if (patch.empty() || !is_media_name(path)) return file;
   const Patch parsed = parse_patch(patch);
   try {
     std::string arranged = arrange_media(file, parsed, path);
-    if (restore_media(arranged, parsed, path) != file) return file;  // never on trust: the original must come back
-    used = patch_name(parsed);
-    return arranged;
-  } catch (const Error&) {
-    return file;  // whatever it is called: any file can be compressed
+    if (restore_media(arranged, parsed, path) == file) {  // never on trust: the original must come back
+      outcome.patch = patch_name(parsed);
+      return arranged;
+    }
+    outcome.unarranged = path + ": its samples would not come back; please report it";
+  } catch (const Error& e) {
+    outcome.unarranged = e.what();
   }
+  return file;
 }
 
 std::int64_t model_bytes(const std::string& spec) {
@@ -289,10 +292,12 @@ std::string where_to_decode(const Json& info, const LanguageModel& model) {
 }
 
 // Does this program, here and now, make the integers that the encoder made?
-void check_arithmetic(const std::string& where, const Json& info, const LanguageModel& model, BlockCoder& coder) {
+void check_arithmetic(const std::string& where, const Container& container, const LanguageModel& model,
+                      BlockCoder& coder) {
+  const Json& info = container.info;
   const auto stated = info.find("arithmetic");
   const std::string theirs = stated != info.end() && stated->is_string() ? stated->get<std::string>() : "none";
-  const std::string ours = coder.arithmetic();
+  const std::string ours = container.version == 2 ? coder.arithmetic(2) : coder.arithmetic();
   if (ours == theirs) return;
   throw Error(ErrorKind::kModel,
               where + " cannot be decoded here: " + model.info().name +
@@ -345,7 +350,7 @@ CompressOutcome compress_file(const CompressRequest& request, Progress& progress
   container.n_bytes = outcome.n_bytes;
   container.block_bytes = request.block_bytes;
   container.fingerprint = outcome.fingerprint = Fingerprint().add(original).hex();
-  const std::string coded = as_coded(request.input, original, request.patch, outcome.patch);
+  const std::string coded = as_coded(request.input, original, request.patch, outcome);
   container.blocks.resize(static_cast<std::size_t>(n_container_blocks(container.n_bytes, container.block_bytes)));
   outcome.n_blocks = std::ssize(container.blocks);
 
@@ -443,7 +448,7 @@ CompressOutcome decompress_file(const DecompressRequest& request, Progress& prog
   outcome.decoding = *options.decoding;
   check_identity(request.input, theirs, identity(*model, options));
   const auto coder = coder_as_encoded(request.input, container.info, *model, options);
-  check_arithmetic(request.input, container.info, *model, *coder);
+  check_arithmetic(request.input, container, *model, *coder);
   outcome.model = model->info().name;
   outcome.n_bytes = container.n_bytes;
   outcome.n_compressed = std::ssize(bytes);

@@ -38,6 +38,7 @@ struct CompressOutcome {
   CodingCost cost;
   std::string fingerprint;  // of the original
   std::string patch;        // in whose order samples were coded; empty: the file was coded as it is
+  std::string unarranged;  // why a file called as a picture, sound or video is was coded as it is; empty where none was
   Decoding decoding = Decoding::kWindow;
   double seconds = 0.0;  // of coding, without loading the model
   double verify_seconds = 0.0;

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import time
 import unittest
@@ -73,6 +74,33 @@ class Compress(harness.ProgramTest):
         small.write_bytes(data)
         self.assert_one_error(harness.run(arguments), 5, "cannot be decoded here")
         self.assertFalse((self.folder / "never").exists())
+
+    def of_version_2(self, small, arithmetic=None):
+        """As the version before wrote it: its number, and of steps its fingerprint of two streams."""
+        data = bytearray(small.read_bytes())
+        data[8] = 2
+        if arithmetic:
+            at = data.index(b'"arithmetic":"') + 14
+            data[at:at + 32] = arithmetic.encode()
+        end = 24 + int.from_bytes(data[12:16], "little") + int.from_bytes(data[16:24], "little")
+        data[end:end + 4] = harness.crc32c(data[:end]).to_bytes(4, "little")
+        small.write_bytes(data)
+
+    def test_files_of_the_version_before_come_back(self):
+        text, model = harness.text_of(300).encode(), harness.bundle("xs-byte-100")
+        small, _ = self.store(text, model, "--block", "150")
+        self.of_version_2(small)
+        self.assertEqual(json.loads(harness.run(["inspect", small]).out)["version"], 2)
+        self.assertEqual(self.fetch(small, model).code, 0)
+        self.assertEqual((self.folder / "back").read_bytes(), text)
+        small, _ = self.store(text, model, "--block", "150", "--decoding", "step")
+        self.of_version_2(small, "0" * 32)
+        outcome = self.fetch(small, model, output="of steps")
+        self.assert_one_error(outcome, 5, "cannot be decoded here")
+        of_two = re.search("arithmetic ([0-9a-f]{32}), was 0{32}", outcome.err)[1]
+        self.of_version_2(small, of_two)
+        self.assertEqual(self.fetch(small, model, output="of steps").code, 0)
+        self.assertEqual((self.folder / "of steps").read_bytes(), text)
 
     def test_threads_change_nothing(self):
         data = harness.text_of(20000).encode()
@@ -194,8 +222,9 @@ class Compress(harness.ProgramTest):
         model = "bigram:" + str(harness.SOURCE / "models" / "heldout" / "prose.txt")
         for name, data in files.items():
             numbers = self.assert_comes_back(data, model, "--patch", "8x16x2", "--block", "500", name=name)
-            self.assertEqual(numbers["patch"], "8x16x2")
+            self.assertEqual((numbers["patch"], numbers["unarranged"]), ("8x16x2", None))
         plain = self.assert_comes_back(files["a.ppm"], model, "--patch", "none", name="a.ppm")
+        self.assertEqual((plain["patch"], plain["unarranged"]), (None, None))  # as was asked for
         small, numbers = self.store(files["a.ppm"], model, "--patch", "8x16", "--block", "0", name="a.ppm")
         self.assertNotEqual(plain["model_bits"], numbers["model_bits"])
         # What eval scores are these bytes, in this order, without the header.
@@ -214,6 +243,14 @@ class Compress(harness.ProgramTest):
         # What is called so and is none is a file like any other; to eval it is an error.
         numbers = self.assert_comes_back(b"P6 no picture", model, name="b.ppm")
         self.assertIsNone(numbers["patch"])
+        self.assertIn("b.ppm: has no number at byte 3 of its header", numbers["unarranged"])
+        outcome = harness.run(["compress", self.folder / "b.ppm", "-o", self.folder / "b", "--model", model])
+        self.assertIn("coded as it is: " + numbers["unarranged"], outcome.out)
+        uncounted = files["a.wav"][:-len(sound) - 4] + bytes(4) + sound  # by a program that could not go back
+        numbers = self.assert_comes_back(uncounted, model, name="c.wav")
+        self.assertIn("c.wav: is longer than it says: behind its 0 bytes of samples are 1400 more", numbers["unarranged"])
+        outcome = harness.run(self.eval_arguments(model, self.folder / "c.wav", self.folder / "none"))
+        self.assert_one_error(outcome, 4, "c.wav", "is longer than it says")
         numbers = self.assert_comes_back(b"RIFFxxxxWAVEfmt \x04\0\0\0\1\0\1\0data\2\0\0\0\2\0", model, name="b.wav")
         self.assertIsNone(numbers["patch"])
         outcome = harness.run(self.eval_arguments(model, self.folder / "b.ppm", self.folder / "none"))

@@ -137,7 +137,24 @@ TEST(Container, SaysWhatIsWrong) {
   EXPECT_EQ(message(bytes.substr(0, bytes.size() - 1)), "x.lmb: it is cut off in block 1 of 2");
   std::string newer = bytes;
   newer[8] = 4;
-  EXPECT_EQ(message(newer), "x.lmb is of version 4, this program reads 3 (or its first bytes are damaged)");
+  EXPECT_EQ(message(newer), "x.lmb is of version 4, this program reads 2 to 3 (or its first bytes are damaged)");
+  newer[8] = 1;
+  EXPECT_EQ(message(newer), "x.lmb is of version 1, this program reads 2 to 3 (or its first bytes are damaged)");
+}
+
+TEST(Container, TheVersionBeforeIsReadAndSaysSo) {
+  const Container written = sample(3);
+  std::string bytes = write_container(written);
+  EXPECT_EQ(read_container(bytes, "x").version, 3U);
+  std::size_t n_payloads = 0;
+  for (const ContainerBlock& block : written.blocks) n_payloads += block.payload.size();
+  bytes[8] = 2;
+  EXPECT_THROW(read_container(bytes, "x"), Error);  // its checksum is another
+  const Container read = read_container(with_checksum(bytes, bytes.size() - 4 - n_payloads), "x");
+  EXPECT_EQ(read.version, 2U);
+  EXPECT_EQ(read.info, written.info);
+  EXPECT_EQ(read.blocks[2].payload, written.blocks[2].payload);
+  EXPECT_EQ(read_container(write_container(read), "x").version, 3U);
 }
 
 TEST(Varint, ComesBackAndEndsInTime) {

@@ -171,6 +171,18 @@ TEST_F(Toy, AStepOfAnyKindOfStateWillDo) {
   expect_comes_back(*mean, options_for(*mean, 20, 3, true), {prose().substr(0, 250), "\xff\xfe"});
 }
 
+// The fingerprint of two streams, as files of version 2 have it, from a coder of as many as its file says.
+TEST_F(Toy, ArithmeticOfStepsDependsOnHowManyGoTogether) {
+  const auto uneven =
+      toy({.step = std::string(kMeanStep) + "  return total / n + e + 1e-7 * ids.size(0), [total, n]\n"});
+  BlockCoderOptions options = options_for(*uneven, 20, 10);
+  BlockCoder sixteen(*uneven, options);
+  options.n_lock_step = 2;
+  BlockCoder two(*uneven, options);
+  EXPECT_NE(sixteen.arithmetic(), two.arithmetic());
+  EXPECT_EQ(sixteen.arithmetic(2), two.arithmetic());
+}
+
 TEST_F(Toy, AStepThatIsNotHiddenIsRefused) {
   const auto refusal = [&](const std::string& last) -> std::string {
     try {
