@@ -19,7 +19,7 @@ namespace {
 
 struct ZipfFlags {
   std::vector<std::string> corpora;
-  std::string types = "words", field = "text";
+  std::string types = "words", field = "text", patch = "32x64";
   std::int64_t rank_lo = 1, rank_hi = 0;
   double level = 0.95;
   bool json = false;
@@ -87,6 +87,7 @@ void run_zipf(const ZipfFlags& flags) {
   for (const std::string& text : flags.corpora) {
     CorpusSpec spec = parse_corpus_spec(text);
     spec.field = flags.field;
+    spec.patch = flags.patch;
     const auto fit = fit_zipf(count_types(spec, flags.types), flags.rank_lo, flags.rank_hi, flags.level);
     if (!fit)
       throw Error(ErrorKind::kData,
@@ -111,6 +112,7 @@ void add_zipf(const Command& corpus) {
       .not_negative();
   command.add_option("--level", flags->level, "Confidence level of the interval (default 0.95)").in_range(0.5, 0.9999);
   command.add_option("--field", flags->field, "JSONL: the key that holds the text (default text)");
+  command.add_option("--patch", flags->patch, "Pictures and video: the order of their pixels, as in lmbits eval");
   command.add_flag("--json", flags->json, "JSON instead of text");
   command.footer(kZipfHelp);
   command.callback([flags] { run_zipf(*flags); });

@@ -6,6 +6,7 @@
 
 #include "src/cli/command.h"
 #include "src/cli/commands.h"
+#include "src/cli/corpus_flags.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -19,7 +20,8 @@ namespace {
 
 struct ComplexityFlags {
   std::vector<std::string> corpora;
-  std::string ids, field = "text", split = "none";
+  std::string ids;
+  CorpusFlags reading;
   std::size_t piece_ids = 256, piece_bytes = 0, max_pieces = 1000;
   bool json = false;
 };
@@ -108,9 +110,7 @@ void run_complexity(const ComplexityFlags& flags) {
                    {.key = "mean", .title = "H (mean)"},
                    {.key = "left", .title = "left out"}};
   for (const std::string& text : flags.corpora) {
-    CorpusSpec spec = parse_corpus_spec(text);
-    spec.field = flags.field;
-    spec.split = flags.split;
+    const CorpusSpec spec = corpus_spec(text, flags.reading);
     const GzipComplexity h = measure(spec, flags);
     table.rows.push_back(
         {{corpus_name(spec), h.unit, std::ssize(h.values), cell_of(h.median()), cell_of(h.mean()), h.n_left}});
@@ -132,9 +132,7 @@ void add_gzip_complexity(const Command& app, int& /*exit_code*/) {
   command.add_option("--length", flags->piece_ids, "Ids a piece (default 256; another length is another unit)")
       .in_range(1, 1 << 28);
   command.add_option("--pieces", flags->max_pieces, "At most so many (default 1000; 0: all)").not_negative();
-  command.add_option("--field", flags->field, "JSONL: the key that holds the text (default text)");
-  command.add_option("--split", flags->split,
-                     "Cut into documents: none (default), paragraphs, lines or a number of bytes");
+  add_corpus_flags(command, flags->reading);
   command.add_flag("--json", flags->json, "JSON instead of text");
   command.footer(kComplexityHelp);
   command.callback([flags] { run_complexity(*flags); });

@@ -20,6 +20,7 @@
 #include "src/core/stop.h"
 #include "src/core/thread_pool.h"
 #include "src/core/utc.h"
+#include "src/corpus/media.h"
 #include "src/nightly/lease.h"
 #include "src/nightly/night_report.h"
 #include "src/store/record_log.h"
@@ -48,11 +49,10 @@ constexpr const char* kHelp =
     "metrics.prom\n"
     "  }\n"
     "\n"
-    "Also: name (bundle, stem, folder: what a model is called), convention, dtype, device, threads. Paths are relative "
-    "to\n"
-    "the file. --slurm submits a job for each new checkpoint, and one behind them that judges; \"slurm\": "
-    "{\"workers\": 8,\n"
-    "\"at_once\": 0, \"options\": [\"--partition=gpu\", \"--gpus-per-task=1\"]} says how.\n"
+    "Also: name (bundle, stem, folder: what a model is called), convention, dtype, device, threads; of a corpus field\n"
+    "and patch, as the flags of lmbits eval. Paths are relative to the file. --slurm submits a job for each new\n"
+    "checkpoint, and one behind them that judges; \"slurm\": {\"workers\": 8, \"at_once\": 0,\n"
+    "\"options\": [\"--partition=gpu\", \"--gpus-per-task=1\"]} says how.\n"
     "A night that was stopped or killed is gone on with by the next. Only one runs at a time, on all nodes "
     "that\n"
     "see the output folder. Exit codes: 0 nothing got worse, 9 a regression, 10 a checkpoint failed, 130 interrupted;\n"
@@ -167,8 +167,12 @@ class Night {
   // What decides whether a checkpoint was dealt with: scored on other corpora, it is new.
   std::string work() const {
     Fingerprint work;
-    for (const CorpusSpec& corpus : config_.corpora)
+    for (const CorpusSpec& corpus : config_.corpora) {
       work.add(corpus.name + "\n" + corpus.path + "\n" + corpus.field + "\n" + corpus.split + "\n");
+      // Only where it is another than the one there always was: what is known stays known.
+      const std::string patch = patch_name(parse_patch(corpus.patch));
+      if (patch != patch_name({})) work.add("patch " + patch + "\n");
+    }
     for (const std::string& task : config_.tasks) work.add(task + "\n");
     return work.add(config_.convention.name + "\n" + config_.dtype).hex();
   }

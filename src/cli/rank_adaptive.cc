@@ -117,6 +117,8 @@ void add_adaptive_flags(const Command& command, AdaptiveFlags& flags) {
   add(command.add_option("--split", flags.split,
                          "Cut texts into pieces: a number of BYTES (default 1024), lines, none"));
   add(command.add_option("--field", flags.field, "JSONL: the key that holds the text"));
+  add(command.add_option("--patch", flags.patch,
+                         "Pictures and video: the order of their pixels, as in lmbits eval (default 32x64)"));
   add(command.add_option("--goal", flags.goal,
                          "order (default), top:K (which are the best K), baseline:NAME (better or worse)"));
   add(command.add_option("--zone", flags.zone,
@@ -137,6 +139,7 @@ int run_adaptive(const AdaptiveFlags& flags, const std::string& directory, doubl
     CorpusSpec spec = parse_corpus_spec(text);
     spec.field = flags.field;
     spec.split = flags.split;
+    spec.patch = flags.patch;
     request.eval.corpora.push_back(spec);
   }
   request.eval.dtype = flags.dtype;

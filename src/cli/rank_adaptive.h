@@ -11,7 +11,8 @@ class Command;
 struct AdaptiveFlags {
   bool adaptive = false;
   std::vector<std::string> models, corpora;
-  std::string split = "1024", field = "text", goal = "order", zone = "0", dtype = "auto", device = "cpu";
+  std::string split = "1024", field = "text", patch = "32x64", goal = "order", zone = "0", dtype = "auto",
+              device = "cpu";
   std::int64_t threads = 1;
 };
 

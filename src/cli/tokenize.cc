@@ -7,6 +7,7 @@
 
 #include "src/cli/command.h"
 #include "src/cli/commands.h"
+#include "src/cli/corpus_flags.h"
 #include "src/cli/stdout_style.h"
 #include "src/cli/tokenizer_flags.h"
 #include "src/core/error.h"
@@ -21,7 +22,8 @@ namespace {
 
 struct TokenizeFlags {
   TokenizerFlags tokenizer;
-  std::string text, corpus, field = "text", split = "none";
+  CorpusFlags reading;
+  std::string text, corpus;
   bool ids = false, pieces = false, json = false;
   int n_threads = 1;
 };
@@ -141,10 +143,7 @@ int run(const TokenizeFlags& flags) {
   if (!flags.text.empty()) {
     encode(*tokenizer, {{"text", flags.text, ""}}, flags, totals);
   } else {
-    CorpusSpec spec = parse_corpus_spec(flags.corpus);
-    spec.field = flags.field;
-    spec.split = flags.split;
-    const auto reader = open_corpus(spec);
+    const auto reader = open_corpus(corpus_spec(flags.corpus, flags.reading));
     std::size_t n_bytes = 0;
     for (auto document = reader->next(); document; document = reader->next()) {
       n_bytes += document->bytes.size();
@@ -174,8 +173,7 @@ void add_tokenize(const Command& app, int& exit_code) {
   add_tokenizer_flags(command, flags->tokenizer);
   command.add_option("--text", flags->text, "This text");
   command.add_option("--corpus", flags->corpus, "This corpus, as for eval");
-  command.add_option("--field", flags->field, "JSONL: the key that holds the text").capture_default_str();
-  command.add_option("--split", flags->split, "none, paragraphs, lines or a number of bytes").capture_default_str();
+  add_corpus_flags(command, flags->reading);
   command.add_option("--threads", flags->n_threads, "Threads; documents are spread over them")
       .capture_default_str()
       .in_range(1, 1024);

@@ -3,6 +3,7 @@
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/suggest.h"
+#include "src/corpus/media.h"
 
 namespace lmbits {
 namespace {
@@ -54,7 +55,13 @@ CorpusSpec corpus_of(const Json& json, const std::string& where, const fs::path&
   reader.read("path", spec.path);
   reader.read("field", spec.field);
   reader.read("split", spec.split);
+  reader.read("patch", spec.patch);
   reader.refuse_others();
+  try {
+    parse_patch(spec.patch);
+  } catch (const Error& e) {
+    reader.refuse(e.what(), e.hint());
+  }
   if (spec.path.empty()) reader.refuse("path is missing", "{\"name\": \"prose\", \"path\": \"prose.txt\"}");
   spec.path = (folder / spec.path).lexically_normal().string();
   if (spec.name.empty()) spec.name = corpus_name(spec);

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json, pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -25,6 +26,48 @@ class Tokenize(harness.ProgramTest):
         self.assertEqual(outcome.out, "3 4\n\n4\n")
         self.assertIn("line-2: a word is not in the vocabulary", outcome.err)
         self.assertEqual(outcome.err.count("\n"), 1)
+
+
+class Pictures(harness.ProgramTest):
+    """Every command that reads pictures takes --patch, and means the same by it."""
+
+    def setUp(self):
+        super().setUp()
+        self.picture = self.folder / "a.pgm"
+        self.picture.write_bytes(b"P5 4 4 255 " + bytes(range(65, 81)))
+
+    def ok(self, *arguments):
+        outcome = harness.run(arguments)
+        self.assertEqual(outcome.code, 0, outcome.err)
+        return outcome.out
+
+    def test_tokens_are_of_pixels_in_their_order(self):
+        arguments = ["tokenize", "bytes", "--corpus", self.picture, "--ids"]
+        self.assertEqual(self.ok(*arguments).split(), [str(i) for i in range(65, 81)])
+        rows = [self.ok(*arguments, "--patch", "2x2", "--split", "4").splitlines(), ["65 66 69 70", "67 68 71 72"]]
+        self.assertEqual(rows[0][:2], rows[1])
+        self.assert_one_error(harness.run([*arguments, "--patch", "2"]), 3, "patch is \"2\"")
+
+    def test_gzip_complexity_and_zipf(self):
+        side = 64  # rows of 64 different values: what repeats is 64 bytes away, in patches of a column one
+        self.picture.write_bytes(b"P5 %d %d 255 " % (side, side) + bytes(range(side)) * side)
+        h = [json.loads(self.ok("gzip-complexity", self.picture, "--chunk", "64", "--json", "--patch", patch))[0]["median"]
+             for patch in ("64x64", "64x1")]
+        self.assertGreater(h[0], 2 * h[1])
+        outcome = harness.run(["corpus", "zipf", self.picture, "--patch", "6"])
+        self.assert_one_error(outcome, 3, "patch is \"6\"")
+
+    def test_a_race_is_over_pixels_in_their_order(self):
+        draw = random.Random(5)
+        self.picture.write_bytes(b"P5 64 64 255 " + bytes(min(255, 3 * x + draw.randrange(5)) for x in range(64) for _ in range(64)))
+        models = [harness.bundle("xs-byte-100"), harness.bundle("xs-byte-1000")]
+        said = []
+        for patch in ("32x64", "64x1"):
+            said.append(json.loads(self.ok("rank", "--adaptive", self.folder / patch, "--model", *models, "--text", self.picture,
+                                           "--split", "512", "--json", "--zone", "50%", "--patch", patch)))
+            manifests = list((self.folder / patch).glob("*__a__*/manifest.json"))
+            self.assertEqual([json.loads(m.read_text())["corpus"]["patch"] for m in manifests], [patch] * 2)
+        self.assertNotEqual(*[[m["bits_per_byte"] for m in outcome["models"]] for outcome in said])
 
 
 class TokenCache(harness.ProgramTest):

@@ -89,6 +89,19 @@ class Nights(unittest.TestCase):
                                 capture_output=True, text=True, check=True)
         self.assertEqual(sorted(r["model"] for r in json.loads(listed.stdout)), sorted(week + ["m-sp-newest"]))
 
+    def test_pixels_in_another_order_are_another_corpus(self):
+        (self.folder / "a.pgm").write_bytes(b"P5 64 64 255 " + bytes(range(64)) * 64)
+        corpus = {"path": "a.pgm"}
+        self.config["corpora"] = [corpus]
+        self.deliver("xs-byte-100")
+        for patch, n in (("32x64", 1), ("32x64x1", 0)):
+            corpus["patch"] = patch
+            self.assertEqual(len(self.night(0)["scored"]), n)
+        corpus["patch"] = "64x1"  # noticed, and not mixed with what has the same name
+        self.assertIn("corpus was", self.night(10)["failures"][0])
+        corpus["name"] = "columns"
+        self.assertEqual(len(self.night(0)["scored"]), 1)
+
     def test_the_history_is_made_again_where_it_is_damaged(self):
         self.deliver("xs-byte-100")
         self.night(0)

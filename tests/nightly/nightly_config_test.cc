@@ -31,13 +31,16 @@ class NightlyConfigTest : public ::testing::Test {
 
 TEST_F(NightlyConfigTest, PathsAreRelativeToTheFile) {
   const NightlyConfig config = read(R"({"watch": ["run/*/model.pt", "/abs/*.pt"], "tasks": ["q.jsonl"], "output": "out",
-                                        "corpora": [{"name": "p", "path": "texts/p.txt", "split": "4096"}]})");
+                                        "corpora": [{"name": "p", "path": "texts/p.txt", "split": "4096"},
+                                                    {"path": "a.ppm", "patch": "8x16"}]})");
   EXPECT_EQ(config.watch[0], folder / "run/*/model.pt");
   EXPECT_EQ(config.watch[1], "/abs/*.pt");
   EXPECT_EQ(config.tasks[0], folder / "q.jsonl");
   EXPECT_EQ(config.output, folder / "out");
   EXPECT_EQ(config.corpora[0].path, folder / "texts/p.txt");
   EXPECT_EQ(config.corpora[0].split, "4096");
+  EXPECT_EQ(config.corpora[0].patch, "32x64");
+  EXPECT_EQ(config.corpora[1].patch, "8x16");
 }
 
 TEST_F(NightlyConfigTest, MayHoldComments) {
@@ -48,6 +51,7 @@ TEST_F(NightlyConfigTest, RefusesWhatItDoesNotKnow) {
   refuses("{", "is not JSON");
   refuses("{\"watch\": [\"x\"], " + corpora + ", \"alhpa\": 0.1}", "did you mean alpha?");
   refuses(R"({"watch": ["x"], "corpora": [{"path": "a", "spilt": "1"}]})", "did you mean split?");
+  refuses(R"({"watch": ["x"], "corpora": [{"path": "a", "patch": "8"}]})", "corpora[0]: patch is \"8\"");
   refuses("{" + corpora + "}", "watch is missing");
   refuses(R"({"watch": ["x"]})", "corpora is missing");
   refuses(R"({"watch": ["x"], "corpora": [{"name": "a"}]})", "path is missing");
