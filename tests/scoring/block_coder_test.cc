@@ -11,9 +11,12 @@
 #include "src/conventions/plan.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/core/hash.h"
+#include "src/core/progress.h"
 #include "src/model/load.h"
 #include "src/scoring/batcher.h"
 #include "src/scoring/block_text.h"
+#include "src/scoring/compress.h"
 #include "src/scoring/sequence.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/toy_bundle.h"
@@ -171,8 +174,7 @@ TEST_F(Toy, AStepOfAnyKindOfStateWillDo) {
   expect_comes_back(*mean, options_for(*mean, 20, 3, true), {prose().substr(0, 250), "\xff\xfe"});
 }
 
-// The fingerprint of two streams, as files of version 2 have it, from a coder of as many as its file says.
-TEST_F(Toy, ArithmeticOfStepsDependsOnHowManyGoTogether) {
+TEST_F(Toy, ArithmeticOfStepsIsOfAsManyAsGoTogetherAndOfTwoInVersion2) {
   const auto uneven =
       toy({.step = std::string(kMeanStep) + "  return total / n + e + 1e-7 * ids.size(0), [total, n]\n"});
   BlockCoderOptions options = options_for(*uneven, 20, 10);
@@ -181,6 +183,37 @@ TEST_F(Toy, ArithmeticOfStepsDependsOnHowManyGoTogether) {
   BlockCoder two(*uneven, options);
   EXPECT_NE(sixteen.arithmetic(), two.arithmetic());
   EXPECT_EQ(sixteen.arithmetic(2), two.arithmetic());
+
+  CompressRequest request;
+  request.model = (folder_ / "toy-0.pt").string();
+  request.input = (folder_ / "text").string();
+  request.output = (folder_ / "text.lmb").string();
+  request.window = 20;
+  request.stride = 10;
+  request.block_bytes = 50;
+  write_file_atomically(request.input, prose().substr(0, 300));
+  NoProgress progress;
+  EXPECT_EQ(compress_file(request, progress).decoding, Decoding::kStep);
+  const auto decompress = [&](std::string bytes, char version, const std::string& arithmetic) {
+    const std::size_t at = bytes.find("\"arithmetic\":\"") + 14;
+    bytes.replace(at, 32, arithmetic);
+    bytes[8] = version;
+    std::size_t end = 24;  // of header and table, whose sizes stand in bytes 12 to 23
+    for (std::size_t i = 0; i < 4; ++i)
+      end += static_cast<std::size_t>(static_cast<unsigned char>(bytes[12 + i]) +
+                                      static_cast<unsigned char>(bytes[16 + i]))
+             << (8 * i);
+    const std::uint32_t crc = crc32c(std::string_view(bytes).substr(0, end));
+    for (std::size_t i = 0; i < 4; ++i) bytes[end + i] = static_cast<char>(crc >> (8 * i));
+    write_file_atomically(request.output, bytes);
+    decompress_file({.model = request.model, .input = request.output, .output = (folder_ / "back").string()}, progress);
+    return read_file(folder_ / "back");
+  };
+  const std::string bytes = read_file(request.output);
+  EXPECT_EQ(decompress(bytes, 3, sixteen.arithmetic()), prose().substr(0, 300));
+  EXPECT_EQ(decompress(bytes, 2, two.arithmetic()), prose().substr(0, 300));
+  EXPECT_THROW(decompress(bytes, 3, two.arithmetic()), Error);
+  EXPECT_THROW(decompress(bytes, 2, sixteen.arithmetic()), Error);
 }
 
 TEST_F(Toy, AStepThatIsNotHiddenIsRefused) {
