@@ -22,9 +22,16 @@ class Refusal(Exception):
 # ---- attention ----
 
 
-@torch.jit.script
+def banded_attention(q, k, v, window: int, scale: float):
+    """Each position sees itself and the window - 1 before it. A query stands at the end of the keys."""
+    T, S, grouped = q.size(2), k.size(2), k.size(1) != q.size(1)
+    distance = torch.arange(S - T, S, device=q.device).unsqueeze(1) - torch.arange(S, device=q.device).unsqueeze(0)
+    band = (distance >= 0) & (distance < window)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=band, scale=scale, enable_gqa=grouped)
+
+
 def windowed_attention(q, k, v, window: int, scale: float):
-    """Each position sees itself and the window - 1 before it; up to T = window that is plain causal attention."""
+    """The same; up to T = window that is plain causal attention."""
     T, grouped = q.size(2), k.size(1) != q.size(1)
     if T <= window:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=grouped)
@@ -34,17 +41,40 @@ def windowed_attention(q, k, v, window: int, scale: float):
     return F.scaled_dot_product_attention(q, k, v, attn_mask=band, scale=scale, enable_gqa=grouped)
 
 
-@torch.jit.script
 def softcapped_attention(q, k, v, window: int, scale: float, cap: float):
-    """Scores are cap tanh(score / cap), as in Gemma 2 (arXiv:2408.00118): no fused kernel computes that."""
-    T, groups = q.size(2), q.size(1) // k.size(1)
+    """Scores are cap tanh(score / cap), as in Gemma 2 (arXiv:2408.00118): no fused kernel computes that. A query stands at
+    the end of the keys."""
+    T, S, groups = q.size(2), k.size(2), q.size(1) // k.size(1)
     k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     scores = torch.matmul(q, k.transpose(2, 3)) * scale
     scores = torch.tanh(scores / cap) * cap
-    t = torch.arange(T, device=q.device)
-    distance = t.unsqueeze(1) - t.unsqueeze(0)
+    distance = torch.arange(S - T, S, device=q.device).unsqueeze(1) - torch.arange(S, device=q.device).unsqueeze(0)
     hidden = (distance < 0) | (distance >= window)
     return torch.matmul(torch.softmax(scores.masked_fill(hidden, float("-inf")), -1), v)
+
+
+# TorchScript keeps their branches and lengths open; torch.export does so of the functions as they are, where they have no branch.
+SCRIPTED = {"windowed": torch.jit.script(windowed_attention), "softcapped": torch.jit.script(softcapped_attention)}
+PLAIN = {"windowed": banded_attention, "softcapped": softcapped_attention}
+
+
+class Kept:
+    """What attention knows beside its inputs: which functions to call, and, while a model goes a token at a time, the keys
+    and values of each layer so far."""
+
+    functions = SCRIPTED
+    before = None  # keys and values of layer 0, of layer 1 ...: [B,H_kv,t,S] each
+    after = []  # the same with this call's
+    shapes = {}  # (H_kv, S) of the keys and of the values of each layer, as last seen
+
+
+@contextlib.contextmanager
+def stepping(state):
+    Kept.before, Kept.after = state, [None] * len(state)
+    try:
+        yield Kept.after
+    finally:
+        Kept.before = None
 
 
 def attention(module, query, key, value, attention_mask, scaling=None, dropout=0.0, sliding_window=None, softcap=None,
@@ -58,13 +88,21 @@ def attention(module, query, key, value, attention_mask, scaling=None, dropout=0
         raise Refusal("its attention is not causal")
     scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
     window = sliding_window if sliding_window is not None else 1 << 40
+    grouped = bool(query.shape[1] != key.shape[1])
+    if hasattr(module, "layer_idx"):
+        Kept.shapes[module.layer_idx] = [(int(x.shape[1]), int(x.shape[3])) for x in (key, value)]
+    if Kept.before is not None:
+        at = 2 * module.layer_idx
+        Kept.after[at : at + 2] = torch.cat((Kept.before[at], key), 2), torch.cat((Kept.before[at + 1], value), 2)
+        key, value = Kept.after[at : at + 2]
     if softcap is not None:
-        out = softcapped_attention(query, key, value, window, scale, float(softcap))
+        out = Kept.functions["softcapped"](query, key, value, window, scale, float(softcap))
     elif sliding_window is not None:
-        out = windowed_attention(query, key, value, window, scale)
+        windowed = Kept.functions["windowed"] if Kept.before is None else banded_attention
+        out = windowed(query, key, value, window, scale)
     else:
-        grouped = bool(query.shape[1] != key.shape[1])
-        out = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=grouped)
+        out = F.scaled_dot_product_attention(query, key, value, is_causal=Kept.before is None, scale=scale,
+                                             enable_gqa=grouped)
     return out.transpose(1, 2), None
 
 

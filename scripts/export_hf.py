@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Write a Hugging Face model as an lmbits bundle of level 2 (docs/formats.md). Called by scripts/export_hf.
+"""Write a Hugging Face model as an lmbits bundle, of level 3 where it goes a token at a time (docs/formats.md). Called by
+scripts/export_hf.
 
-usage: export_hf.py MODEL_DIR|FILE.gguf -o NAME.pt [--dtype DTYPE] [--name NAME] [--licence TEXT]
+usage: export_hf.py MODEL_DIR|FILE.gguf -o NAME.pt|NAME.pt2 [--dtype DTYPE] [--name NAME] [--licence TEXT]
+
+NAME.pt is TorchScript; NAME.pt2 a package of machine code, with its weights in NAME.safetensors.
 
 Takes safetensors (also in shards) with tokenizer.json, tokenizer.model or what transformers makes a tokenizer.json of;
 or a GGUF file, whose own vocabulary becomes the tokenizer. The graph is traced in float32 from the model as
@@ -26,12 +29,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "models" / "recipe"))
 sys.path.insert(0, str(ROOT / "scripts"))
 from bundle_file import FORMAT, METADATA, archive_entries, content_hash, fix_hash_seed, read_entries, write_entries
-from canonical_hf import Refusal, make_canonical, restored
+from canonical_hf import PLAIN, SCRIPTED, Kept, Refusal, make_canonical, restored, stepping
+from package_file import write_package
 
 TOKENIZER_FOLDER = "extra/"
 WEIGHT_NAMES = "extra/weights.json"
 TRACE_SHAPE = (2, 12)
 LONGEST_PROOF = 600  # positions
+MOST_STEPS = 64  # of a proof of `step`
 N_ROWS = 48  # of the logits that are compared at each shape: all columns, spread over the positions
 TOLERANCE = 2e-4  # nats, of a log-probability between two ways of fp32 sums; relative to |it| above 1
 
@@ -56,6 +61,16 @@ class Bundle(torch.nn.Module):
 
     def forward(self, ids):  # int64 [B,T] -> [B,T,V]
         return self.head(self.hidden(ids))
+
+    def later(self, ids, state):  # int64 [B,1], 2 tensors a layer [B,H,t,S] -> [B,1,D], the same with t + 1
+        positions = torch.arange(1, device=ids.device).unsqueeze(0) + state[0].size(2)
+        with stepping(state) as after:
+            h = self.model.base_model(input_ids=ids, position_ids=positions, use_cache=False, return_dict=False)[0]
+        return h, list(after)
+
+    def state(self, B: int, t: int) -> list:
+        """Of t positions, at random; the shapes are those that attention saw last."""
+        return [torch.randn(B, H, t, S) for _, layer in sorted(Kept.shapes.items()) for H, S in layer]
 
 
 # ---- what the source says ----
@@ -252,7 +267,24 @@ def first_line(e: BaseException) -> str:
     return text.splitlines()[0][:200] if text else type(e).__name__
 
 
-def trace(bundle: Bundle, vocab: int):
+def why_no_step(bundle: Bundle, vocab: int) -> str:
+    """Why the model does not go a token at a time by `later`; empty where it does."""
+    try:
+        ids = example_ids(2, 9, vocab)
+        Kept.shapes = {}
+        expected = bundle.hidden(ids)
+        state = bundle.state(2, 0)
+        for t in range(ids.shape[1]):
+            h, state = bundle.later(ids[:, t : t + 1], state)
+            difference = worst(h[:, 0], expected[:, t])
+            if not difference < TOLERANCE:
+                return f"it differs by {difference:.2g} at position {t}"
+    except Exception as e:
+        return first_line(e)
+    return ""
+
+
+def trace(bundle: Bundle, vocab: int, with_step: bool):
     ids = example_ids(*TRACE_SHAPE, vocab)
     naming = Naming(bundle.model)
     try:
@@ -260,6 +292,8 @@ def trace(bundle: Bundle, vocab: int):
             warnings.simplefilter("ignore")
             h = torch.randn(5, bundle.model.get_output_embeddings().weight.shape[1])
             inputs = {"forward": ids, "hidden": ids, "head": h}
+            if with_step:
+                inputs["later"] = (ids[:, :1], bundle.state(len(ids), 3))
             traced = torch.jit.trace_module(bundle, inputs, strict=False, check_trace=False)
     except Refusal as e:
         raise Refusal(f"{naming.current}: {e}") from e
@@ -323,14 +357,19 @@ def worst(a, b) -> float:
     return ((a - b).abs() / b.abs().clamp_min(1.0)).max().item()
 
 
-def prove(path: pathlib.Path, expected, shapes, rounding: float) -> float:
-    """Checks the file against the untouched model; returns the worst change of a log-probability."""
+def prove_file(path: pathlib.Path, expected, shapes, rounding: float) -> float:
+    """Checks the TorchScript bundle against the untouched model; returns the worst change of a log-probability."""
     entries = read_entries(path)
     info = json.loads(entries[METADATA])
     need(info["content_hash"] == content_hash(entries), "the hash does not survive the second write")
     loaded = torch.jit.load(str(path), map_location="cpu")
     for p in loaded.parameters():
         p.data = p.data.float()
+    return prove(loaded, info, expected, shapes, rounding)
+
+
+def prove(loaded, info: dict, expected, shapes, rounding: float) -> float:
+    """The same of whatever keeps the contract."""
     vocab, largest = info["vocab_size"], 0.0
     for (B, T), logprobs in zip(shapes, expected):
         ids = example_ids(B, T, vocab)
@@ -340,7 +379,8 @@ def prove(path: pathlib.Path, expected, shapes, rounding: float) -> float:
         change = worst(log_probabilities(logits, T), logprobs)
         largest = max(largest, change)
         need(change < max(TOLERANCE, rounding), f"it changes a log-probability by {change:.2g} at B={B} T={T}")
-        h = loaded.hidden(ids).flatten(0, 1)
+        hidden = loaded.hidden(ids)
+        h = hidden.flatten(0, 1)
         rows = logits.flatten(0, 1)
         need(worst(loaded.head(h), rows) < TOLERANCE, "head(hidden(ids)) is not forward(ids)")
         weight = loaded.head_weight()
@@ -348,6 +388,10 @@ def prove(path: pathlib.Path, expected, shapes, rounding: float) -> float:
         plain = plain * (info["logit_scale"] or 1.0)
         cap = info["logit_softcap"]
         need(worst(plain if cap is None else torch.tanh(plain / cap) * cap, rows) < TOLERANCE, "head_weight is not head")
+        state: list[torch.Tensor] = []
+        for t in range(min(T, MOST_STEPS) if hasattr(loaded, "step") else 0):
+            stepped, state = loaded.step(ids[:, t : t + 1], state)
+            need(worst(stepped[:, 0], hidden[:, t]) < TOLERANCE, f"step {t} is not hidden(ids)[:, {t}]")
         if T > 1:
             later = ids.clone()
             later[:, T // 2 :] = (later[:, T // 2 :] + 1) % vocab
@@ -364,7 +408,7 @@ def need(condition: bool, what: str) -> None:
         raise Refusal(f"the export failed its proof: {what}")
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def export(source: pathlib.Path, args) -> str:
     model = load_model(source)
     tokenizer = read_tokenizer(source, model.config)
@@ -375,7 +419,10 @@ def export(source: pathlib.Path, args) -> str:
     expected = reference(model, shapes, vocab)
     layers = layer_outputs(model, example_ids(*shapes[2], vocab))
     names = weight_names(source, model)
+    exact = info["dtype"] == stored_dtype(source, None) if source.is_dir() else info["dtype"] == "float32"
+    packaged = args.out.suffix == ".pt2"
     with restored(sys.modules[type(model).__module__]):
+        Kept.functions = PLAIN if packaged else SCRIPTED
         done = make_canonical(model)
         naming = Naming(model)
         try:
@@ -384,30 +431,86 @@ def export(source: pathlib.Path, args) -> str:
             raise Refusal(str(e) if ":" in str(e) and "." in str(e).split(":")[0] else f"{naming.current}: {e}") from e
         finally:
             naming.remove()
-        traced = trace(Bundle(model, info["logit_scale"], info["logit_softcap"]).eval(), vocab)
+        bundle = Bundle(model, info["logit_scale"], info["logit_softcap"]).eval()
+        write = package if packaged else script
+        change, how = write(bundle, info, names, tokenizer, args.out, (expected, shapes, 0.0 if exact else 0.5))
+    return (f"{args.out.name}: {info['architecture']}, {info['parameters']['total']} parameters in {info['dtype']}, {how}; "
+            f"rewritten: {', '.join(done)}; log-probabilities within {change:.1e} of eager attention at (B, T) = "
+            f"{', '.join(map(str, shapes))}; {json.loads(read_entries(args.out)[METADATA])['content_hash']}")
+
+
+def script(bundle: Bundle, info: dict, names: dict, tokenizer, out: pathlib.Path, proof):
+    """Writes the TorchScript bundle: (the worst change of a log-probability, what was written in words)."""
+    model = bundle.model
+    no_step = why_no_step(bundle, info["vocab_size"])
+    traced = trace(bundle, info["vocab_size"], with_step=not no_step)
     head = path_of(model, model.get_output_embeddings())
     traced.define(f"def head_weight(self):\n  return self.model.{head}.weight\n")
     if model.get_output_embeddings().bias is not None:
         traced.define(f"def head_bias(self):\n  return self.model.{head}.bias\n")
+    if not no_step:
+        empty = ", ".join(f"torch.zeros([ids.size(0), {t.shape[1]}, 0, {t.shape[3]}], device=ids.device, dtype=dtype)"
+                          for t in bundle.state(1, 0))
+        traced.define("def step(self, ids: Tensor, state: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:\n"
+                      f"  dtype = self.model.{path_of(model, model.get_input_embeddings())}.weight.dtype\n"
+                      f"  if len(state) == 0:\n    state = [{empty}]\n"
+                      "  return self.later(ids, state)\n")
     shared = {}  # tied weights stay one
     for p in traced.parameters():  # buffers stay float32: tables of positions would lose
         p.data = shared.setdefault(p.data_ptr(), p.data.to(getattr(torch, info["dtype"])))
-    with tempfile.TemporaryDirectory(dir=args.out.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         scratch, partial = pathlib.Path(folder) / "traced.pt", pathlib.Path(folder) / "bundle.pt"
         entries = archive_entries(traced, str(scratch))
-        del traced, model
+        del traced
         kind, file, data, _ = tokenizer
         entries[TOKENIZER_FOLDER + file] = data
         entries[WEIGHT_NAMES] = (json.dumps(names, indent=0) + "\n").encode()
-        info["content_hash"] = content_hash(entries)
+        info = {**info, "content_hash": content_hash(entries)}
         entries[METADATA] = (json.dumps(info, indent=1) + "\n").encode()
         write_entries(partial, info["name"], entries)
-        exact = info["dtype"] == stored_dtype(source, None) if source.is_dir() else info["dtype"] == "float32"
-        change = prove(partial, expected, shapes, 0.0 if exact else 0.5)
-        partial.rename(args.out)
-    return (f"{args.out.name}: {info['architecture']}, {info['parameters']['total']} parameters in {info['dtype']}, "
-            f"{args.out.stat().st_size} bytes; rewritten: {', '.join(done)}; log-probabilities within {change:.1e} of "
-            f"eager attention at (B, T) = {', '.join(map(str, shapes))}; {info['content_hash']}")
+        change = prove_file(partial, *proof)
+        partial.rename(out)
+    level = f"level 2 (a token at a time it fails: {no_step})" if no_step else "level 3"
+    return change, f"{out.stat().st_size} bytes, {level}"
+
+
+class PackageFunctions:
+    """A package's compiled functions under the names of the contract."""
+
+    def __init__(self, hidden, head, weight, bias):
+        self.hidden, self.head = hidden, head
+        self.head_weight = lambda: weight
+        if bias is not None:
+            self.head_bias = lambda: bias
+
+    def __call__(self, ids):
+        return self.head(self.hidden(ids).flatten(0, 1)).view(*ids.shape, -1)
+
+
+def package(bundle: Bundle, info: dict, names: dict, tokenizer, out: pathlib.Path, proof):
+    """Writes the package and its weights: as `script`."""
+    model, head = bundle.model, bundle.model.get_output_embeddings()
+    dtype = getattr(torch, info["dtype"])
+    path = path_of(model, head)
+    kind, file, data, _ = tokenizer
+    naming, change = Naming(model), []
+
+    def prove_it(hidden, head_function):
+        bias = None if head.bias is None else head.bias.to(dtype).float()
+        functions = PackageFunctions(hidden, head_function, head.weight.to(dtype).float(), bias)
+        change.append(prove(functions, info, *proof))
+
+    try:
+        how = write_package(
+            out, model, lambda _, ids: bundle.hidden(ids), lambda _, h: bundle.head(h), f"{path}.weight",
+            f"{path}.bias" if head.bias is not None else None, info, names, dtype, {TOKENIZER_FOLDER + file: data}, prove_it)
+    except Refusal:
+        raise
+    except Exception as e:
+        raise Refusal(f"{naming.current} is not compiled: {first_line(e)}") from e
+    finally:
+        naming.remove()
+    return change[0], how
 
 
 def path_of(model, wanted) -> str:
@@ -420,7 +523,7 @@ def main() -> None:
     ap.add_argument("source", type=pathlib.Path)
     ap.add_argument("-o", "--out", type=pathlib.Path, required=True)
     ap.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="of the stored weights; default: theirs")
-    ap.add_argument("--name", help="the model's name in runs; default: OUT without .pt")
+    ap.add_argument("--name", help="the model's name in runs; default: OUT without its ending")
     ap.add_argument("--licence", help="of the weights, for the metadata")
     args = ap.parse_args()
     if not args.source.exists():

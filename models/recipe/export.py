@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Write a checkpoint of the demo family as a TorchScript bundle: fp16, level 3 of the contract (docs/formats.md).
 
-usage: export.py CHECKPOINT.pt OUT.pt [--tokenizer bpe2048.model] [--name NAME]
-       CHECKPOINT is what train.py kept, or a bundle made earlier, which is then written anew from its own weights.
+usage: export.py CHECKPOINT.pt OUT.pt|OUT.pt2 [--tokenizer bpe2048.model] [--name NAME]
+       CHECKPOINT is what train.py kept, or a bundle made earlier, which is then written anew from its own weights. OUT.pt2
+       is a package of machine code for this version of torch, with the weights in OUT.safetensors.
 
 The archive is a zip of stored entries, ROOT/...; its extra files are ROOT/extra/lmbits.json and, for SentencePiece,
 ROOT/extra/tokenizer.model. Two exports of the same weights by the same torch are the same bytes: entries keep one
@@ -21,6 +22,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from bundle_file import FORMAT, METADATA, archive_entries, content_hash, fix_hash_seed, read_entries, write_entries
+from package_file import write_package
 from tinylm import SIZES, TinyLM, build
 
 TOKENIZER = "extra/tokenizer.model"
@@ -112,11 +114,10 @@ def check_tokenizer(facts: dict, vocab: int, tokenizer: bytes | None) -> None:
                          f"rows and BOS {facts['bos_id']}: not the tokenizer it was trained with")
 
 
-def scripted_entries(model: TinyLM):
-    """The archive of the model in fp16."""
+def in_fp16(model: TinyLM) -> TinyLM:
     copy = TinyLM(*model.embedding.weight.shape, len(model.blocks), model.blocks[0].n_heads)
     copy.load_state_dict(model.state_dict())
-    return archive_entries(torch.jit.script(copy.to(torch.float16).eval()), io.BytesIO())
+    return copy.to(torch.float16).eval()
 
 
 @torch.inference_mode()
@@ -161,7 +162,7 @@ def prove(path: pathlib.Path, model: TinyLM) -> float:
 
 def write_bundle(out: pathlib.Path, model: TinyLM, facts: dict, tokenizer: bytes | None) -> None:
     """The bundle, proved, under its name; says so in one line."""
-    entries = scripted_entries(model)
+    entries = archive_entries(torch.jit.script(in_fp16(model)), io.BytesIO())
     if tokenizer is not None:
         entries[TOKENIZER] = tokenizer
     info = metadata(model, facts)
@@ -174,6 +175,24 @@ def write_bundle(out: pathlib.Path, model: TinyLM, facts: dict, tokenizer: bytes
     overhead = out.stat().st_size - 2 * info["parameters"]["total"] - len(tokenizer or b"")
     print(f"{out.name}: {info['parameters']['total']} parameters, {out.stat().st_size} bytes ({overhead} not "
           f"weights or tokenizer), fp16 changes log-probabilities by at most {worst:.1e} nats, {info['content_hash']}")
+
+
+@torch.no_grad()
+def write_pt2(out: pathlib.Path, model: TinyLM, facts: dict, tokenizer: bytes | None) -> None:
+    """The same as a package of machine code."""
+    rounded, info = in_fp16(model).float(), metadata(model, facts)
+    names = {"tensors": {f"model.{n}": n for n, _ in rounded.named_parameters()}, "unused": []}
+
+    def prove_it(hidden, head):
+        for B, T in SHAPES:
+            ids = torch.arange(B * T).reshape(B, T) * 7919 % info["vocab_size"]
+            logits = head(hidden(ids).flatten(0, 1)).view(B, T, -1)
+            difference = (logits.log_softmax(-1) - rounded(ids).log_softmax(-1)).abs().max().item()
+            assert difference < EXACT_TOLERANCE, f"compiled, a log-probability differs by {difference:.2g} at B={B} T={T}"
+
+    how = write_package(out, rounded, lambda m, ids: m.hidden(ids), lambda m, h: m.head(h), "embedding.weight", None, info,
+                        names, torch.float16, {} if tokenizer is None else {TOKENIZER: tokenizer}, prove_it)
+    print(f"{out.name}: {info['parameters']['total']} parameters, {how}")
 
 
 def main() -> None:
@@ -190,7 +209,8 @@ def main() -> None:
     model, facts, tokenizer = read(args.checkpoint, given)
     facts["name"] = args.name or facts["name"]
     check_tokenizer(facts, model.embedding.weight.shape[0], tokenizer)
-    write_bundle(args.out, model, facts, tokenizer)
+    write = write_pt2 if args.out.suffix == ".pt2" else write_bundle
+    write(args.out, model, facts, tokenizer)
 
 
 if __name__ == "__main__":

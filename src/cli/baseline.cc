@@ -27,7 +27,7 @@ namespace {
 struct BaselineOptions {
   std::vector<std::string> corpora, codecs;
   std::string cache;  // a folder; empty: none
-  std::string field = "text", split = "none", dictionary, format = "table";
+  std::string field = "text", split = "none", patch = "32x64", dictionary, format = "table";
   int n_threads = 0;
   std::int64_t chunk_bytes = 0;
   bool external = false, json = false, quiet = false;
@@ -396,6 +396,7 @@ int run_baseline(const BaselineOptions& options) {
     CorpusSpec spec = parse_corpus_spec(text);
     spec.field = options.field;
     spec.split = options.split;
+    spec.patch = options.patch;
     auto corpus = measure(spec, codecs, options, *progress);
     if (!corpus) {
       progress->end();
@@ -421,6 +422,7 @@ void add_baseline(const Command& app, int& exit_code) {
   command.add_option("--field", options->field, "JSONL: the key that holds the text (default text)");
   command.add_option("--split", options->split,
                      "Cut into documents: none (default), paragraphs, lines or a number of bytes");
+  command.add_option("--patch", options->patch, "Pictures and video: the order of their pixels, as in lmbits eval");
   command.add_option("--codec", options->codecs, "Only this codec; may be given several times (default all)")
       .allow_extra_args(false);  // or it would take the corpora that follow
   command.add_option("--dictionary", options->dictionary, "Adds zstd-22-dict, which has seen this file");

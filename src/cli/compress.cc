@@ -12,6 +12,7 @@
 #include "src/coding/baselines.h"
 #include "src/core/file.h"
 #include "src/core/thread_pool.h"
+#include "src/corpus/media.h"
 #include "src/report/table.h"
 #include "src/report/wording.h"
 
@@ -123,6 +124,7 @@ std::string notes_of(const CompressOutcome& outcome, const CompressRequest& requ
       : outcome.decoding == Decoding::kStep ? "goes a token at a time, by the bundle's step"
                                             : "runs the window again for every token");
   notes += line;
+  if (!outcome.patch.empty()) notes += "; samples in the order of patches of " + outcome.patch;
   if (request.self_check) notes += "; every block was decoded once";
   if (request.verify) {
     std::snprintf(line, sizeof line, "; verified, %s bytes/s",
@@ -152,6 +154,7 @@ Json json_of(const CompressOutcome& outcome) {
           {"stream_bits", cost.stream_bits},
           {"fingerprint", outcome.fingerprint},
           {"decoding", decoding_name(outcome.decoding)},
+          {"patch", outcome.patch.empty() ? Json(nullptr) : Json(outcome.patch)},
           {"seconds", outcome.seconds},
           {"verify_seconds", outcome.verify_seconds}};
 }
@@ -164,6 +167,8 @@ int stopped() {
 int run_compress(CompressFlags& flags) {
   stop_cleanly_on_signals();
   flags.request.decoding = decoding_of(flags.decoding);
+  if (flags.request.patch == "none") flags.request.patch.clear();
+  if (!flags.request.patch.empty()) parse_patch(flags.request.patch);
   refuse_to_overwrite(flags.request.output, flags.force);
   if (!flags.baselines.empty()) select_codecs(flags.baselines);  // a wrong name is told before the work, not after
   const auto progress = make_progress(flags.quiet);
@@ -229,6 +234,11 @@ void add_compress(const Command& app, int& exit_code) {
       .capture_default_str();
   command.add_option("--window", request.window, "ids per forward pass (default: the model's context)");
   command.add_option("--stride", request.stride, "ids from one window to the next (default: half the window)");
+  command
+      .add_option("--patch", request.patch,
+                  "pictures (.pgm, .ppm), sound (.wav) and video (.y4m) are coded with their samples in the order in "
+                  "which eval reads them: patches of rows x columns, and x frames; none: the file as it is")
+      .capture_default_str();
   command.add_flag("--mix", request.mix, "adapt to the file on the fly: mix in what followed the last ids before");
   command
       .add_option("--decoding", flags->decoding,

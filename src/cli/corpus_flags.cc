@@ -12,6 +12,11 @@ void add_corpus_flags(const Command& command, CorpusFlags& flags) {
       .capture_default_str();
   command.add_option("--split", flags.split, "cut texts into documents: none, paragraphs, lines, or a number of BYTES")
       .capture_default_str();
+  command
+      .add_option("--patch", flags.patch,
+                  "pictures (.pgm, .ppm) and video (.y4m): rows x columns, and x frames, of the patches in whose order "
+                  "pixels are read")
+      .capture_default_str();
   command.add_option("--sample", flags.sample,
                      "a random part, by whole documents: \"3M chars\", \"500 docs\", \"20 MB\" (default all)");
   command.add_option("--sample-seed", flags.sample_seed, "of the sample").capture_default_str();
@@ -20,6 +25,7 @@ void add_corpus_flags(const Command& command, CorpusFlags& flags) {
 CorpusSpec training_spec(const std::string& text, const CorpusFlags& flags) {
   CorpusSpec spec = parse_corpus_spec(text);
   spec.field = flags.field;
+  spec.patch = flags.patch;
   return spec;
 }
 

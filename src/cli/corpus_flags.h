@@ -12,11 +12,11 @@ namespace lmbits::cli {
 class Command;
 
 struct CorpusFlags {
-  std::string field = "text", split = "none", sample;
+  std::string field = "text", split = "none", patch = "32x64", sample;
   std::uint64_t sample_seed = 1;
 };
 
-// --field, --split, --sample, --sample-seed.
+// --field, --split, --patch, --sample, --sample-seed.
 void add_corpus_flags(const Command& command, CorpusFlags& flags);
 
 // What an argument of --corpus says, with the flags; the sample is of the corpora alone, not of texts to compare with.

@@ -8,7 +8,7 @@ namespace {
 
 // A byte above 127 (a transfer of 7 bits), CR LF, Ctrl-Z and LF (a transfer as text) notice what such a transfer does.
 constexpr std::string_view kMagic("\x8cLMB\r\n\x1a\n", 8);
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 constexpr std::size_t kPrefixBytes = 8 + 4 + 4 + 8;  // magic, version, bytes of the header, bytes of the table
 
 [[noreturn]] void refuse(const std::string& where, const std::string& what) {
@@ -42,6 +42,7 @@ void read_header(const Json& header, Container& container, const std::string& wh
   } catch (const Json::exception& e) {
     refuse(where, std::string("its header is not one of lmbits: ") + e.what());
   }
+  if (!container.info.is_object()) refuse(where, "its header's info is " + std::string(container.info.type_name()));
   if (container.n_bytes < 0 || container.block_bytes < 0)
     refuse(where, "its header states " + std::to_string(container.n_bytes) + " bytes in blocks of " +
                       std::to_string(container.block_bytes));

@@ -28,8 +28,10 @@ class RangeEncoder {
 
  private:
   void carry();
+  void make_room();
 
-  std::string bytes_;
+  std::string bytes_;  // of which the first n_bytes_ are written
+  std::size_t n_bytes_ = 0;
   std::uint64_t low_ = 0;
   std::uint64_t range_ = ~std::uint64_t{0};
 };
@@ -46,7 +48,7 @@ class RangeDecoder {
   void consume(std::uint64_t low, std::uint64_t width, std::uint64_t total);
 
  private:
-  std::uint8_t next_byte();
+  std::uint64_t next_bytes() const;  // eight, the first one highest; zeros beyond the end
 
   std::string_view bytes_;
   std::size_t at_ = 0;

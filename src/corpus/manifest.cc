@@ -7,6 +7,7 @@
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/suggest.h"
+#include "src/corpus/media.h"
 #include "src/corpus/splitter.h"
 #include "src/corpus/utf8.h"
 
@@ -94,11 +95,13 @@ void read_filters(const Json& json, const std::string& where, CorpusFilters& fil
 void read_common(Keys& keys, const std::string& where, CorpusSource& source) {
   keys.text("field", source.field);
   keys.text("split", source.split);
+  keys.text("patch", source.patch);
   keys.text("licence", source.licence);
   keys.text("category", source.category);
   keys.text("category_field", source.category_field);
   if (const Json* filters = keys.find("filters")) read_filters(*filters, where + ".filters", source.filters);
   parse_split(source.split);
+  parse_patch(source.patch);
 }
 
 bool in_range(const nlohmann::json& value, const Json& range) {

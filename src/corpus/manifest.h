@@ -24,8 +24,9 @@ struct CorpusFilters {
 struct CorpusSource {
   std::string path;  // a file, a folder or a pattern (is_pattern), relative to the manifest's folder
   std::string field = "text", split = "none";
-  std::string category;        // of all its documents
-  std::string category_field;  // JSONL: the field that holds each document's
+  std::string patch = "32x64";  // of pictures and video
+  std::string category;         // of all its documents
+  std::string category_field;   // JSONL: the field that holds each document's
   std::string licence;
   CorpusFilters filters;
 };

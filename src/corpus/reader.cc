@@ -14,6 +14,7 @@
 #include "src/corpus/byte_source.h"
 #include "src/corpus/jsonl_reader.h"
 #include "src/corpus/manifest.h"
+#include "src/corpus/media.h"
 #include "src/corpus/sample.h"
 #include "src/corpus/splitter.h"
 #include "src/corpus/text_reader.h"
@@ -29,15 +30,18 @@ std::string without_compression(const std::string& path) {
   return is_compressed_name(path) ? path.substr(0, path.rfind('.')) : path;
 }
 
-bool is_jsonl(const std::string& path) {
+enum class Form { kText, kJsonl, kMedia };
+
+Form form_of(const std::string& path) {
   const std::string name = without_compression(path);
-  return name.ends_with(".jsonl") || name.ends_with(".ndjson");
+  if (name.ends_with(".jsonl") || name.ends_with(".ndjson")) return Form::kJsonl;
+  return is_media_name(path) ? Form::kMedia : Form::kText;
 }
 
 // A file of a corpus: what it is called there, and how it is read.
 struct CorpusFile {
   std::string path, name;
-  bool jsonl = false;
+  Form form;
   CorpusSource source;
 };
 
@@ -92,12 +96,12 @@ void add_files(const CorpusSource& source, const std::string& root, std::size_t 
   for (const std::string& path : paths) {
     const std::string name = fs::path(path.substr(n_root)).lexically_normal().string();
     if (!fs::is_directory(status_of(path))) {
-      files.push_back({path, name, is_jsonl(path), source});
+      files.push_back({path, name, form_of(path), source});
       continue;
     }
     for (const std::string& below : list_folder(path)) {
-      files.push_back(
-          {(fs::path(path) / below).string(), (fs::path(name) / below).lexically_normal().string(), false, source});
+      files.push_back({(fs::path(path) / below).string(), (fs::path(name) / below).lexically_normal().string(),
+                       Form::kText, source});
     }
   }
 }
@@ -114,13 +118,15 @@ Layout layout_of(const CorpusSpec& spec) {
   source.path = spec.path;
   source.field = spec.field;
   source.split = spec.split;
+  source.patch = spec.patch;
   parse_split(spec.split);
+  parse_patch(spec.patch);
   if (is_pattern(spec.path)) {
     layout.kind = Layout::Kind::kSet;
     add_files(source, "", fixed_part(spec.path).size(), layout.files);
   } else if (fs::is_directory(status_of(spec.path))) {
     layout.kind = Layout::Kind::kFolder;
-    layout.files.push_back({spec.path, "", false, source});
+    layout.files.push_back({spec.path, "", Form::kText, source});
   } else if (is_corpus_manifest(spec.path)) {
     layout.kind = Layout::Kind::kSet;
     layout.manifest = read_corpus_manifest(spec.path, source);
@@ -128,7 +134,7 @@ Layout layout_of(const CorpusSpec& spec) {
     for (const CorpusSource& one : layout.manifest.sources)
       add_files(one, folder.empty() ? "" : folder.string() + "/", 0, layout.files);
   } else {
-    layout.files.push_back({spec.path, fs::path(spec.path).filename().string(), is_jsonl(spec.path), source});
+    layout.files.push_back({spec.path, fs::path(spec.path).filename().string(), form_of(spec.path), source});
   }
   for (const CorpusFile& file : layout.files) check_no_parquet(file.path);
   std::set<std::string> names;
@@ -143,7 +149,9 @@ Layout layout_of(const CorpusSpec& spec) {
 }
 
 std::unique_ptr<CorpusReader> open_file(const CorpusFile& file) {
-  if (file.jsonl) return make_jsonl_reader(file.path, file.source);
+  if (file.form == Form::kJsonl) return make_jsonl_reader(file.path, file.source);
+  if (file.form == Form::kMedia)
+    return make_media_reader(file.path, file.name, parse_split(file.source.split), parse_patch(file.source.patch));
   return make_file_reader(file.path, file.name, parse_split(file.source.split));
 }
 
@@ -159,8 +167,8 @@ class SetReader : public CorpusReader {
         while (std::optional<Document> document = reader_->next()) {
           const CorpusFile& file = files_[i_file_ - 1];
           if (!file.source.filters.keeps(*document)) continue;
-          if (file.jsonl) document->id = id_from_name(file.name) + ":" + document->id;
-          if (!file.jsonl) document->category = file.source.category;
+          if (file.form == Form::kJsonl) document->id = id_from_name(file.name) + ":" + document->id;
+          if (file.form != Form::kJsonl) document->category = file.source.category;
           return document;
         }
         reader_.reset();
@@ -264,17 +272,18 @@ std::string split_name(const std::string& text) {
 // All that decides which documents the file gives.
 void add_set_file(CorpusHash& fingerprint, const CorpusFile& file) {
   const CorpusFilters& filters = file.source.filters;
-  const Json reading = {{"name", id_from_name(file.name)},
-                        {"field", file.source.field},
-                        {"split", split_name(file.source.split)},
-                        {"category", file.source.category},
-                        {"category_field", file.source.category_field},
-                        {"min_bytes", to_json_or_null(filters.min_bytes)},
-                        {"max_bytes", to_json_or_null(filters.max_bytes)},
-                        {"min_chars", to_json_or_null(filters.min_chars)},
-                        {"max_chars", to_json_or_null(filters.max_chars)},
-                        {"valid_utf8", filters.valid_utf8},
-                        {"where", filters.where}};
+  Json reading = {{"name", id_from_name(file.name)},
+                  {"field", file.source.field},
+                  {"split", split_name(file.source.split)},
+                  {"category", file.source.category},
+                  {"category_field", file.source.category_field},
+                  {"min_bytes", to_json_or_null(filters.min_bytes)},
+                  {"max_bytes", to_json_or_null(filters.max_bytes)},
+                  {"min_chars", to_json_or_null(filters.min_chars)},
+                  {"max_chars", to_json_or_null(filters.max_chars)},
+                  {"valid_utf8", filters.valid_utf8},
+                  {"where", filters.where}};
+  if (file.form == Form::kMedia) reading["patch"] = patch_name(parse_patch(file.source.patch));
   fingerprint.add(reading.dump());
   add_file_or_say(fingerprint, file.path);
 }
@@ -367,6 +376,7 @@ std::string corpus_fingerprint(const CorpusSpec& spec) {
     } else {
       fingerprint.add("file");
       fingerprint.add(first.name);
+      if (first.form == Form::kMedia) fingerprint.add("patch " + patch_name(parse_patch(first.source.patch)));
       fingerprint.add(*open_raw_bytes(first.path));
     }
   }
@@ -385,7 +395,7 @@ std::optional<std::int64_t> corpus_size_bytes(const CorpusSpec& spec) {
   std::vector<std::string> paths;
   bool must_read = !layout.sample.empty();
   for (const CorpusFile& file : layout.files) {
-    must_read = must_read || file.jsonl || filters_sizes(file.source.filters);
+    must_read = must_read || file.form == Form::kJsonl || filters_sizes(file.source.filters);
     paths.push_back(file.path);
   }
   if (layout.kind == Layout::Kind::kFolder) {

@@ -4,6 +4,8 @@
 //   a text file      the file; its id is the file's name.
 //   a folder         each regular file below it, in the byte order of relative paths, which are the ids. Links to files
 //                    are followed, links to folders are not. Files are text, whatever they are called.
+//   .pgm, .ppm,      the samples of a picture, a sound or a video in the order of media.h, without headers. In a folder these
+//   .wav, .y4m       are files like others; a pattern names them one by one.
 //   .jsonl, .ndjson  the string under `field` ("a.b.c": find_field) of each line's object. The id is the line's "id" where
 //                    that is an integer or a non-empty string, else "line-N", N counting from 1. The second "x" is "x~2",
 //                    and so on. Lines of white space alone are skipped.
@@ -12,7 +14,7 @@
 //   corpus.json      the files of its sources, likewise; paths as the manifest has them.
 // `split` cuts each of these further (src/corpus/splitter.h); the pieces of "x" are "x#000000", "x#000001", ...
 //
-// Bytes are never touched: a byte order mark, "\r\n", NUL bytes and invalid UTF-8 are part of the document. (A mark
+// Bytes of text are never touched: a byte order mark, "\r\n", NUL bytes and invalid UTF-8 are part of the document. (A mark
 // before a JSONL line is the file's, not the text's.) Code points of invalid UTF-8 are counted as in utf8.h. Empty
 // files and empty texts are documents of no bytes. A text document of any size is read into one buffer; a JSONL line
 // takes up to four times its size while it is parsed.
@@ -40,6 +42,7 @@ struct CorpusSpec {
   std::uint64_t sample_seed = 1;
   // Once set, what open_corpus yields: with_sample_drawn sets it.
   std::shared_ptr<const std::vector<Document>> drawn = {};
+  std::string patch = "32x64";  // pictures and video: src/corpus/media.h
 };
 
 // "NAME=PATH", "PATH". What stands before the first "=" is no name if it holds a "/": "./a=b.txt" is a path. The name

@@ -98,6 +98,7 @@ std::optional<std::size_t> DocumentSplitter::find_character_boundary() const {
   constexpr std::size_t kLongestTail = 3;  // bytes of a character after its first
   const std::size_t n = split_.n_bytes;
   if (rest().size() <= n || (rest().size() < n + kLongestTail && !at_end_)) return std::nullopt;
+  if (!split_.of_text) return n;
   for (std::size_t back = 1; back <= std::min(kLongestTail, n); ++back) {
     const std::size_t length = utf8_character_length(rest().substr(n - back));
     if (length == 0) continue;     // the middle of a character, or no UTF-8

@@ -14,6 +14,7 @@ struct Split {
   enum class Kind { kNone, kParagraphs, kLines, kBytes };
   Kind kind = Kind::kNone;
   std::size_t n_bytes = 0;  // kBytes: of a document
+  bool of_text = true;      // kBytes: characters are not cut
 };
 
 // "none", "paragraphs", "lines" or a number of bytes >= 1; Error(kConfig) for anything else.
@@ -23,7 +24,7 @@ Split parse_split(const std::string& text);
 //   lines       a line with its "\n"; the last one may have none.
 //   paragraphs  up to and with the blank lines that end it, where a blank line is "\n" or "\r\n" alone (one of spaces
 //               is not); blank lines at the very start belong to the first paragraph.
-//   n bytes     exactly n bytes, or up to 3 fewer where the cut would fall inside a valid UTF-8 character; a character
+//   n bytes     exactly n bytes, or, of text, up to 3 fewer where the cut would fall inside a valid UTF-8 character; a character
 //               longer than n is a piece of its own.
 // Holds one piece and up to kReadBytes beyond it. Time is linear in the stream.
 class DocumentSplitter {

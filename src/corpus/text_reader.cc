@@ -31,6 +31,21 @@ class FileReader : public CorpusReader {
   SourcePieces pieces_;
 };
 
+class MediaReader : public CorpusReader {
+ public:
+  MediaReader(const std::string& path, const std::string& name, Split split, const Patch& patch)
+      : pieces_(id_from_name(name), split) {
+    std::string file;
+    for (const auto source = open_bytes(path); append_some(*source, file);) {
+    }
+    pieces_.open_memory(media_stream(file, patch, path));
+  }
+  std::optional<Document> next() override { return pieces_.next(); }
+
+ private:
+  SourcePieces pieces_;
+};
+
 class FolderReader : public CorpusReader {
  public:
   FolderReader(const std::string& root, Split split) : root_(root), split_(split), names_(list_folder(root)) {
@@ -121,6 +136,14 @@ std::string id_from_name(const std::string& name) {
 
 std::unique_ptr<CorpusReader> make_file_reader(const std::string& path, const std::string& name, Split split) {
   return std::make_unique<FileReader>(path, name, split);
+}
+
+std::unique_ptr<CorpusReader> make_media_reader(const std::string& path, const std::string& name, Split split,
+                                                const Patch& patch) {
+  if (split.kind == Split::Kind::kLines || split.kind == Split::Kind::kParagraphs)
+    throw Error(ErrorKind::kConfig, path + " holds samples, and no lines or paragraphs", "cut it every so many bytes");
+  split.of_text = false;
+  return std::make_unique<MediaReader>(path, name, split, patch);
 }
 
 std::unique_ptr<CorpusReader> make_folder_reader(const std::string& root, Split split) {

@@ -1,4 +1,4 @@
-// Readers of text: one file, or the files of a folder.
+// Readers of text, one file or the files of a folder, and of the samples of a picture, sound or video.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "src/corpus/media.h"
 #include "src/corpus/reader.h"
 #include "src/corpus/splitter.h"
 
@@ -39,6 +40,8 @@ std::string id_from_name(const std::string& name);
 
 // `name` is the document's id, before id_from_name.
 std::unique_ptr<CorpusReader> make_file_reader(const std::string& path, const std::string& name, Split split);
+std::unique_ptr<CorpusReader> make_media_reader(const std::string& path, const std::string& name, Split split,
+                                                const Patch& patch);
 std::unique_ptr<CorpusReader> make_folder_reader(const std::string& root, Split split);
 
 }  // namespace lmbits

@@ -14,6 +14,7 @@ namespace lmbits {
 namespace {
 
 constexpr const char* kMetadataRecord = "extra/lmbits.json";
+constexpr const char* kPackageRecord = "extra/package.json";
 constexpr const char* kSerializationId = ".data/serialization_id";  // torch.jit.save's own, over lmbits.json too
 
 // Runs `read` on the archive and turns whatever the reader throws on damaged input into one line.
@@ -24,7 +25,7 @@ auto with_archive(const std::string& path, Read read) {
     throw Error(ErrorKind::kModel, "cannot open the model " + path, "check the path");
   }
   if (!S_ISREG(status.st_mode))
-    throw Error(ErrorKind::kModel, path + " is not a file", "name a TorchScript archive (.pt)");
+    throw Error(ErrorKind::kModel, path + " is not a file", "name a TorchScript archive (.pt) or a package (.pt2)");
   try {
     caffe2::serialize::PyTorchStreamReader reader(path);
     return read(reader);
@@ -33,7 +34,7 @@ auto with_archive(const std::string& path, Read read) {
   } catch (const std::exception&) {
     throw Error(ErrorKind::kModel,
                 path + " (" + std::to_string(status.st_size) + " bytes) is damaged or not a TorchScript archive",
-                "export the model again with torch.jit.save, and compare the file's size with the original's");
+                "export the model again, and compare the file's size with the original's");
   }
 }
 
@@ -48,7 +49,8 @@ void add_record(Fingerprint& hash, const std::string& name, std::string_view byt
 
 Archive read_archive(const std::string& path) {
   return with_archive(path, [&](caffe2::serialize::PyTorchStreamReader& reader) {
-    Archive archive{path, {}, {}};
+    Archive archive{path, {}, {}, {}};
+    const bool is_package = reader.hasRecord(kPackageRecord);
     std::vector<std::string> names = reader.getAllRecords();
     std::sort(names.begin(), names.end());
     Fingerprint hash;
@@ -60,8 +62,16 @@ Archive read_archive(const std::string& path) {
       } else if (name != kSerializationId) {
         add_record(hash, name, bytes);
       }
+      if (is_package) archive.package.emplace(name, bytes);
     }
-    if (!reader.hasRecord("constants.pkl")) {
+    if (!is_package && !reader.hasRecord("constants.pkl")) {
+      const bool compiled = std::any_of(names.begin(), names.end(), [](const std::string& name) {
+        return name.find("data/aotinductor/") != std::string::npos;
+      });
+      if (compiled) {
+        throw Error(ErrorKind::kModel, path + " is a package without extra/package.json: what it needs is not known",
+                    "make it with scripts/export_hf MODEL -o NAME.pt2");
+      }
       throw Error(ErrorKind::kModel, path + " holds no TorchScript program (a state dict?)",
                   "export with torch.jit.script or torch.jit.trace, then torch.jit.save");
     }

@@ -1,5 +1,6 @@
-// A TorchScript archive as a zip of records, before anything in it is run.
+// A TorchScript archive or an AOTInductor package as a zip of records, before anything in it is run.
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,8 @@ struct Archive {
   std::string path;
   std::string content_hash;  // see below
   std::string metadata;      // the extra file lmbits.json, empty where there is none
+  // Of a package of machine code (package.h): all its records, so that what is run is what was hashed. Else empty.
+  std::map<std::string, std::string> package;
 };
 
 // XXH3-128 over every record but lmbits.json and .data/serialization_id, in the order of their names (without the archive's root folder): the

@@ -73,6 +73,10 @@ BundleMetadata parse_bundle_metadata(const Json& json, const std::string& where)
   m.logit_scale = get<double>(json, "logit_scale", where);
   if (m.logit_softcap && !(*m.logit_softcap > 0)) refuse(where, "`logit_softcap` is not positive");
   m.content_hash = get<std::string>(json, "content_hash", where);
+  if (const auto weights = get<Json>(json, "weights", where); weights && weights->is_object()) {
+    m.weights_file = require<std::string>(*weights, "file", where + ": weights");
+    m.weights_hash = require<std::string>(*weights, "hash", where + ": weights");
+  }
   if (const auto parameters = get<Json>(json, "parameters", where); parameters && parameters->is_object()) {
     m.n_parameters = get<std::int64_t>(*parameters, "total", where + ": parameters").value_or(0);
   }

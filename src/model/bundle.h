@@ -19,6 +19,7 @@ struct BundleMetadata {
   std::string tokenizer_pattern;                     // how tiktoken's ranks split a text; empty for other kinds
   std::optional<double> logit_softcap, logit_scale;  // these apply to head_weight alone
   std::optional<std::string> content_hash;           // of the archive without lmbits.json: see archive.h
+  std::string weights_file, weights_hash;            // of a package: beside it, and of all their bytes; else empty
   std::int64_t n_parameters = 0;
   Json json;  // all of it
 };

@@ -79,7 +79,7 @@ struct DeviceScorer::Pass {
   std::vector<std::int64_t> begins;
 };
 
-DeviceScorer::DeviceScorer(std::unique_ptr<Device> device, std::unique_ptr<TorchModule> module, const HeadOptions& head,
+DeviceScorer::DeviceScorer(std::unique_ptr<Device> device, std::unique_ptr<ModelGraph> module, const HeadOptions& head,
                            bool graphs, std::int64_t head_bytes)
     : device_(std::move(device)), module_(std::move(module)), head_(head) {
   const std::int64_t n_cols = head_.vocab_size <= kWidestTile ? head_.vocab_size : kTileColumns;

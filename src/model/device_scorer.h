@@ -21,7 +21,7 @@
 #include "src/model/batch.h"
 #include "src/model/device.h"
 #include "src/model/head_nll.h"
-#include "src/model/torch_module.h"
+#include "src/model/model_graph.h"
 
 namespace lmbits {
 
@@ -49,8 +49,8 @@ inline constexpr std::int64_t kMostGraphs = 24;        // of a stream; each keep
 
 class DeviceScorer {
  public:
-  DeviceScorer(std::unique_ptr<Device> device, std::unique_ptr<TorchModule> module, const HeadOptions& head,
-               bool graphs, std::int64_t head_bytes = kHeadBytes);
+  DeviceScorer(std::unique_ptr<Device> device, std::unique_ptr<ModelGraph> module, const HeadOptions& head, bool graphs,
+               std::int64_t head_bytes = kHeadBytes);
   ~DeviceScorer();
 
   // Up to kDeviceStreams threads at once; others wait. Throws Error(kOutOfMemory) when one sequence and the fewest rows do
@@ -84,7 +84,7 @@ class DeviceScorer {
   Sizes sizes() const;
 
   std::unique_ptr<Device> device_;
-  std::unique_ptr<TorchModule> module_;
+  std::unique_ptr<ModelGraph> module_;
   HeadOptions head_;
   std::vector<std::unique_ptr<Slot>> slots_;
   mutable std::mutex mutex_;  // guards what follows

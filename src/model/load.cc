@@ -28,6 +28,7 @@
 #include "src/model/bundle.h"
 #include "src/model/device_scorer.h"
 #include "src/model/head_nll.h"
+#include "src/model/package.h"
 #include "src/model/probe.h"
 #include "src/model/torch_module.h"
 #include "src/model/torch_predictor.h"
@@ -69,8 +70,10 @@ WeightDtype stated_dtype(const BundleMetadata& metadata) {
   return text == "bfloat16" || text == "float16" ? parse_dtype(text) : WeightDtype::kFloat32;
 }
 
-std::vector<std::unique_ptr<Device>> open_devices(const LoadOptions& options, const std::string& name) {
-  return options.open_devices ? options.open_devices(name) : open_cuda_devices(name);
+// None: the CPU. `options.device` is resolved.
+std::vector<std::unique_ptr<Device>> open_devices(const LoadOptions& options) {
+  if (options.device == "cpu") return {};
+  return options.open_devices ? options.open_devices(options.device) : open_cuda_devices(options.device);
 }
 
 const char* dtype_name(WeightDtype dtype) {
@@ -162,8 +165,33 @@ struct Bundle {
   std::unique_ptr<Tokenizer> tokenizer;
 };
 
+// With the dtype that `auto` stands for on the device.
+Bundle open_bundle(const ModelSpec& spec, const LoadOptions& options) {
+  Bundle bundle(spec, options);
+  const bool is_package = !bundle.archive.package.empty();
+  bundle.options.device = is_package && options.device == "auto" ? "cpu" : resolve_device(options);
+  const bool on_cpu = bundle.options.device == "cpu";
+  if (is_package) {
+    if (!on_cpu) {
+      throw Error(ErrorKind::kUnsupported, spec.path + " is compiled for a CPU, not for --device " + options.device,
+                  "leave --device out, or use the model's TorchScript bundle (.pt)");
+    }
+    if (bundle.dtype != WeightDtype::kAuto && bundle.dtype != WeightDtype::kFloat32) {
+      throw Error(ErrorKind::kConfig, spec.path + " is compiled for float32, not for --dtype " + options.dtype,
+                  "leave --dtype out, or use the model's TorchScript bundle (.pt)");
+    }
+  }
+  if (!on_cpu && body_format(bundle.dtype) != kernels::WeightFormat::kFloat32) {
+    throw Error(ErrorKind::kUnsupported,
+                "--dtype " + options.dtype + " runs on the CPU, not on --device " + bundle.options.device,
+                "use --dtype bfloat16 or float16");
+  }
+  if (!on_cpu && bundle.dtype == WeightDtype::kAuto) bundle.dtype = stated_dtype(bundle.metadata);
+  return bundle;
+}
+
 // Makes the module anew: it is wanted a second time where our kernels turn out not to fit its graph.
-using ModuleMaker = std::function<std::unique_ptr<TorchModule>(at::Device)>;
+using ModuleMaker = std::function<std::unique_ptr<ModelGraph>(at::Device)>;
 
 class TorchModel final : public LanguageModel {
  public:
@@ -218,7 +246,7 @@ class TorchModel final : public LanguageModel {
     if (module_ || pool_) return;
     prepare_torch();
     if (!devices_.empty()) return load_on_devices();
-    std::unique_ptr<TorchModule> module = make_module_(at::kCPU);
+    std::unique_ptr<ModelGraph> module = make_module_(at::kCPU);
     const ProbeResult probed = probe(*module, metadata_, path_);
     if (fuse_) module = fuse_kernels(std::move(module));
     module_ = std::move(module);
@@ -276,7 +304,7 @@ class TorchModel final : public LanguageModel {
   Json devices() const override { return pool_ ? pool_->describe() : Json::array(); }
 
  private:
-  void describe(const TorchModule& module, const ProbeResult& probed) {
+  void describe(const ModelGraph& module, const ProbeResult& probed) {
     has_step_ = module.has_step();
     info_.metadata["level"] = has_step_ && module.level() == 2 ? 3 : module.level();
     info_.bytes_per_position = module.level() == 0 ? 8 * probed.n_columns : probed.hidden_size * kActivationBytes;
@@ -289,7 +317,7 @@ class TorchModel final : public LanguageModel {
   void load_on_devices() {
     std::vector<std::unique_ptr<DeviceScorer>> scorers;
     for (auto& device : devices_) {
-      std::unique_ptr<TorchModule> module = make_module_(device->place());
+      std::unique_ptr<ModelGraph> module = make_module_(device->place());
       if (scorers.empty()) describe(*module, probe(*module, metadata_, path_));
       if (const auto problem = device->problem()) {  // also waits for the weights, which came on another stream
         throw Error(ErrorKind::kDevice, device->name() + ": " + *problem);
@@ -334,7 +362,7 @@ class TorchModel final : public LanguageModel {
   }
 
   // The module with our kernels in it, if it still computes what it did.
-  std::unique_ptr<TorchModule> fuse_kernels(std::unique_ptr<TorchModule> module) {
+  std::unique_ptr<ModelGraph> fuse_kernels(std::unique_ptr<ModelGraph> module) {
     const c10::InferenceMode inference;
     const std::int64_t length = std::min<std::int64_t>(96, metadata_.context_length);
     const at::Tensor ids =
@@ -385,7 +413,7 @@ class TorchModel final : public LanguageModel {
   bool graphs_;
   std::vector<std::unique_ptr<Device>> devices_;  // until load()
   std::unique_ptr<DevicePool> pool_;              // of a model on devices
-  std::unique_ptr<TorchModule> module_;           // of one on the CPU
+  std::unique_ptr<ModelGraph> module_;            // of one on the CPU
   HeadOptions head_{};
   std::optional<WeightHead> weight_head_;
   mutable std::optional<TorchPredictors> predictors_;
@@ -418,31 +446,22 @@ WeightNames read_weight_names(const std::string& path) {
   }
 }
 
-class TorchFamily final : public ModelFamily {
+// A graph, and the weights that are put into it: of a bundle's archive, or of a package, which has none of its own.
+class SwappableGraph {
  public:
-  TorchFamily(const ModelSpec& spec, const LoadOptions& options)
-      : bundle_(spec, options),
-        tokenizer_(std::move(bundle_.tokenizer)),
-        names_(read_weight_names(spec.path)),
-        archive_(load_archive(spec.path)) {
-    for (const auto& parameter : archive_.named_parameters()) {
-      shapes_[parameter.name] = parameter.value.sizes().vec();
-      names_.tensors.try_emplace(parameter.name, parameter.name);
+  explicit SwappableGraph(const Bundle& bundle)
+      : path_(bundle.spec.path), dtype_(bundle.dtype), names_(read_weight_names(path_)) {
+    if (!bundle.archive.package.empty()) {
+      package_ = std::make_shared<Package>(bundle.archive, bundle.metadata);
+      shapes_ = package_->parameters();
+    } else {
+      for (const auto& parameter : archive_on(at::kCPU).named_parameters())
+        shapes_[parameter.name] = parameter.value.sizes().vec();
+      if (bundle.options.device != "cpu") archives_.clear();
     }
+    for (const auto& [parameter, shape] : shapes_) names_.tensors.try_emplace(parameter, parameter);
   }
 
-  std::unique_ptr<LanguageModel> open(const CheckpointFiles& files) override {
-    const auto checkpoint = std::make_shared<const Checkpoint>(files);
-    check_fit(*checkpoint);
-    auto model = std::make_unique<TorchModel>(bundle_, tokenizer_,
-                                              [this, checkpoint](at::Device) { return with_weights_of(*checkpoint); });
-    model->rename(files.label, *checkpoint);
-    warn_of_zeros(*checkpoint, *model);
-    checkpoint->release();
-    return model;
-  }
-
- private:
   // Every parameter has its tensor, every tensor its parameter.
   void check_fit(const Checkpoint& checkpoint) const {
     std::set<std::string> used;
@@ -451,12 +470,12 @@ class TorchFamily final : public ModelFamily {
       const SafeTensor* tensor = checkpoint.find(name);
       const std::string what = checkpoint.where() + ": tensor " + name;
       if (tensor == nullptr) {
-        throw Error(ErrorKind::kModel, what + " is missing, which is " + parameter + " of " + bundle_.spec.path,
+        throw Error(ErrorKind::kModel, what + " is missing, which is " + parameter + " of " + path_,
                     "is it a checkpoint of this model? It holds " + some_of(checkpoint.names()));
       }
       if (tensor->shape != shape) {
-        throw Error(ErrorKind::kModel, what + " is " + shape_text(tensor->shape) + ", " + parameter + " of " +
-                                           bundle_.spec.path + " is " + shape_text(shape));
+        throw Error(ErrorKind::kModel, what + " is " + shape_text(tensor->shape) + ", " + parameter + " of " + path_ +
+                                           " is " + shape_text(shape));
       }
       scalar_type_of(tensor->dtype, what);
       used.insert(name);
@@ -467,14 +486,13 @@ class TorchFamily final : public ModelFamily {
       const bool twin = std::any_of(used.begin(), used.end(),
                                     [&](const std::string& other) { return checkpoint.find(other)->bytes == bytes; });
       if (twin) continue;
-      throw Error(ErrorKind::kModel,
-                  checkpoint.where() + ": tensor " + name + " is no parameter of " + bundle_.spec.path,
+      throw Error(ErrorKind::kModel, checkpoint.where() + ": tensor " + name + " is no parameter of " + path_,
                   "export the family again from this checkpoint");
     }
   }
 
-  // What a file that was laid out and never filled looks like.
-  void warn_of_zeros(const Checkpoint& checkpoint, TorchModel& model) const {
+  // What a file that was laid out and never filled looks like; empty where it does not.
+  std::string warn_of_zeros(const Checkpoint& checkpoint) const {
     std::string first;
     int n = 0;
     for (const auto& [parameter, shape] : shapes_) {
@@ -482,10 +500,37 @@ class TorchFamily final : public ModelFamily {
       if (shape.size() < 2 || bytes.find_first_not_of('\0') != std::string_view::npos) continue;
       if (n++ == 0) first = names_.tensors.at(parameter);
     }
-    if (n > 0) {
-      model.warn(std::to_string(n) + " of its matrices hold only zeros (" + first +
-                 "): was the checkpoint written to its end?");
-    }
+    if (n == 0) return {};
+    return std::to_string(n) + " of its matrices hold only zeros (" + first +
+           "): was the checkpoint written to its end?";
+  }
+
+  // The checkpoint must live as long as what is made: a package reads float32 where it lies in the mapped file.
+  std::unique_ptr<ModelGraph> with_weights_of(const Checkpoint& checkpoint, at::Device device) {
+    std::map<std::string, at::Tensor> tensors;  // by tensor: tied parameters have one
+    const auto weights = [&](const std::string& parameter) {
+      const std::string& name = names_.tensors.at(parameter);
+      at::Tensor& tensor = tensors[name];
+      if (!tensor.defined())
+        tensor = package_ ? mapped(*checkpoint.find(name)) : copied(*checkpoint.find(name), device);
+      return tensor;
+    };
+    if (package_) return std::make_unique<PackageModule>(checkpoint.where(), package_, weights);
+    auto module = std::make_unique<TorchModule>(checkpoint.where(), archive_on(device), dtype_, weights, device);
+    checkpoint.release();
+    return module;
+  }
+
+ private:
+  static at::Tensor mapped(const SafeTensor& tensor) {
+    return at::from_blob(const_cast<char*>(tensor.bytes.data()), tensor.shape, scalar_type_of(tensor.dtype, {}))
+        .to(at::kFloat);
+  }
+
+  at::Tensor copied(const SafeTensor& tensor, at::Device device) const {
+    at::Tensor copy = at::empty(tensor.shape, scalar_type_of(tensor.dtype, {}));
+    if (!tensor.bytes.empty()) std::memcpy(copy.mutable_data_ptr(), tensor.bytes.data(), tensor.bytes.size());
+    return copy.to(device, dtype_ == WeightDtype::kAuto ? at::kFloat : copy.scalar_type());
   }
 
   static std::string some_of(const std::vector<std::string>& names) {
@@ -494,29 +539,72 @@ class TorchFamily final : public ModelFamily {
     return names.size() > 3 ? text + "..." : text.substr(0, text.size() - std::min<std::size_t>(text.size(), 2));
   }
 
-  std::unique_ptr<TorchModule> with_weights_of(const Checkpoint& checkpoint) const {
-    std::map<std::string, at::Tensor> copies;  // by tensor: tied parameters have one
-    const auto weights = [&](const std::string& parameter) {
-      const std::string& name = names_.tensors.at(parameter);
-      at::Tensor& copy = copies[name];
-      if (copy.defined()) return copy;
-      const SafeTensor& tensor = *checkpoint.find(name);
-      copy = at::empty(tensor.shape, scalar_type_of(tensor.dtype, name));
-      if (!tensor.bytes.empty()) std::memcpy(copy.mutable_data_ptr(), tensor.bytes.data(), tensor.bytes.size());
-      copy = copy.to(bundle_.dtype == WeightDtype::kAuto ? at::kFloat : copy.scalar_type());
-      return copy;
-    };
-    auto module = std::make_unique<TorchModule>(checkpoint.where(), archive_, bundle_.dtype, weights);
-    checkpoint.release();
-    return module;
+  // Graphs name their device, so each has an archive of its own; the weights in it are gone once others were put in.
+  const torch::jit::Module& archive_on(at::Device device) {
+    const auto found = archives_.find(device.str());
+    return found != archives_.end() ? found->second
+                                    : archives_.emplace(device.str(), load_archive(path_, device)).first->second;
   }
 
-  Bundle bundle_;
-  std::shared_ptr<Tokenizer> tokenizer_;
+  std::string path_;
+  WeightDtype dtype_;
   WeightNames names_;
-  torch::jit::Module archive_;
   std::map<std::string, std::vector<std::int64_t>> shapes_;  // of the parameters
+  std::shared_ptr<Package> package_;                         // or:
+  std::map<std::string, torch::jit::Module> archives_;       // by device
 };
+
+class TorchFamily final : public ModelFamily {
+ public:
+  TorchFamily(const ModelSpec& spec, const LoadOptions& options)
+      : bundle_(open_bundle(spec, options)),
+        graph_(std::make_shared<SwappableGraph>(bundle_)),
+        tokenizer_(std::move(bundle_.tokenizer)) {}
+
+  std::unique_ptr<LanguageModel> open(const CheckpointFiles& files) override {
+    const auto checkpoint = std::make_shared<const Checkpoint>(files);
+    graph_->check_fit(*checkpoint);
+    auto model = std::make_unique<TorchModel>(
+        bundle_, tokenizer_,
+        [graph = graph_, checkpoint](at::Device device) { return graph->with_weights_of(*checkpoint, device); },
+        open_devices(bundle_.options));
+    model->rename(files.label, *checkpoint);
+    if (const std::string zeros = graph_->warn_of_zeros(*checkpoint); !zeros.empty()) model->warn(zeros);
+    checkpoint->release();
+    return model;
+  }
+
+ private:
+  Bundle bundle_;
+  std::shared_ptr<SwappableGraph> graph_;
+  std::shared_ptr<Tokenizer> tokenizer_;
+};
+
+// The package with the weights beside it.
+std::unique_ptr<LanguageModel> open_package(Bundle& bundle) {
+  const std::string& path = bundle.spec.path;
+  if (bundle.metadata.weights_file.empty()) {
+    throw Error(ErrorKind::kModel, path + ": lmbits.json names no file of weights",
+                "give --weights, or export it again");
+  }
+  const fs::path file = fs::path(path).parent_path() / fs::path(bundle.metadata.weights_file).filename();
+  if (!fs::exists(file)) {
+    throw Error(ErrorKind::kModel, path + ": its weights " + file.string() + " are not there",
+                "copy them with the package, or give --weights");
+  }
+  const auto checkpoint = std::make_shared<const Checkpoint>(CheckpointFiles{{}, {file}, {}});
+  if (const std::string hash = checkpoint->fingerprint(); hash != bundle.metadata.weights_hash) {
+    throw Error(ErrorKind::kModel,
+                file.string() + " is corrupted, or of another model: " + path + " states the hash " +
+                    bundle.metadata.weights_hash + ", the file's is " + hash,
+                "copy or export the files again");
+  }
+  const auto graph = std::make_shared<SwappableGraph>(bundle);
+  graph->check_fit(*checkpoint);
+  return std::make_unique<TorchModel>(bundle, std::move(bundle.tokenizer), [graph, checkpoint](at::Device device) {
+    return graph->with_weights_of(*checkpoint, device);
+  });
+}
 
 }  // namespace
 
@@ -553,7 +641,7 @@ void LanguageModel::sum(const Batch& batch, const std::vector<std::int64_t>& beg
 }
 
 std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptions& options) {
-  const std::string device = resolve_device(options);
+  resolve_device(options);  // also where it plays no part: a device that is not there is an error
   if (spec.path.starts_with("uniform:")) {
     std::int64_t vocab = 0;
     const char* first = spec.path.data() + 8;
@@ -566,27 +654,15 @@ std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptio
     return make_bigram_model(spec.name.empty() ? "bigram-" + fs::path(file).stem().string() : spec.name,
                              read_file(file));
   }
-  Bundle bundle(spec, options);
-  std::vector<std::unique_ptr<Device>> devices;
-  if (device != "cpu") {
-    if (body_format(bundle.dtype) != kernels::WeightFormat::kFloat32) {
-      throw Error(ErrorKind::kUnsupported, "--dtype " + options.dtype + " runs on the CPU, not on --device " + device,
-                  "use --dtype bfloat16 or float16");
-    }
-    devices = open_devices(options, device);
-    if (bundle.dtype == WeightDtype::kAuto) bundle.dtype = stated_dtype(bundle.metadata);
-  }
+  Bundle bundle = open_bundle(spec, options);
+  if (!bundle.archive.package.empty()) return open_package(bundle);
   const ModuleMaker make = [path = spec.path, dtype = bundle.dtype](at::Device place) {
     return std::make_unique<TorchModule>(path, dtype, place);
   };
-  return std::make_unique<TorchModel>(bundle, std::move(bundle.tokenizer), make, std::move(devices));
+  return std::make_unique<TorchModel>(bundle, std::move(bundle.tokenizer), make, open_devices(bundle.options));
 }
 
 std::unique_ptr<ModelFamily> open_family(const ModelSpec& spec, const LoadOptions& options) {
-  if (options.device != "auto" && resolve_device(options) != "cpu") {
-    throw Error(ErrorKind::kUnsupported, "--weights runs on the CPU, not on --device " + options.device,
-                "leave --device out, or export each checkpoint as a bundle");
-  }
   if (spec.path.starts_with("uniform:") || spec.path.starts_with("bigram:")) {
     throw Error(ErrorKind::kConfig, "--weights needs a bundle, not " + spec.path);
   }

@@ -14,7 +14,7 @@ namespace {
 
 class Prober {
  public:
-  Prober(const TorchModule& module, const BundleMetadata& metadata, const std::string& where)
+  Prober(const ModelGraph& module, const BundleMetadata& metadata, const std::string& where)
       : module_(module), metadata_(metadata), where_(where) {
     length_ = std::min<std::int64_t>(24, metadata.context_length);
     at::Tensor i =
@@ -140,7 +140,7 @@ class Prober {
     }
   }
 
-  const TorchModule& module_;
+  const ModelGraph& module_;
   const BundleMetadata& metadata_;
   const std::string& where_;
   std::int64_t length_ = 0;
@@ -151,7 +151,7 @@ class Prober {
 
 }  // namespace
 
-ProbeResult probe(const TorchModule& module, const BundleMetadata& metadata, const std::string& where) {
+ProbeResult probe(const ModelGraph& module, const BundleMetadata& metadata, const std::string& where) {
   const c10::InferenceMode inference;
   return Prober(module, metadata, where).run();
 }

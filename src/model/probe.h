@@ -3,7 +3,8 @@
 #include <cstdint>
 #include <string>
 
-#include "src/model/torch_module.h"
+#include "src/model/bundle.h"
+#include "src/model/model_graph.h"
 
 namespace lmbits {
 
@@ -16,6 +17,6 @@ struct ProbeResult {
 // not finite, a row that depends on later ids, that does not depend on its own id (shifted by one) or on what lies
 // right of it, a second call that differs from the first (state), hidden and head against forward, head_weight against
 // head. `where` names the model.
-ProbeResult probe(const TorchModule& module, const BundleMetadata& metadata, const std::string& where);
+ProbeResult probe(const ModelGraph& module, const BundleMetadata& metadata, const std::string& where);
 
 }  // namespace lmbits

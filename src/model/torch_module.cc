@@ -1,15 +1,12 @@
 #include "src/model/torch_module.h"
 
 #include <ATen/ops/empty.h>
-#include <c10/core/InferenceMode.h>
-#include <c10/util/Exception.h>
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/api/method.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/python/update_graph_executor_opt.h>
 #include <torch/csrc/jit/serialization/import.h>
 
-#include <string_view>
 #include <vector>
 
 #include "src/core/error.h"
@@ -17,34 +14,7 @@
 
 namespace lmbits {
 
-std::string torch_reason(const std::exception& e) {
-  const auto* torch_error = dynamic_cast<const c10::Error*>(&e);
-  std::string_view text = torch_error ? torch_error->what_without_backtrace() : e.what();
-  const auto last = text.rfind("RuntimeError: ");
-  if (last != std::string_view::npos) text = text.substr(last + 14);
-  return std::string(text.substr(0, std::min(text.find('\n'), std::size_t{300})));
-}
-
 namespace {
-
-// Runs `f` and turns what torch throws into one line; a failed allocation stays what it is.
-template <typename F>
-auto guarded(const std::string& path, const char* what, F f) {
-  try {
-    const c10::InferenceMode inference;
-    return f();
-  } catch (const c10::OutOfMemoryError& e) {
-    throw Error(ErrorKind::kOutOfMemory, path + ": " + what + ": " + torch_reason(e), "ask for a smaller --batch");
-  } catch (const c10::Error& e) {
-    throw Error(ErrorKind::kModel, path + ": " + what + ": " + torch_reason(e));
-  } catch (const Error&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& e) {
-    throw Error(ErrorKind::kModel, path + ": " + what + ": " + torch_reason(e));
-  }
-}
 
 // torch.jit.trace leaves device="cpu" (or "cuda:0") as constants in the graph; they must follow the weights.
 void retarget_devices(torch::jit::Block* block, const std::string& device) {
@@ -125,7 +95,7 @@ TorchModule::TorchModule(const std::string& path, WeightDtype dtype, at::Device 
 
 TorchModule::TorchModule(const std::string& path, torch::jit::Module archive, WeightDtype dtype,
                          const WeightSource& weights, at::Device device)
-    : path_(path), device_(device), module_(std::move(archive)) {
+    : ModelGraph(path, device), module_(std::move(archive)) {
   guarded(path, "cannot load it", [&] {
     const torch::jit::Module unfrozen = module_;
     set_weights(module_, scalar_type(dtype), weights);
@@ -207,16 +177,6 @@ at::Tensor TorchModule::forward(const at::Tensor& ids) const { return call("forw
 at::Tensor TorchModule::hidden(const at::Tensor& ids) const { return call("hidden", {ids}); }
 at::Tensor TorchModule::head(const at::Tensor& h) const { return call("head", {h}); }
 
-at::Tensor TorchModule::positions(const at::Tensor& ids) const {
-  const char* method = level_ == 0 ? "forward" : "hidden";
-  const at::Tensor all = call(method, {ids});
-  if (all.dim() != 3 || all.size(0) != ids.size(0) || all.size(1) != ids.size(1)) {
-    throw Error(ErrorKind::kModel,
-                path_ + ": " + method + " returned " + c10::str(all.sizes()) + " for ids " + c10::str(ids.sizes()));
-  }
-  return all;
-}
-
 at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches) const {
   const char* method = level_ == 0 ? "forward" : "hidden";
   if (fused_.contains(method)) {
@@ -224,7 +184,7 @@ at::Tensor TorchModule::rows(const at::Tensor& ids, const at::Tensor& rows, cons
     if (tables_) guarded(path_, method, [&] { return tables_->append(ids, arguments); });
     return call(method, std::move(arguments));
   }
-  return positions(ids).flatten(0, 1).index_select(0, rows);
+  return ModelGraph::rows(ids, rows);
 }
 
 }  // namespace lmbits

@@ -158,7 +158,7 @@ class StepPredictor final : public Predictor {
   c10::List<at::Tensor> state_;
 };
 
-TorchPredictors::TorchPredictors(const TorchModule& module, const WeightHead* head, std::int64_t vocab_size,
+TorchPredictors::TorchPredictors(const ModelGraph& module, const WeightHead* head, std::int64_t vocab_size,
                                  std::int64_t context_length, StepsLoader load_steps)
     : module_(module),
       head_(head),

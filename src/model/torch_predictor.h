@@ -1,6 +1,7 @@
 // Predictors of a TorchScript module. Included only where torch is at home: src/model/*.cc.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <cstdint>
@@ -11,8 +12,8 @@
 #include <string>
 
 #include "src/model/head_nll.h"
+#include "src/model/model_graph.h"
 #include "src/model/predictor.h"
-#include "src/model/torch_module.h"
 
 namespace lmbits {
 
@@ -23,7 +24,7 @@ class TorchPredictors {
  public:
   // `head` may be null: then the module's own `head`, or at level 0 forward alone, gives the logits. `load_steps` may be
   // empty: then there is no kStep. All must outlive this and what it makes.
-  TorchPredictors(const TorchModule& module, const WeightHead* head, std::int64_t vocab_size,
+  TorchPredictors(const ModelGraph& module, const WeightHead* head, std::int64_t vocab_size,
                   std::int64_t context_length, StepsLoader load_steps);
 
   // As LanguageModel::predictor; `where` names the model.
@@ -38,7 +39,7 @@ class TorchPredictors {
   void prove_steps(const std::string& where) const;
   void logits(const at::Tensor& rows, const UseRow& use) const;  // of hidden rows [R,D]
 
-  const TorchModule& module_;
+  const ModelGraph& module_;
   const WeightHead* head_;
   std::int64_t vocab_size_, context_length_;
   StepsLoader load_steps_;

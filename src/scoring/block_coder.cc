@@ -119,9 +119,11 @@ std::string BlockCoder::arithmetic() {
     if (mixer) mixer->update(static_cast<std::int32_t>(made_up(i % 5)));  // what came before comes again
   };
   if (decoding() == Decoding::kStep) {
-    predictor_->start(2, n);
+    predictor_->start(n_streams(), n);  // rows are those of as many streams as are coded together
+    std::vector<Step> steps(static_cast<std::size_t>(n_streams()));
     for (std::int64_t i = 0; i < n; ++i) {
-      const Step steps[] = {{0, i, made_up(i), true}, {1, i, made_up(i + n), false}};
+      for (std::int64_t slot = 0; slot < n_streams(); ++slot)
+        steps[static_cast<std::size_t>(slot)] = {slot, i, made_up(i + slot * n), slot == 0};
       predictor_->step(steps, [&](std::size_t, std::span<const float> row) { add(i, row); });
     }
     return fingerprint.hex();

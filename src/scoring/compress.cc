@@ -21,6 +21,7 @@
 #include "src/core/hash.h"
 #include "src/core/stop.h"
 #include "src/core/thread_pool.h"
+#include "src/corpus/media.h"
 #include "src/model/load.h"
 #include "src/scoring/sequence.h"
 
@@ -107,6 +108,20 @@ Convention convention_of(const LanguageModel& model, std::optional<std::int64_t>
   return convention_for(model, options);
 }
 
+// What is coded of a file: its samples in the order of `patch` where its name and its content are those of a picture, sound
+// or video (`used` then says in which), else the file as it is.
+std::string as_coded(const std::string& path, std::string file, const std::string& patch, std::string& used) {
+  if (patch.empty() || !is_media_name(path)) return file;
+  const Patch parsed = parse_patch(patch);
+  try {
+    std::string arranged = arrange_media(file, parsed, path);
+    used = patch_name(parsed);
+    return arranged;
+  } catch (const Error&) {
+    return file;  // whatever it is called: any file can be compressed
+  }
+}
+
 std::int64_t model_bytes(const std::string& spec) {
   std::string path = parse_model_spec(spec).path;
   if (path.starts_with("bigram:")) path = path.substr(7);
@@ -168,6 +183,14 @@ std::string_view block_of(std::string_view bytes, const Container& container, st
                       static_cast<std::size_t>(container_block_bytes(container, static_cast<std::int64_t>(i))));
 }
 
+// In whose order the samples of the original were coded; empty: the original was.
+std::string patch_of(const Container& container, const std::string& where) {
+  const auto patch = container.info.find("patch");
+  if (patch == container.info.end()) return {};
+  if (!patch->is_string()) throw Error(ErrorKind::kData, where + ": its header's patch is " + patch->dump());
+  return patch->get<std::string>();
+}
+
 std::string list_differences(const Json& theirs, const Json& ours) {
   std::string text;
   for (const auto& [key, value] : theirs.items()) {
@@ -222,7 +245,7 @@ bool decode_group(BlockCoder& coder, const Container& container, const Group& gr
   return true;
 }
 
-// The original, proved by its fingerprint. nullopt where a stop was requested.
+// The original, from what was coded of it, and proved by its fingerprint. nullopt where a stop was requested.
 std::optional<std::string> decode_container(const LanguageModel& model, const BlockCoderOptions& options,
                                             const Container& container, const std::string& where, int n_threads,
                                             Progress& progress) {
@@ -245,6 +268,8 @@ std::optional<std::string> decode_container(const LanguageModel& model, const Bl
     });
   });
   if (!whole) return std::nullopt;
+  if (const std::string patch = patch_of(container, where); !patch.empty())
+    original = restore_media(original, parse_patch(patch), where);
   const std::string fingerprint = Fingerprint().add(original).hex();
   if (fingerprint != container.fingerprint) {
     throw Error(ErrorKind::kData,
@@ -319,6 +344,7 @@ CompressOutcome compress_file(const CompressRequest& request, Progress& progress
   container.n_bytes = outcome.n_bytes;
   container.block_bytes = request.block_bytes;
   container.fingerprint = outcome.fingerprint = Fingerprint().add(original).hex();
+  const std::string coded = as_coded(request.input, original, request.patch, outcome.patch);
   container.blocks.resize(static_cast<std::size_t>(n_container_blocks(container.n_bytes, container.block_bytes)));
   outcome.n_blocks = std::ssize(container.blocks);
 
@@ -336,6 +362,7 @@ CompressOutcome compress_file(const CompressRequest& request, Progress& progress
                     {"identity", identity(*model, options)},
                     {"arithmetic", arithmetic},
                     {"environment", environment(*model)}};
+  if (!outcome.patch.empty()) container.info["patch"] = outcome.patch;
   std::int64_t many = request.block_bytes == 0 ? 1 : std::max<std::int64_t>(1, kGroupBytes / request.block_bytes);
   if (outcome.decoding == Decoding::kStep) many = n_streams;
   const std::vector<Group> groups =
@@ -346,7 +373,7 @@ CompressOutcome compress_file(const CompressRequest& request, Progress& progress
     coders.with([&](BlockCoder& coder) {
       const Group& group = groups[static_cast<std::size_t>(g)];
       std::vector<std::string_view> texts;
-      for (std::size_t i = group.begin; i < group.end; ++i) texts.push_back(block_of(original, container, i));
+      for (std::size_t i = group.begin; i < group.end; ++i) texts.push_back(block_of(coded, container, i));
       if (stop_requested()) return;
       std::vector<std::string> payloads = coder.encode(texts, costs[static_cast<std::size_t>(g)]);
       for (std::size_t i = group.begin; i < group.end; ++i)
@@ -422,6 +449,7 @@ CompressOutcome decompress_file(const DecompressRequest& request, Progress& prog
   outcome.n_blocks = std::ssize(container.blocks);
   outcome.n_container_bytes = n_front_bytes(container, outcome.n_compressed);
   outcome.fingerprint = container.fingerprint;
+  outcome.patch = patch_of(container, request.input);
   progress.begin({.label = "decompress " + request.input, .unit = "tok", .total = std::nullopt});
   const auto start = std::chrono::steady_clock::now();
   const auto original = decode_container(*model, options, container, request.input, request.n_threads, progress);

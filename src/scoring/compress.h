@@ -19,6 +19,9 @@ struct CompressRequest {
   std::string input, output;
   std::int64_t block_bytes = 32768;  // of independent blocks; 0: the file is one stream
   std::optional<std::int64_t> window, stride;
+  // A picture, sound or video, by its name and its content, is coded with its samples in the order of these patches
+  // (src/corpus/media.h), as eval scores them; the file comes back as it was. Empty: as it is.
+  std::string patch = "32x64";
   bool mix = false;
   std::optional<Decoding> decoding;  // nullopt: the fastest that the model offers
   bool self_check = false;           // decode every block as soon as it is coded
@@ -34,6 +37,7 @@ struct CompressOutcome {
   std::int64_t n_container_bytes = 0;  // header and table of blocks
   CodingCost cost;
   std::string fingerprint;  // of the original
+  std::string patch;        // in whose order samples were coded; empty: the file was coded as it is
   Decoding decoding = Decoding::kWindow;
   double seconds = 0.0;  // of coding, without loading the model
   double verify_seconds = 0.0;

@@ -75,7 +75,7 @@ class ModelConditionalBits final : public ConditionalBits {
     Tokens tail;
     tail.ids.assign(before.ids.end() - n_context, before.ids.end());
     tail.n_bytes.assign(before.n_bytes.end() - n_context, before.n_bytes.end());
-    sequence.add(tail);
+    sequence.add(std::move(tail));
     const auto first = std::ssize(sequence.ids);
     sequence.add(text);
     return {std::move(sequence), first};

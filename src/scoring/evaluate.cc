@@ -411,6 +411,7 @@ class Evaluation {
               {"path", corpus.spec.path},
               {"field", corpus.spec.field},
               {"split", corpus.spec.split},
+              {"patch", corpus.spec.patch},
               {"sample", corpus.notes.sample.empty() ? Json(nullptr) : Json(corpus.notes.sample)},
               {"sample_seed", corpus.notes.sample.empty() ? Json(nullptr) : Json(corpus.notes.sample_seed)},
               {"licence", corpus.notes.licence},

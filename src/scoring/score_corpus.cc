@@ -54,7 +54,7 @@ class Scorer {
         writer_(writer),
         report_(progress),
         batcher_(plan_batches()),
-        queue_(static_cast<std::size_t>(2 * options.n_threads)) {
+        queue_(static_cast<std::size_t>(8 * options.n_threads)) {
     for (const DocumentRecord& record : writer.done()) {
       done_.insert(record.id);
       progress_.n_bytes += record.n_bytes;

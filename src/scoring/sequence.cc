@@ -23,8 +23,9 @@ void Sequence::add_lead(const Convention& convention) {
   n_bytes.push_back(0);
 }
 
-void Sequence::add(const Tokens& tokens) {
+void Sequence::add(Tokens tokens) {
   ids.insert(ids.end(), tokens.ids.begin(), tokens.ids.end());
+  std::vector<std::int32_t>().swap(tokens.ids);  // of a long document much, and as much again is asked for next
   n_bytes.insert(n_bytes.end(), tokens.n_bytes.begin(), tokens.n_bytes.end());
 }
 

@@ -21,7 +21,7 @@ struct Sequence {
   std::vector<std::int64_t> leads;    // where leads (BOS) stand, ascending
 
   void add_lead(const Convention& convention);
-  void add(const Tokens& tokens);
+  void add(Tokens tokens);
 
   // How many of x[begin, end) are tokens of the text.
   std::int64_t count_tokens(std::int64_t begin, std::int64_t end) const;

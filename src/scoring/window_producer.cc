@@ -77,7 +77,7 @@ class WindowProducer {
   Sequence encode_document(const Document& document, DocumentRecord& record) {
     Sequence sequence;
     try {
-      const Tokens tokens = encode(document.bytes);
+      Tokens tokens = encode(document.bytes);
       record.n_bytes = static_cast<std::int64_t>(document.bytes.size());
       record.n_chars = count_code_points(document.bytes);
       record.n_words = count_words_like_python_split(document.bytes);
@@ -89,7 +89,7 @@ class WindowProducer {
         record.block_bits.assign(static_cast<std::size_t>((record.n_bytes + block - 1) / block), 0.0);
       }
       if (convention_.prepend_lead) sequence.add_lead(convention_);
-      sequence.add(tokens);
+      sequence.add(std::move(tokens));
       const Stopwatch time(profile_.baseline_s);
       record.baselines = document_baselines_.sizes(document.bytes);
     } catch (const Error& e) {
@@ -126,17 +126,17 @@ class WindowProducer {
       text += document->bytes;
       document_ends.push_back(static_cast<std::int64_t>(text.size()));
       if (convention_.tokenize_joined) continue;
-      const Tokens tokens = encode(document->bytes);
+      Tokens tokens = encode(document->bytes);
       lossless = lossless && tokens.lossless;
       if (convention_.lead_each_document) sequence.add_lead(convention_);
-      sequence.add(tokens);
+      sequence.add(std::move(tokens));
     }
     if (stop_requested()) return;
     if (convention_.tokenize_joined) {
-      const Tokens tokens = encode(text);
+      Tokens tokens = encode(text);
       lossless = tokens.lossless;
       if (convention_.prepend_lead) sequence.add_lead(convention_);
-      sequence.add(tokens);
+      sequence.add(std::move(tokens));
     }
     submit_stream(sequence, text, document_ends, lossless);
   }
@@ -220,12 +220,12 @@ class WindowProducer {
     std::vector<Sequence> sequences;
     std::int64_t windows = 0;
     for (std::size_t at = 0; at < text.size(); at += static_cast<std::size_t>(convention_.window)) {
-      const Tokens tokens = encode(text.substr(at, static_cast<std::size_t>(convention_.window)));
+      Tokens tokens = encode(text.substr(at, static_cast<std::size_t>(convention_.window)));
       Sequence& sequence = sequences.emplace_back();
       if (convention_.prepend_lead) sequence.add_lead(convention_);
-      sequence.add(tokens);
       record.n_tokens += static_cast<std::int64_t>(tokens.ids.size());
       record.lossless = record.lossless && tokens.lossless;
+      sequence.add(std::move(tokens));
       windows += n_windows(convention_, static_cast<std::int64_t>(sequence.ids.size()));
     }
     if (windows == 0) {

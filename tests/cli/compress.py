@@ -6,6 +6,7 @@ import pathlib
 import random
 import signal
 import time
+import unittest
 
 import harness
 
@@ -22,8 +23,8 @@ class Compress(harness.ProgramTest):
     def fetch(self, small, model, *flags, output="back"):
         return harness.run(["decompress", small, "-o", self.folder / output, "--model", model, "--quiet", "--force", *flags])
 
-    def assert_comes_back(self, data, model, *flags):
-        small, numbers = self.store(data, model, *flags)
+    def assert_comes_back(self, data, model, *flags, **options):
+        small, numbers = self.store(data, model, *flags, **options)
         outcome = self.fetch(small, model)
         self.assertEqual(outcome.code, 0, outcome.err)
         self.assertEqual((self.folder / "back").read_bytes(), data)
@@ -136,7 +137,7 @@ class Compress(harness.ProgramTest):
         plain.write_bytes(harness.text_of(100000).encode())
         arguments = ["compress", plain, "-o", small, "--model", harness.bundle("s-sp-100"), "--force", "--quiet"]
         n_killed = 0
-        for _ in range(5):
+        for _ in range(3):
             process = harness.start(arguments)
             time.sleep(draw.uniform(0.0, 1.0))
             process.send_signal(signal.SIGKILL)
@@ -146,6 +147,77 @@ class Compress(harness.ProgramTest):
                 self.assertEqual((self.folder / "back").read_bytes(), plain.read_bytes())
                 small.unlink()
         self.assertGreater(n_killed, 0)
+
+    @unittest.skipUnless("LMBITS_FAULTS" in os.environ, "LMBITS_FAULTS names no library to preload")
+    def test_a_fault_at_any_write_leaves_the_old_file_or_all_of_the_new_one(self):
+        data = harness.text_of(30000).encode()
+        small, _ = self.store(data, "uniform:256")
+        stored, back = small.read_bytes(), self.folder / "back"
+        copy = self.folder / "copy.lmb"
+        copy.write_bytes(stored)
+        n_old = n_whole = 0
+        for command, source, target, whole in (("compress", self.folder / "file", small, stored), ("decompress", copy, back, data)):
+            arguments = [command, source, "-o", target, "--model", "uniform:256", "--force", "--quiet"]
+            environment = os.environ | {"LD_PRELOAD": os.environ["LMBITS_FAULTS"], "LMBITS_FAULT_DIR": str(self.folder)}
+            count = self.folder / "count"
+            self.assertEqual(harness.run(arguments, env=environment | {"LMBITS_FAULT_COUNT": str(count)}).code, 0)
+            n_calls = int(count.read_text())
+            self.assertGreaterEqual(n_calls, 3)  # write, fsync, rename
+            for kind in ("kill", "short") if command == "compress" else ("kill",):
+                for at in range(1, n_calls + 1):
+                    target.write_bytes(b"old")
+                    outcome = harness.run(arguments, env=environment | {"LMBITS_FAULT": kind, "LMBITS_FAULT_AT": str(at)})
+                    with self.subTest(command=command, kind=kind, at=at):
+                        self.assertIn(outcome.code, (-signal.SIGKILL,) if kind == "kill" else (0, 4), outcome.err)
+                        self.assertIn(target.read_bytes(), (b"old", whole))
+                    n_old, n_whole = n_old + (target.read_bytes() == b"old"), n_whole + (target.read_bytes() == whole)
+        self.assertGreater(n_old, 6)
+        self.assertGreater(n_whole, 0)
+
+    def picture(self, rows, columns, n_components=3):
+        draw = random.Random(4)
+        return bytes(min(255, max(0, 2 * x + 3 * y + 40 * c + draw.randrange(9))) for y in range(rows) for x in range(columns)
+                     for c in range(n_components))
+
+    def test_pictures_sound_and_video_are_coded_in_the_order_of_their_patches(self):
+        rows, columns = 21, 37
+        pixels = self.picture(rows, columns)
+        frames = [self.picture(6, 10, 1) + bytes(range(30)) for _ in range(3)]  # Y, then U and V of half the rows and columns
+        sound = b"".join(int(900 * (i % 50 - 25)).to_bytes(2, "little", signed=True) for i in range(700))
+        files = {
+            "a.ppm": b"P6\n# made\n%d %d 255\n" % (columns, rows) + pixels,
+            "a.pgm": b"P5 10 8 65535 " + bytes(range(160)),
+            "a.y4m": b"YUV4MPEG2 W10 H6 F25:1 C420jpeg\n" + b"".join(b"FRAME\n" + f for f in frames),
+            "a.wav": b"RIFF" + (36 + len(sound)).to_bytes(4, "little") + b"WAVEfmt \x10\0\0\0\1\0\1\0" + bytes(8) + b"\2\0\x10\0data" +
+                     len(sound).to_bytes(4, "little") + sound,
+        }
+        model = "bigram:" + str(harness.SOURCE / "models" / "heldout" / "prose.txt")
+        for name, data in files.items():
+            numbers = self.assert_comes_back(data, model, "--patch", "8x16x2", "--block", "500", name=name)
+            self.assertEqual(numbers["patch"], "8x16x2")
+        plain = self.assert_comes_back(files["a.ppm"], model, "--patch", "none", name="a.ppm")
+        small, numbers = self.store(files["a.ppm"], model, "--patch", "8x16", "--block", "0", name="a.ppm")
+        self.assertNotEqual(plain["model_bits"], numbers["model_bits"])
+        # What eval scores are these bytes, in this order, without the header.
+        stream = b"".join(pixels[3 * (y * columns + x):3 * (y * columns + min(x + 16, columns))] for top in range(0, rows, 8)
+                          for x in range(0, columns, 16) for y in range(top, min(top + 8, rows)))
+        (self.folder / "stream.bin").write_bytes(stream)
+        bits = []
+        for corpus, flags in (("a.ppm", ["--patch", "8x16"]), ("stream.bin", [])):
+            outcome = harness.run([*self.eval_arguments(model, self.folder / corpus, self.folder / "runs"), "--json", *flags])
+            self.assertEqual(outcome.code, 0, outcome.err)
+            said = json.loads(outcome.out)[-1]
+            self.assertEqual(said["n_bytes"], len(stream))
+            bits.append(said["bits"])
+        self.assertEqual(bits[0], bits[1])
+        self.assertLess(abs(numbers["model_bits"] - bits[0]), 20 * (len(files["a.ppm"]) - len(stream) + 1))
+        # What is called so and is none is a file like any other; to eval it is an error.
+        numbers = self.assert_comes_back(b"P6 no picture", model, name="b.ppm")
+        self.assertIsNone(numbers["patch"])
+        outcome = harness.run(self.eval_arguments(model, self.folder / "b.ppm", self.folder / "none"))
+        self.assert_one_error(outcome, 4, "b.ppm", "has no number at byte")
+        outcome = harness.run(["compress", self.folder / "file", "-o", self.folder / "y", "--model", model, "--patch", "8"])
+        self.assert_one_error(outcome, 3, "patch is \"8\"")
 
     def test_baselines_are_kept_and_programs_are_found(self):
         text, tools, kept = self.folder / "text.txt", self.folder / "tools", self.folder / "kept"

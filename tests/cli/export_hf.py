@@ -1,5 +1,6 @@
 """scripts/export_hf on tiny models of random weights: every architecture proves itself, and lmbits scores the bundle as
-PyTorch scores the original. Skipped where scripts/hf_environment has not been run.
+PyTorch scores the original; and on stories260K, a real one, against its published equations written out in NumPy. Skipped
+where scripts/hf_environment has not been run.
 
 usage: export_hf.py PROGRAM SOURCE_DIR [unittest's arguments]; LMBITS_ARCHITECTURES=all for more than the quick ones
 """
@@ -78,6 +79,123 @@ for name in names or MODELS:
         answer["refusal"] = str(e)
     print(json.dumps(answer), flush=True)
 '''
+
+
+# The model of a llama2.c checkpoint from its file alone, in float64: what it says after "Once upon a time" when it always says
+# what it finds most probable, and the bits of a text.
+ORACLE = r'''
+import json, struct, sys
+import numpy as np
+model, tokenizer, text = sys.argv[1:]
+data = open(model, "rb").read()
+D, F, L, H, G, V, T = struct.unpack_from("<7i", data)
+S, at = D // H, 28
+def take(*shape):
+    global at
+    n = int(np.prod(shape))
+    w = np.frombuffer(data, "<f4", n, at).reshape(shape).astype(np.float64)
+    at += 4 * n
+    return w
+E, a_norm, wq, wk, wv = take(V, D), take(L, D), take(L, D, D), take(L, G * S, D), take(L, G * S, D)
+wo, m_norm, w1, w2, w3, norm = take(L, D, D), take(L, D), take(L, F, D), take(L, D, F), take(L, F, D), take(D)
+rms = lambda x, g: x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5) * g
+def turn(x):  # [T,heads,S]: neighbouring columns are one complex number
+    angle = np.arange(len(x))[:, None] * 10000.0 ** (-np.arange(0, S, 2) / S)
+    z = (x[..., ::2] + 1j * x[..., 1::2]) * np.exp(1j * angle)[:, None]
+    return np.stack((z.real, z.imag), -1).reshape(x.shape)
+def logits(ids):
+    x, n = E[ids], len(ids)
+    for i in range(L):
+        y = rms(x, a_norm[i])
+        q, k, v = (y @ wq[i].T).reshape(n, H, S), (y @ wk[i].T).reshape(n, G, S), (y @ wv[i].T).reshape(n, G, S)
+        q, k, v = turn(q), np.repeat(turn(k), H // G, 1), np.repeat(v, H // G, 1)
+        scores = np.einsum("thc,shc->hts", q, k) / np.sqrt(S) + np.where(np.tri(n), 0, -np.inf)
+        p = np.exp(scores - scores.max(-1, keepdims=True))
+        x = x + np.einsum("hts,shc->thc", p / p.sum(-1, keepdims=True), v).reshape(n, D) @ wo[i].T
+        y = rms(x, m_norm[i])
+        gate = y @ w1[i].T
+        x = x + (gate / (1 + np.exp(-gate)) * (y @ w3[i].T)) @ w2[i].T
+    return rms(x, norm) @ E.T
+raw, at, pieces = open(tokenizer, "rb").read(), 4, []
+while at < len(raw):
+    score, n = struct.unpack_from("<fi", raw, at)
+    pieces.append((raw[at + 8 : at + 8 + n], score))
+    at += 8 + n
+index = {piece: i for i, (piece, _) in enumerate(pieces) if i > 258}
+def encode(text):  # a space first; then, again and again, the two neighbours that make the best piece become one
+    parts = []
+    for c in (" " + text).encode().decode():
+        b = c.encode()
+        parts += [index[b]] if b in index else [3 + byte for byte in b]
+    while True:
+        join = [(pieces[index[pieces[a][0] + pieces[b][0]]][1], -i) for i, (a, b) in enumerate(zip(parts, parts[1:]))
+                if a > 258 and b > 258 and pieces[a][0] + pieces[b][0] in index]
+        if not join:
+            return parts
+        i = -max(join)[1]
+        parts[i : i + 2] = [index[pieces[parts[i]][0] + pieces[parts[i + 1]][0]]]
+ids = [1] + encode(text)
+rows = logits(ids)[:-1]
+rows = rows - rows.max(-1, keepdims=True)
+bits = -(rows[np.arange(len(ids) - 1), ids[1:]] - np.log(np.exp(rows).sum(-1))).sum() / np.log(2)
+said = [1] + encode("Once upon a time")
+while len(said) < 120:
+    said.append(int(logits(said)[-1].argmax()))
+greedy = b"".join(bytes([i - 3]) if 3 <= i < 259 else pieces[i][0] for i in said[1:]).decode()[1:]
+print(json.dumps({"bits": bits, "n": len(ids) - 1, "greedy": greedy, "same": encode(greedy) == said[1:]}))
+'''
+
+STORY = ("Once upon a time, there was a little dog named Max. Max liked to run in the park with his friend Lily. One day they "
+         "found a big, shiny stone under a tree.\n\"What is it?\" asked Lily. Max did not know 42 caf\u00e9s, but he was happy.")
+
+
+class Llama2C(harness.ProgramTest):
+    """llama2.c's stories260K, of which the checkpoint and its tokenizer are files of the shared data."""
+
+    def setUp(self):
+        super().setUp()
+        if not (harness.SOURCE / PYTHON).exists():
+            self.skipTest("there is no build/deps/hf: scripts/hf_environment makes it")
+        self.models = pathlib.Path(os.environ.get("LMBITS_SHARED", "/nowhere")) / "data/models"
+        if not (self.models / "stories260K.bin").exists():
+            self.skipTest("LMBITS_SHARED names no folder with data/models/stories260K.bin")
+
+    def python(self, *arguments):
+        done = subprocess.run([harness.SOURCE / PYTHON, "-B", *map(str, arguments)], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        return done.stdout
+
+    def test_its_bits_and_what_it_says_are_those_of_its_equations(self):
+        files = self.models / "stories260K.bin", self.models / "tok512.bin"
+        self.python(harness.SOURCE / "scripts/llama2c_to_hf.py", *files, self.folder / "hf")
+        bundle = self.folder / "stories260K.pt"
+        print(self.python(harness.SOURCE / "scripts/export_hf.py", self.folder / "hf", "-o", bundle), file=sys.stderr)
+        expected = json.loads(self.python("-c", ORACLE, *files, STORY))
+        corpus = self.folder / "story.txt"
+        corpus.write_text(STORY)
+        run = self.finish(bundle, f"c={corpus}", self.folder / "runs")
+        (record,) = harness.records_of(run)
+        self.assertTrue(record["lossless"])
+        self.assertEqual(record["n_tokens"], expected["n"])
+        self.assertLess(abs(record["bits"] / expected["bits"] - 1), 2e-6, (record["bits"], expected["bits"]))
+        print(f"story: {record['bits']:.4f} bits, {record['bits'] * 0.6931471805599453 / expected['n']:.4f} nats/token; "
+              f"greedy: {expected['greedy']!r}", file=sys.stderr)
+        # Greedy text: a "next" question whose answer is all of it, and the same with one word changed.
+        self.assertTrue(expected["same"], "its own text is encoded otherwise than it was said")
+        start = "Once upon a time"
+        said = expected["greedy"][len(start) :]
+        words = said.split(" ")
+        other = " ".join([*words[:9], "zebra", *words[10:]])
+        questions = self.folder / "q.jsonl"
+        questions.write_text("".join(json.dumps({"id": str(i), "area": "stories", "kind": "next", "context": start,
+                                                 "choices": [], "answer": answer}) + "\n"
+                                     for i, answer in enumerate((said, other))))
+        done = harness.run(["choice", "--model", bundle, "--questions", questions, "-o", self.folder / "scores"])
+        self.assertEqual(done.code, 0, done.err)
+        answers = [json.loads(line) for path in sorted((self.folder / "scores").rglob("*.jsonl"))
+                   for line in path.read_text().splitlines()]
+        picked = {a["id"]: a for a in answers if "id" in a}
+        self.assertEqual((picked["0"]["greedy"], picked["1"]["greedy"]), ([True], [False]), answers)
 
 
 class ExportHf(harness.ProgramTest):

@@ -136,8 +136,8 @@ TEST(Container, SaysWhatIsWrong) {
   EXPECT_EQ(message(bytes.substr(0, 5)), "x.lmb: it is cut off");
   EXPECT_EQ(message(bytes.substr(0, bytes.size() - 1)), "x.lmb: it is cut off in block 1 of 2");
   std::string newer = bytes;
-  newer[8] = 3;
-  EXPECT_EQ(message(newer), "x.lmb is of version 3, this program reads 2 (or its first bytes are damaged)");
+  newer[8] = 4;
+  EXPECT_EQ(message(newer), "x.lmb is of version 4, this program reads 3 (or its first bytes are damaged)");
 }
 
 TEST(Varint, ComesBackAndEndsInTime) {

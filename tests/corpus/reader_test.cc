@@ -4,6 +4,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/corpus/media.h"
 
 namespace lmbits {
 namespace {
@@ -375,6 +377,181 @@ TEST_F(Reader, ASpecIsAPathOrANamedPath) {
   expect(folder, "v1.0", folder);
   expect(folder + "/", "v1.0", folder + "/");
   for (const char* bad : {"", "=x", "x="}) EXPECT_THROW(parse_corpus_spec(bad), Error) << bad;
+}
+
+// ---- pictures, sound and video: media.h
+
+std::string noise(std::size_t n, unsigned seed = 1) {
+  std::mt19937 random(seed);
+  std::string bytes(n, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  return bytes;
+}
+
+// The same order found the other way round: positions sorted by what comes first.
+std::string sorted_patches(const std::string& frames, std::size_t n_frames, std::size_t rows, std::size_t columns,
+                           std::size_t pixel_bytes, const Patch& patch) {
+  std::vector<std::pair<std::vector<std::size_t>, char>> keyed;
+  const auto per = [](std::size_t i, std::int64_t side) { return i / static_cast<std::size_t>(side); };
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const std::size_t x = i / pixel_bytes % columns, y = i / pixel_bytes / columns % rows,
+                      t = i / pixel_bytes / columns / rows;
+    keyed.push_back({{per(t, patch.frames), per(y, patch.rows), per(x, patch.columns), t, y, x, i}, frames[i]});
+  }
+  EXPECT_EQ(frames.size(), n_frames * rows * columns * pixel_bytes);
+  std::sort(keyed.begin(), keyed.end());
+  std::string stream;
+  for (const auto& [key, byte] : keyed) stream += byte;
+  return stream;
+}
+
+void expect_comes_back(const std::string& file, const Patch& patch) {
+  const std::string arranged = arrange_media(file, patch, "x");
+  EXPECT_EQ(restore_media(arranged, patch, "x"), file);
+  EXPECT_EQ(arranged.size(), file.size());
+}
+
+TEST_F(Reader, APictureIsItsPixelsPatchAfterPatch) {
+  for (const std::size_t rows : {1U, 7U, 32U, 33U, 70U}) {
+    for (const std::size_t columns : {1U, 16U, 65U}) {
+      for (const bool colour : {false, true}) {
+        for (const bool deep : {false, true}) {
+          const std::size_t pixel_bytes = (colour ? 3U : 1U) * (deep ? 2U : 1U);
+          const std::string pixels = noise(rows * columns * pixel_bytes);
+          const std::string file = std::string(colour ? "P6" : "P5") + " # x\n" + std::to_string(columns) + "\n#\n" +
+                                   std::to_string(rows) + (deep ? " 1000\n" : " 255 ") + pixels;
+          for (const Patch& patch : {Patch{}, Patch{8, 8, 1}, Patch{5, 1000, 4}}) {
+            EXPECT_EQ(media_stream(file, patch, "x"),
+                      sorted_patches(pixels, 1, rows, columns, pixel_bytes, {patch.rows, patch.columns, 1}));
+            expect_comes_back(file, patch);
+          }
+        }
+      }
+    }
+  }
+  CorpusSpec spec = spec_of(write("a.ppm.gz", gzip("P6 3 2 255 abcdefghijklmnopqrP6 1 1 255 xyz")));
+  spec.patch = "2x1";
+  const auto documents = read_all(spec);
+  ASSERT_EQ(ids_of(documents), Ids{"a.ppm.gz"});
+  EXPECT_EQ(documents[0].bytes, "abcjkldefmnoghipqrxyz");
+}
+
+TEST_F(Reader, AVideoIsItsFramesPlaneAfterPlane) {
+  const std::size_t rows = 9, columns = 11, n_frames = 5;
+  struct Chroma {
+    std::string name;
+    std::size_t rows, columns;
+  };
+  for (const Chroma& chroma : {Chroma{"420jpeg", 5, 6}, Chroma{"422", 9, 6}, Chroma{"444", 9, 11}, Chroma{"411", 9, 3},
+                               Chroma{"mono", 0, 0}}) {
+    for (const Patch& patch : {Patch{}, Patch{4, 4, 2}, Patch{4, 4, 5}, Patch{4, 4, 9}}) {
+      const std::string y = noise(n_frames * rows * columns, 1);
+      const std::size_t n_y = rows * columns, n_u = chroma.rows * chroma.columns;
+      const std::string u = noise(n_frames * n_u, 2), v = noise(n_frames * n_u, 3);
+      std::string file = "YUV4MPEG2 W11 H9 F25:1 Ip A1:1 C" + chroma.name + " XA=b\n", expected;
+      for (std::size_t t = 0; t < n_frames; ++t)
+        file += (t == 2 ? "FRAME Ixyz\n" : "FRAME\n") + y.substr(t * n_y, n_y) + u.substr(t * n_u, n_u) +
+                v.substr(t * n_u, n_u);
+      for (std::size_t t = 0; t < n_frames; t += static_cast<std::size_t>(patch.frames)) {
+        const std::size_t n = std::min(n_frames - t, static_cast<std::size_t>(patch.frames));
+        expected += sorted_patches(y.substr(t * n_y, n * n_y), n, rows, columns, 1, patch);
+        if (n_u == 0) continue;
+        expected += sorted_patches(u.substr(t * n_u, n * n_u), n, chroma.rows, chroma.columns, 1, patch);
+        expected += sorted_patches(v.substr(t * n_u, n * n_u), n, chroma.rows, chroma.columns, 1, patch);
+      }
+      EXPECT_EQ(media_stream(file, patch, "x"), expected) << chroma.name << " " << patch_name(patch);
+      expect_comes_back(file, patch);
+    }
+  }
+}
+
+std::string little_endian(std::uint64_t value, int n) {
+  std::string bytes;
+  for (int i = 0; i < n; ++i) bytes.push_back(static_cast<char>(value >> (8 * i)));
+  return bytes;
+}
+
+std::string wav(int format, int n_channels, int sample_bytes, const std::string& samples, std::uint64_t stated) {
+  return "RIFF" + little_endian(0, 4) + "WAVEJUNK" + little_endian(3, 4) + "abc" + '\0' + "fmt " +
+         little_endian(16, 4) + little_endian(static_cast<std::uint64_t>(format), 2) +
+         little_endian(static_cast<std::uint64_t>(n_channels), 2) + std::string(8, 'r') +
+         little_endian(static_cast<std::uint64_t>(n_channels * sample_bytes), 2) +
+         little_endian(static_cast<std::uint64_t>(8 * sample_bytes), 2) + "data" + little_endian(stated, 4) + samples;
+}
+
+TEST_F(Reader, SoundHasTheUpperByteOfASampleFirst) {
+  EXPECT_EQ(media_stream(wav(1, 2, 2, "1a2b3c4d", 8), {}, "x"), "a1b2c3d4");
+  EXPECT_EQ(media_stream(wav(1, 1, 3, "12345678", 8), {}, "x"), "321654");  // two bytes are no sample
+  EXPECT_EQ(media_stream(wav(3, 1, 4, "1234", 0xFFFFFFFFU), {}, "x"), "4321");
+  EXPECT_EQ(media_stream(wav(0xFFFE, 1, 1, "1234LIST", 4), {}, "x"), "1234");
+  EXPECT_EQ(media_stream(wav(1, 1, 2, "", 0), {}, "x"), "");
+  for (const int sample_bytes : {1, 2, 3, 4}) expect_comes_back(wav(1, 3, sample_bytes, noise(1000), 999), {});
+}
+
+TEST_F(Reader, WhatIsNoPictureOrCutOffIsRefusedByName) {
+  const std::string picture = "P5 4 4 255 " + noise(16), video = "YUV4MPEG2 W2 H2 Cmono\nFRAME\nabcdFRAME\nefgh";
+  const std::string sound = wav(1, 1, 2, noise(20), 20);
+  for (const std::string& whole : {picture, video, sound}) {
+    const std::size_t n = media_stream(whole, {}, "x").size();
+    for (std::size_t cut = 0; cut < whole.size(); ++cut) {
+      if (whole == video && (cut == whole.size() - 10 || cut == whole.size() - 20)) continue;  // a frame or two less
+      EXPECT_THROW(media_stream(whole.substr(0, cut), {}, "x"), Error) << whole.substr(0, 10) << cut;
+    }
+    EXPECT_GT(n, 0U);
+  }
+  const auto message = [](const std::string& file) -> std::string {
+    try {
+      media_stream(file, {}, "x");
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "none";
+  };
+  EXPECT_EQ(message("GIF89a"), "x: neither PGM, PPM (P5, P6), WAV nor Y4M, by its first bytes");
+  EXPECT_EQ(message(picture + "z."), "x: more follows behind its last picture");
+  EXPECT_EQ(message("P5 4 4 70000 "), "x: states a largest value of 70000");
+  EXPECT_EQ(message("P6 999999999999 999999999999 255 "),
+            "x: has a plane of 999999999999 rows and 999999999999 columns");
+  EXPECT_EQ(message("YUV4MPEG2 W2 H2 C420p10\n"), "x: Y4M of colour space 420p10 is not read");
+  EXPECT_EQ(message("YUV4MPEG2 W2\nFRAME\n"), "x: has a plane of 0 rows and 2 columns");
+  EXPECT_EQ(message(wav(17, 1, 2, "ab", 2)), "x: WAV of format 17 is not read");
+  for (const char* bad : {"", "8", "8x", "0x8", "8x8x8x8", "ax4", "8x-1", "x8"})
+    EXPECT_THROW(parse_patch(bad), Error) << bad;
+  EXPECT_EQ(patch_name(parse_patch("8x4")), "8x4x1");
+
+  std::mt19937 random(3);  // and whatever else: an error, or a file that comes back
+  for (int i = 0; i < 20000; ++i) {
+    std::string mutant = i % 3 == 0 ? picture : i % 3 == 1 ? video : sound;
+    for (unsigned k = 0; k <= random() % 3; ++k) mutant[random() % mutant.size()] = static_cast<char>(random());
+    try {
+      expect_comes_back(mutant, {2, 2, 2});
+    } catch (const Error&) {
+    }
+  }
+}
+
+TEST_F(Reader, PicturesOfASetAreDocumentsAndOneThatIsBrokenFails) {
+  write("set/a.pgm", "P5 2 2 255 abcd");
+  write("set/b.pgm", "P5 2 2 255 ab");
+  write("set/c.pgm",
+        "P5 2 3 255 \xc3\xa9"
+        "cdef");
+  CorpusSpec spec = spec_of((folder_ / "set/*.pgm").string());
+  const auto documents = read_all(spec);
+  ASSERT_EQ(ids_of(documents), (Ids{"a.pgm", "b.pgm", "c.pgm"}));
+  EXPECT_EQ(documents[0].bytes, "abcd");
+  EXPECT_NE(documents[1].error.find("is cut off"), std::string::npos);
+  spec.split = "1";  // bytes are bytes: no character holds them together
+  EXPECT_EQ(read_all(spec).size(), 4U + 1U + 6U);
+  spec.split = "lines";
+  EXPECT_THROW(read_all(spec), Error);
+  CorpusSpec other = spec_of(spec.path);
+  other.patch = "1x1";
+  EXPECT_NE(corpus_fingerprint(other), corpus_fingerprint(spec_of(spec.path)));
+  CorpusSpec one = spec_of((folder_ / "set/a.pgm").string()), one_other = one;
+  one_other.patch = "2x1";
+  EXPECT_NE(corpus_fingerprint(one), corpus_fingerprint(one_other));
+  EXPECT_EQ(read_all(spec_of((folder_ / "set").string()))[0].bytes, "P5 2 2 255 abcd");  // in a folder: a file
 }
 
 }  // namespace

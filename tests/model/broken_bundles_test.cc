@@ -16,6 +16,7 @@ namespace {
 using testing::TemporaryFolder;
 using testing::ToyBundle;
 using testing::write_toy_bundle;
+using testing::write_toy_package;
 
 // Opens and loads; the message of the refusal, which must be one line.
 std::string refusal(const std::string& path) {
@@ -149,6 +150,115 @@ TEST_F(BrokenBundle, AbsurdMetadataIsNamed) {
   EXPECT_SAYS(refusal_of({.metadata_changes = {{"context_length", 0}}}), "context_length");
   EXPECT_SAYS(refusal_of({.metadata_changes = {{"bos_id", 900}}}), "bos_id");
   EXPECT_SAYS(refusal_of({.metadata_changes = {{"format", "other"}}}), "format");
+}
+
+// ---- packages of machine code: whatever is wrong with one is found before its code is loaded ----
+
+class BrokenPackage : public ::testing::Test {
+ protected:
+  std::string refusal_of(const testing::ToyPackage& toy, ErrorKind kind = ErrorKind::kModel) {
+    return refusal_at(write_toy_package(path_, toy), kind);
+  }
+
+  static std::string refusal_at(const std::string& path, ErrorKind kind = ErrorKind::kModel,
+                                const LoadOptions& options = {}) {
+    try {
+      open_model({"", path}, options)->load();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), kind) << e.what();
+      EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
+      EXPECT_FALSE(e.hint().empty() && kind != ErrorKind::kModel) << e.what();
+      return e.what();
+    }
+    return "(accepted)";
+  }
+
+  void replace_bytes(const std::filesystem::path& file, const std::string& from, const std::string& to) {
+    std::string bytes = read_file(file);
+    const auto at = bytes.find(from);
+    ASSERT_NE(at, std::string::npos);
+    std::ofstream(file, std::ios::binary) << bytes.replace(at, from.size(), to);
+  }
+
+  TemporaryFolder folder_;
+  std::filesystem::path path_ = folder_ / "toy.pt2", weights_ = folder_ / "toy.safetensors";
+};
+
+TEST_F(BrokenPackage, OneThatIsSoundButForItsCodeGetsAsFarAsThat) {
+  EXPECT_SAYS(refusal_of({}), "cannot load its code: ");
+}
+
+TEST_F(BrokenPackage, ChangedCodeIsCorrupted) {
+  write_toy_package(path_);
+  replace_bytes(path_, "no code", "mo code");
+  EXPECT_SAYS(refusal_at(path_), "is corrupted: lmbits.json states the content hash ");
+}
+
+TEST_F(BrokenPackage, WithoutAHashNoCodeIsRun) { EXPECT_SAYS(refusal_of({.with_hash = false}), "no content hash"); }
+
+TEST_F(BrokenPackage, ACutFileAndRandomBytesAreDamaged) {
+  write_toy_package(path_);
+  const std::string whole = read_file(path_);
+  for (const std::string& bytes :
+       {whole.substr(0, whole.size() / 2), whole.substr(0, 100), std::string(), std::string(5000, '\x5a')}) {
+    std::ofstream(path_, std::ios::binary) << bytes;
+    EXPECT_SAYS(refusal_at(path_), "is damaged");
+  }
+}
+
+TEST_F(BrokenPackage, AnotherLibtorchIsNamed) {
+  EXPECT_SAYS(refusal_of({.changes = {{"torch", "1.13.1"}}}, ErrorKind::kUnsupported),
+              "was compiled for libtorch 1.13.1, this program has ");
+}
+
+TEST_F(BrokenPackage, AnotherMachineOrAMissingCpuFeatureIsNamed) {
+  EXPECT_SAYS(refusal_of({.changes = {{"machine", "riscv64"}}}, ErrorKind::kUnsupported), "compiled for riscv64");
+  for (const char* feature : {"sse4a-of-another-maker", ""}) {
+    EXPECT_SAYS(refusal_of({.changes = {{"cpu", {feature}}}}, ErrorKind::kUnsupported),
+                std::string("a processor with ") + feature);
+  }
+}
+
+TEST_F(BrokenPackage, FactsThatAreMissingOrAbsurdAreRefused) {
+  const std::pair<Json, const char*> cases[] = {
+      {{{"format", "lmbits-package-9"}}, "lmbits-package-9"},
+      {{{"hidden", nullptr}}, "hidden"},
+      {{{"hidden", {{"code", "../../a.so"}}}}, "`code` is ../../a.so"},
+      {{{"head", {{"constants", {{"w", {{"dtype", "complex64"}}}}}}}}, "no dtype complex64"},
+      {{{"head", {{"constants", {{"w", {{"shape", {-1, 4}}}}}}}}}, "[-1, 4]"},
+      {{{"head", {{"constants", {{"w", {{"dtype", "int64"}}}}}}}}, "w is a weight and not float32"},
+      {{{"head_weight", "v"}}, "`head_weight` is no matrix among its weights: v"}};
+  for (const auto& [changes, what] : cases) {
+    const std::string text = refusal_of({.changes = changes});
+    EXPECT_SAYS(text, "package.json is not what docs/formats.md describes");
+    EXPECT_SAYS(text, what);
+  }
+  EXPECT_SAYS(refusal_of({.changes = {{"head", {{"code", "data/aotinductor/head/c.so"}}}}}),
+              "holds no data/aotinductor");
+  EXPECT_SAYS(refusal_of({.changes = {{"most", {{"positions", 63}}}}}), "compiled for 63 positions");
+}
+
+TEST_F(BrokenPackage, ItsWeightsAreThereWholeAndFit) {
+  write_toy_package(path_);
+  std::filesystem::remove(weights_);
+  EXPECT_SAYS(refusal_at(path_), "its weights " + weights_.string() + " are not there");
+  write_toy_package(path_);
+  replace_bytes(weights_, "\x3e\x3e\x3e", "\x3e\x3f\x3e");
+  EXPECT_SAYS(refusal_at(path_), "is corrupted, or of another model");
+  EXPECT_SAYS(refusal_of({.rows = 256}), "tensor w is [256, 4], w of " + path_.string() + " is [257, 4]");
+  const Json constant = {{"dtype", "float32"}, {"shape", {3}}, {"stored", false}};
+  EXPECT_SAYS(refusal_of({.changes = {{"hidden", {{"constants", {{"gain", constant}}}}}}}), "tensor gain is missing");
+  EXPECT_SAYS(refusal_of({.metadata_changes = {{"weights", nullptr}}}), "names no file of weights");
+}
+
+TEST_F(BrokenPackage, StoredConstantsHaveTheirBytes) {
+  const Json constant = {{"dtype", "float32"}, {"shape", {3}}, {"stored", true}};
+  EXPECT_SAYS(refusal_of({.changes = {{"hidden", {{"constants", {{"table", constant}}}}}}}),
+              "constant table has 0 bytes, its shape [3] takes 12");
+}
+
+TEST_F(BrokenPackage, AnotherDtypeIsRefused) {
+  EXPECT_SAYS(refusal_at(write_toy_package(path_), ErrorKind::kConfig, {.dtype = "bfloat16"}), "compiled for float32");
 }
 
 }  // namespace

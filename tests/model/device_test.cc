@@ -40,17 +40,19 @@ class OnADevice : public ::testing::Test {
                                       const std::string& dtype = "auto", bool graphs = true) {
     const std::string path = testing::write_toy_bundle(folder_ / ("toy" + std::to_string(n_++) + ".pt"), toy);
     LoadOptions options{.dtype = dtype, .device = device, .graphs = graphs};
-    if (device != "cpu") {
-      options.open_devices = [this](const std::string& wanted) {
-        std::vector<std::unique_ptr<Device>> devices;
-        for (int i = 0; i < (wanted == "cuda:all" ? 2 : 1); ++i)
-          devices.push_back(std::make_unique<FakeDevice>(machine_, i));
-        return devices;
-      };
-    }
+    if (device != "cpu") options.open_devices = opener();
     auto model = open_model({{}, path}, options);
     model->load();
     return model;
+  }
+
+  DeviceOpener opener() {
+    return [this](const std::string& wanted) {
+      std::vector<std::unique_ptr<Device>> devices;
+      for (int i = 0; i < (wanted == "cuda:all" ? 2 : 1); ++i)
+        devices.push_back(std::make_unique<FakeDevice>(machine_, i));
+      return devices;
+    };
   }
 
   static void expect_near(const std::vector<double>& got, const std::vector<double>& expected) {
@@ -74,6 +76,51 @@ TEST_F(OnADevice, EveryLevelGivesTheBitsOfTheCpu) {
     expect_near(got, expected);
     EXPECT_EQ(got_top, expected_top) << level;
     EXPECT_EQ(model->info().device, "cuda:0");
+  }
+}
+
+// The checkpoints of a run, one after the other.
+TEST_F(OnADevice, AFamilysCheckpointsGiveTheBitsOfTheCpu) {
+  const std::string path = testing::write_toy_bundle(folder_ / "family.pt");
+  std::vector<CheckpointFiles> checkpoints;
+  for (int step = 1; step <= 3; ++step) {
+    const auto file = folder_ / ("step" + std::to_string(step) + ".safetensors");
+    testing::write_toy_checkpoint(file, 0.3 * step);
+    checkpoints.push_back({"step" + std::to_string(step), {file}, {}});
+  }
+  const auto bits_on = [&](const std::string& device) {
+    LoadOptions options{.device = device};
+    if (device != "cpu") options.open_devices = opener();
+    const auto family = open_family({{}, path}, options);
+    std::vector<std::vector<double>> all;
+    for (const CheckpointFiles& checkpoint : checkpoints) {
+      const auto model = family->open(checkpoint);
+      model->load();
+      EXPECT_EQ(model->info().device, device == "cpu" ? "cpu" : device == "cuda" ? "cuda:0" : "cuda:0,cuda:1");
+      model->score(some_batch(), all.emplace_back());
+    }
+    return all;
+  };
+  const auto expected = bits_on("cpu");
+  EXPECT_GT(std::abs(expected[0][0] - expected[1][0]), 1e-3) << "the checkpoints are different models";
+  for (const char* device : {"cuda", "cuda:all"}) {
+    const auto got = bits_on(device);
+    for (std::size_t i = 0; i < expected.size(); ++i) expect_near(got[i], expected[i]);
+  }
+}
+
+TEST_F(OnADevice, APackageOfMachineCodeIsForTheCpu) {
+  const std::string path = testing::write_toy_package(folder_ / "toy.pt2");
+  for (const char* device : {"cuda", "auto"}) {
+    try {
+      open_model({{}, path}, {.device = device, .open_devices = opener()})->load();
+      FAIL() << "expected an Error";
+    } catch (const Error& e) {
+      const bool named = std::string(device) == "cuda";
+      EXPECT_EQ(e.kind(), named ? ErrorKind::kUnsupported : ErrorKind::kModel) << e.what();
+      const char* says = named ? "is compiled for a CPU, not for --device cuda" : "cannot load its code";
+      EXPECT_NE(std::string(e.what()).find(says), std::string::npos) << e.what();
+    }
   }
 }
 

@@ -35,7 +35,7 @@ Comparison compare(const std::string& path, std::int64_t vocab, std::int64_t len
   const at::Tensor rows = at::arange(length / 3, 2 * length, step, at::kLong);
   TorchModule module(path, WeightDtype::kFloat32);
   const at::Tensor expected = module.rows(ids, rows);
-  const int n_fused = module.fuse_kernels();
+  const int n_fused = module.fuse_kernels(kernels::WeightFormat::kFloat32);
   const at::Tensor fused = module.rows(ids, rows);
   EXPECT_EQ(fused.sizes(), expected.sizes());
   return {n_fused, (fused - expected).norm().item<double>() / expected.norm().item<double>()};
@@ -241,7 +241,7 @@ TEST_F(Fuse, TablesOfPositionsAreThoseOfTheShape) {
   prepare_torch();
   const c10::InferenceMode inference;
   TorchModule plain(path.string(), WeightDtype::kFloat32), fused(path.string(), WeightDtype::kFloat32);
-  EXPECT_EQ(fused.fuse_kernels(), 1);
+  EXPECT_EQ(fused.fuse_kernels(kernels::WeightFormat::kFloat32), 1);
   const std::pair<std::int64_t, std::int64_t> shapes[] = {{2, 9}, {2, 20}, {3, 20}, {2, 9}, {1, 1}, {3, 20}};
   for (const auto& [n_sequences, length] : shapes) {
     const std::int64_t n = n_sequences * length;

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 
+#include "kernels/cdf.h"
+#include "src/coding/range_coder.h"
 #include "src/conventions/plan.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -263,6 +266,60 @@ TEST(BlockCoder, MixingGainsWhereTheTextRepeatsItself) {
   expect_comes_back(*uniform, options_for(*uniform, 128, 64), {random_bytes(4000, 6)}, &noise);
   expect_comes_back(*uniform, options_for(*uniform, 128, 64, true), {random_bytes(4000, 6)}, &mixed_noise);
   EXPECT_LT(mixed_noise.coded_bits, 1.02 * noise.coded_bits);
+}
+
+// Integers and coder together, for every size of vocabulary: rows that are certain of what comes (q = 1 but for the floor),
+// certain of something else, even, and ordinary ones, of which some ids cannot be.
+enum class Row { kCertain, kWrong, kEven, kOrdinary };
+
+std::int64_t draw_row(Row kind, std::mt19937_64& random, std::vector<float>& logits) {
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  const auto n = logits.size();
+  const std::size_t id = random() % 3 == 0 ? (random() % 2 == 0 ? 0 : n - 1) : random() % n;
+  for (float& x : logits) {
+    const auto r = static_cast<std::uint32_t>(random());
+    x = kind == Row::kEven ? 3.0F : kind == Row::kOrdinary ? static_cast<float>(r % 4096) / 128.0F : kNever;
+    if (kind == Row::kOrdinary && r >> 29 == 0) x = kNever;
+  }
+  if (kind == Row::kCertain) logits[id] = 1e30F;
+  if (kind == Row::kWrong) logits[(id + 1) % n] = 1e30F;
+  if (kind == Row::kOrdinary) logits[(id + 1) % n] = 31.0F;
+  return static_cast<std::int64_t>(id);
+}
+
+TEST(BlockCoder, AdversarialRowsComeBackForEveryVocabulary) {
+  const kernels::Isa isa = kernels::best_isa();
+  for (const std::size_t vocab : {2U, 3U, 16U, 257U, 2048U, 50257U, 131072U, 262144U}) {
+    std::vector<float> logits(vocab);
+    std::vector<std::uint64_t> weights(vocab);
+    for (const bool all_certain : {true, false}) {
+      const int n = vocab > 50000 ? 24 : 300;
+      const auto kind_of = [&](int i) { return all_certain ? Row::kCertain : static_cast<Row>(i * 7 % 11 % 4); };
+      std::mt19937_64 random(vocab);
+      RangeEncoder encoder;
+      double bits = 0;
+      std::vector<std::int64_t> ids;
+      for (int i = 0; i < n; ++i) {
+        ids.push_back(draw_row(kind_of(i), random, logits));
+        const auto interval = kernels::cdf_interval(isa, logits.data(), std::ssize(logits), ids.back());
+        ASSERT_GT(interval.width, 0U);
+        bits += std::log2(static_cast<double>(interval.total)) - std::log2(static_cast<double>(interval.width));
+        encoder.encode(interval.low, interval.width, interval.total);
+      }
+      const std::string bytes = encoder.finish();
+      EXPECT_LE(8.0 * static_cast<double>(bytes.size()), bits + 8.1) << vocab;
+      EXPECT_LE(bytes.size(), all_certain ? 1U : 100000U) << vocab;
+      random.seed(vocab);
+      RangeDecoder decoder(bytes);
+      for (int i = 0; i < n; ++i) {
+        draw_row(kind_of(i), random, logits);
+        const std::uint64_t total = kernels::cdf_weights(isa, logits.data(), std::ssize(logits), weights.data());
+        const auto found = kernels::cdf_find(weights.data(), std::ssize(weights), decoder.target(total));
+        ASSERT_EQ(found.symbol, ids[static_cast<std::size_t>(i)]) << "row " << i << " of vocabulary " << vocab;
+        decoder.consume(found.low, found.width, total);
+      }
+    }
+  }
 }
 
 // Whatever the payload holds: an error, or other bytes for the checksum to refuse. Never more bytes than memory, never a

@@ -2,8 +2,13 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/version.h>
 
+#include <fstream>
+
+#include "src/core/hash.h"
 #include "src/model/archive.h"
 
 namespace lmbits::testing {
@@ -54,6 +59,74 @@ std::string write_toy_bundle(const std::filesystem::path& path, const ToyBundle&
     extra["lmbits.json"] = metadata.dump();
     module.save(path.string(), extra);
   }
+  return path.string();
+}
+
+namespace {
+
+// Of float32 tensors.
+std::string safetensors(const std::map<std::string, std::pair<std::vector<std::int64_t>, std::string>>& tensors) {
+  Json header;
+  std::string data;
+  for (const auto& [name, tensor] : tensors) {
+    header[name] = {
+        {"dtype", "F32"}, {"shape", tensor.first}, {"data_offsets", {data.size(), data.size() + tensor.second.size()}}};
+    data += tensor.second;
+  }
+  const std::string text = header.dump();
+  std::string file(8, '\0');
+  for (std::size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(text.size() >> (8 * i));
+  return file + text + data;
+}
+
+void write_records(const std::string& path, const std::map<std::string, std::string>& records) {
+  caffe2::serialize::PyTorchStreamWriter writer(path);
+  for (const auto& [name, bytes] : records) writer.writeRecord(name, bytes.data(), bytes.size());
+  writer.writeEndOfFile();
+}
+
+}  // namespace
+
+void write_toy_checkpoint(const std::filesystem::path& path, double step) {
+  const ToyBundle toy;
+  const auto weights = [&](double factor) {
+    const at::Tensor w = (at::arange(toy.vocab * toy.dim, at::kDouble) * factor).sin().to(at::kFloat);
+    return std::pair(std::vector{toy.vocab, toy.dim},
+                     std::string(static_cast<const char*>(w.const_data_ptr()), w.nbytes()));
+  };
+  std::ofstream(path, std::ios::binary) << safetensors({{"embedding", weights(step)}, {"weight", weights(step + 1)}});
+}
+
+std::string write_toy_package(const std::filesystem::path& path, const ToyPackage& toy) {
+  const std::string entry = "data/aotinductor/";
+  const Json weight = {{"w", {{"dtype", "float32"}, {"shape", {257, 4}}, {"stored", false}}}};
+  Json facts = {{"format", "lmbits-package-1"},
+                {"torch", TORCH_VERSION},
+                {"machine", "x86_64"},
+                {"cpu", Json::array()},
+                {"ids", 257},
+                {"most", {{"sequences", 64}, {"positions", 64}, {"rows", 4096}}},
+                {"head_weight", "w"},
+                {"head_bias", nullptr},
+                {"hidden", {{"code", entry + "hidden/a.so"}, {"constants", weight}}},
+                {"head", {{"code", entry + "head/b.so"}, {"constants", weight}}}};
+  facts.merge_patch(toy.changes);
+  const std::filesystem::path file = std::filesystem::path(path).replace_extension(".safetensors");
+  const std::string weights =
+      safetensors({{"w", {{toy.rows, 4}, std::string(static_cast<std::size_t>(toy.rows) * 16, '\x3e')}}});
+  std::ofstream(file, std::ios::binary) << weights;
+  Json metadata = toy_metadata({});
+  metadata["weights"] = {{"file", file.filename().string()},
+                         {"hash", Fingerprint().add(std::to_string(weights.size()) + " ").add(weights).hex()}};
+  std::map<std::string, std::string> records = {{entry + "hidden/a.so", "no code"},
+                                                {entry + "head/b.so", "nor here"},
+                                                {"extra/package.json", facts.dump()},
+                                                {"extra/lmbits.json", metadata.dump()}};
+  write_records(path.string(), records);
+  if (toy.with_hash) metadata["content_hash"] = read_archive(path.string()).content_hash;
+  metadata.merge_patch(toy.metadata_changes);
+  records["extra/lmbits.json"] = metadata.dump();
+  write_records(path.string(), records);
   return path.string();
 }
 

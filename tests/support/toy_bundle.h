@@ -30,4 +30,18 @@ Json toy_metadata(const ToyBundle& toy);
 /// Writes the bundle and returns its path.
 std::string write_toy_bundle(const std::filesystem::path& path, const ToyBundle& toy = {});
 
+/// A safetensors file with other weights for write_toy_bundle's archive.
+void write_toy_checkpoint(const std::filesystem::path& path, double step);
+
+/// A package (docs/formats.md) that is sound but for its code, which is none: what is refused before that is loaded.
+struct ToyPackage {
+  Json changes = Json::object();           // of package.json: a merge patch
+  Json metadata_changes = Json::object();  // of lmbits.json, after the hash was put in
+  bool with_hash = true;
+  std::int64_t rows = 257;  // of the weight in NAME.safetensors
+};
+
+/// Writes NAME.pt2 and NAME.safetensors; the path of the former.
+std::string write_toy_package(const std::filesystem::path& path, const ToyPackage& toy = {});
+
 }  // namespace lmbits::testing
