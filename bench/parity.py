@@ -134,10 +134,10 @@ def llama_perplexity(args, gguf, text, window, *flags):
         seconds, _, printed = run([args.perplexity, "-m", gguf, "-f", file.name, "--no-escape", "-c", window, "-b", window,
                                    "-ub", window, "-t", 1, "--override-kv", "tokenizer.ggml.add_bos_token=bool:true",
                                    *flags], OMP_NUM_THREADS="1")
-    found = re.search(r"PPL = ([0-9.]+)", printed)
+    found = re.findall(r"\[\d+\]([0-9.]+),", printed)  # of the windows so far; the last is the final estimate
     if not found:
         raise SystemExit(f"llama-perplexity printed no result: {printed[-600:]}")
-    return seconds, float(found[1])
+    return seconds, float(found[-1])
 
 
 LLAMA_CPP = ROOT / "build/deps/llama_cpp/bin/llama-perplexity"

@@ -295,6 +295,40 @@ TEST_F(Fuse, RoundedWeightsAreRefusedWhereNoLinearMapIsKnown) {
   open_model({"", path.string()}, {})->load();
 }
 
+// ---- padding ----
+
+TEST_F(Fuse, WhatPadsABatchChangesNoBit) {
+  const auto demo = std::filesystem::path(std::getenv("LMBITS_SOURCE_DIR")) / "models/demo";
+  for (const char* name : {"s-sp-4000.pt", "xs-byte-3000.pt"}) {
+    const auto model = open_model({"", (demo / name).string()}, {});
+    model->load();
+    // Sequences of 9 and 31 ids with rows within, in a batch of [2,31] and in one of [5,64].
+    const auto batch_of_shape = [](std::int64_t n_sequences, std::int64_t n_positions) {
+      Batch batch;
+      batch.n_sequences = n_sequences;
+      batch.n_positions = n_positions;
+      batch.ids.assign(static_cast<std::size_t>(n_sequences * n_positions), 0);
+      const auto add = [&](std::int64_t sequence, std::int64_t length, std::int64_t first) {
+        const std::int64_t start = sequence * n_positions;
+        for (std::int64_t i = 0; i < length; ++i) {
+          batch.ids[static_cast<std::size_t>(start + i)] = (sequence * 131 + i * 79 + 3) % 256;
+          if (i < first) continue;
+          batch.rows.push_back(start + i);
+          batch.targets.push_back(static_cast<std::int32_t>((i * 31 + 7) % 256));
+        }
+      };
+      add(0, 9, 2);
+      add(1, 31, 17);
+      return batch;
+    };
+    std::vector<double> tight, padded;
+    model->score(batch_of_shape(2, 31), tight);
+    model->score(batch_of_shape(5, 64), padded);
+    EXPECT_EQ(tight, padded) << name;
+    EXPECT_EQ(tight.size(), 21u);
+  }
+}
+
 // ---- a head too large to be held twice ----
 
 TEST_F(Fuse, ALargeHeadGivesARowTheSameBitsInAnyCompany) {
