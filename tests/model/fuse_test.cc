@@ -302,8 +302,8 @@ TEST_F(Fuse, WhatPadsABatchChangesNoBit) {
   for (const char* name : {"s-sp-4000.pt", "xs-byte-3000.pt"}) {
     const auto model = open_model({"", (demo / name).string()}, {});
     model->load();
-    // Sequences of 9 and 31 ids with rows within, in a batch of [2,31] and in one of [5,64].
-    const auto batch_of_shape = [](std::int64_t n_sequences, std::int64_t n_positions) {
+    // Sequences of 9 and 31 ids with rows within, in a batch of [2,31], padded to [5,64], and beside one that fills [5,64].
+    const auto batch_of_shape = [](std::int64_t n_sequences, std::int64_t n_positions, bool filled) {
       Batch batch;
       batch.n_sequences = n_sequences;
       batch.n_positions = n_positions;
@@ -319,13 +319,17 @@ TEST_F(Fuse, WhatPadsABatchChangesNoBit) {
       };
       add(0, 9, 2);
       add(1, 31, 17);
+      if (filled) add(n_sequences - 1, n_positions, n_positions - 1);
       return batch;
     };
-    std::vector<double> tight, padded;
-    model->score(batch_of_shape(2, 31), tight);
-    model->score(batch_of_shape(5, 64), padded);
-    EXPECT_EQ(tight, padded) << name;
+    std::vector<double> tight, padded, filled;
+    model->score(batch_of_shape(2, 31, false), tight);
+    model->score(batch_of_shape(5, 64, false), padded);
+    model->score(batch_of_shape(5, 64, true), filled);
+    filled.pop_back();
     EXPECT_EQ(tight.size(), 21u);
+    EXPECT_EQ(tight, filled) << name;
+    EXPECT_EQ(padded, filled) << name;
   }
 }
 
