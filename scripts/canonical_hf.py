@@ -24,7 +24,7 @@ class Refusal(Exception):
 
 def banded_attention(q, k, v, window: int, scale: float):
     """Each position sees itself and the window - 1 before it. A query stands at the end of the keys."""
-    T, S, grouped = q.size(2), k.size(2), k.size(1) != q.size(1)
+    T, S, grouped = q.size(2), k.size(2), bool(k.size(1) != q.size(1))
     distance = torch.arange(S - T, S, device=q.device).unsqueeze(1) - torch.arange(S, device=q.device).unsqueeze(0)
     band = (distance >= 0) & (distance < window)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=band, scale=scale, enable_gqa=grouped)

@@ -480,9 +480,8 @@ class SwappableGraph {
       package_ = std::make_shared<Package>(bundle.archive, bundle.metadata);
       shapes_ = package_->parameters();
     } else {
-      for (const auto& parameter : archive_on(at::kCPU).named_parameters())
-        shapes_[parameter.name] = parameter.value.sizes().vec();
-      if (bundle.options.device != "cpu") archives_.clear();
+      frame_ = read_frame(path_);
+      shapes_ = frame_.shapes;
     }
     for (const auto& [parameter, shape] : shapes_) names_.tensors.try_emplace(parameter, parameter);
   }
@@ -531,7 +530,7 @@ class SwappableGraph {
   }
 
   // The checkpoint must live as long as what is made: a package reads float32 where it lies in the mapped file.
-  std::unique_ptr<ModelGraph> with_weights_of(const Checkpoint& checkpoint, at::Device device) {
+  std::unique_ptr<ModelGraph> with_weights_of(const Checkpoint& checkpoint, at::Device device) const {
     std::map<std::string, at::Tensor> tensors;  // by tensor: tied parameters have one
     const auto weights = [&](const std::string& parameter) {
       const std::string& name = names_.tensors.at(parameter);
@@ -541,7 +540,7 @@ class SwappableGraph {
       return tensor;
     };
     if (package_) return std::make_unique<PackageModule>(checkpoint.where(), package_, weights);
-    auto module = std::make_unique<TorchModule>(checkpoint.where(), archive_on(device), dtype_, weights, device);
+    auto module = std::make_unique<TorchModule>(checkpoint.where(), frame_, dtype_, weights, device);
     checkpoint.release();
     return module;
   }
@@ -564,29 +563,23 @@ class SwappableGraph {
     return names.size() > 3 ? text + "..." : text.substr(0, text.size() - std::min<std::size_t>(text.size(), 2));
   }
 
-  // Graphs name their device, so each has an archive of its own; the weights in it are gone once others were put in.
-  const torch::jit::Module& archive_on(at::Device device) {
-    const auto found = archives_.find(device.str());
-    return found != archives_.end() ? found->second
-                                    : archives_.emplace(device.str(), load_archive(path_, device)).first->second;
-  }
-
   std::string path_;
   WeightDtype dtype_;
   WeightNames names_;
   std::map<std::string, std::vector<std::int64_t>> shapes_;  // of the parameters
-  std::shared_ptr<Package> package_;                         // or:
-  std::map<std::string, torch::jit::Module> archives_;       // by device
+  std::shared_ptr<Package> package_;                         // or the frame
+  ArchiveFrame frame_;
 };
 
 class TorchFamily final : public ModelFamily {
  public:
   TorchFamily(const ModelSpec& spec, const LoadOptions& options)
       : bundle_(open_bundle(spec, options)),
-        graph_(std::make_shared<SwappableGraph>(bundle_)),
+        graph_(std::make_shared<const SwappableGraph>(bundle_)),
         tokenizer_(std::move(bundle_.tokenizer)) {}
 
   std::unique_ptr<LanguageModel> open(const CheckpointFiles& files) override {
+    malloc_trim(0);  // the last one's memory, before another is laid out between what is left of it
     const auto checkpoint = std::make_shared<const Checkpoint>(files);
     graph_->check_fit(*checkpoint);
     auto model = std::make_unique<TorchModel>(
@@ -601,7 +594,7 @@ class TorchFamily final : public ModelFamily {
 
  private:
   Bundle bundle_;
-  std::shared_ptr<SwappableGraph> graph_;
+  std::shared_ptr<const SwappableGraph> graph_;
   std::shared_ptr<Tokenizer> tokenizer_;
 };
 
@@ -624,7 +617,7 @@ std::unique_ptr<LanguageModel> open_package(Bundle& bundle) {
                     bundle.metadata.weights_hash + ", the file's is " + hash,
                 "copy or export the files again");
   }
-  const auto graph = std::make_shared<SwappableGraph>(bundle);
+  const auto graph = std::make_shared<const SwappableGraph>(bundle);
   graph->check_fit(*checkpoint);
   return std::make_unique<TorchModel>(bundle, std::move(bundle.tokenizer), [graph, checkpoint](at::Device device) {
     return graph->with_weights_of(*checkpoint, device);
@@ -654,15 +647,6 @@ std::string resolve_device(const LoadOptions& options) {
     }
   }
   return name;
-}
-
-void LanguageModel::sum(const Batch& batch, const std::vector<std::int64_t>& begins,
-                        std::vector<kernels::NllSum>& sums) const {
-  std::vector<double> bits;
-  score(batch, bits);
-  const std::vector<float> narrow(bits.begin(), bits.end());
-  sums.resize(begins.size() - 1);
-  kernels::segment_sums_reference(narrow.data(), begins.data(), static_cast<std::int64_t>(sums.size()), sums.data());
 }
 
 std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptions& options) {

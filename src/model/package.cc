@@ -166,20 +166,23 @@ struct Package::Facts {
 
 // One compiled function, and what is stored for it.
 struct Package::Entry {
-  Entry(const Archive& archive, const EntryFacts& facts) : constants(facts.constants) {
-    const std::string& path = archive.path;
-    const auto code = archive.package.find(facts.code);
-    if (code == archive.package.end()) throw Error(ErrorKind::kModel, path + " holds no " + facts.code);
+  Entry(const Archive& archive, const EntryFacts& facts) : constants(facts.constants), code(facts.code) {
+    if (!archive.package.contains(code)) throw Error(ErrorKind::kModel, archive.path + " holds no " + code);
     for (const auto& [name, constant] : constants) {
       if (constant.stored) stored[name] = read_constant(archive, name, constant);
     }
-    guarded(path, "cannot load its code", [&] {
+  }
+
+  void load(const Archive& archive) {
+    guarded(archive.path, "cannot load its code", [&] {
       const std::size_t n_at_once = std::max(1U, std::thread::hardware_concurrency());
-      runner = std::make_unique<torch::inductor::AOTIModelContainerRunnerCpu>(map_code(code->second, path), n_at_once);
+      runner = std::make_unique<torch::inductor::AOTIModelContainerRunnerCpu>(
+          map_code(archive.package.at(code), archive.path), n_at_once);
       by_internal_name = runner->getConstantNamesToOriginalFQNs();
       for (const auto& [internal, name] : by_internal_name) {
         if (!constants.contains(name))
-          throw Error(ErrorKind::kModel, path + ": its code wants " + name + ", which package.json does not state");
+          throw Error(ErrorKind::kModel,
+                      archive.path + ": its code wants " + name + ", which package.json does not state");
       }
       return 0;
     });
@@ -213,6 +216,7 @@ struct Package::Entry {
   }
 
   std::map<std::string, Constant> constants;
+  std::string code;  // the record
   std::map<std::string, at::Tensor> stored;
   std::unique_ptr<torch::inductor::AOTIModelContainerRunnerCpu> runner;  // run() is safe from several threads
   std::unordered_map<std::string, std::string> by_internal_name;
@@ -231,11 +235,13 @@ Package::Package(const Archive& archive, const BundleMetadata& metadata) : archi
                                        std::to_string(metadata.context_length) + " of " +
                                        std::to_string(metadata.padded_vocab_size));
   }
+  hidden_ = std::make_unique<Entry>(archive, facts_->hidden);
+  head_ = std::make_unique<Entry>(archive, facts_->head);
 }
 
 void Package::load() {
-  hidden_ = std::make_unique<Entry>(archive_, facts_->hidden);
-  head_ = std::make_unique<Entry>(archive_, facts_->head);
+  hidden_->load(archive_);
+  head_->load(archive_);
   archive_.package.clear();
 }
 
@@ -254,7 +260,7 @@ void Package::set_weights(const WeightSource& weights) {
     LMBITS_CHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous() && tensor.sizes() == shape);
     next[name] = tensor;
   }
-  if (!head_) load();
+  if (!head_->runner) load();
   guarded(archive_.path, "cannot take the weights", [&] {
     hidden_->set_weights(next);
     head_->set_weights(next);

@@ -7,6 +7,7 @@
 #include <torch/csrc/jit/python/update_graph_executor_opt.h>
 #include <torch/csrc/jit/serialization/import.h>
 
+#include <sstream>
 #include <vector>
 
 #include "src/core/error.h"
@@ -64,16 +65,11 @@ void set_weights(const torch::jit::Module& module, c10::ScalarType dtype, const 
   }
 }
 
-void drop_weights(const torch::jit::Module& module) {
-  for_each_parameter(module, [](const std::string&, torch::jit::Module owner, const std::string& attribute,
-                                const at::Tensor& own) { owner.setattr(attribute, at::empty({0}, own.options())); });
-}
-
-}  // namespace
-
-torch::jit::Module load_archive(const std::string& path, at::Device device) {
+// `source`: a path, or a stream. Every device constant that tracing left in its graphs is pointed at `device`.
+template <typename Source>
+torch::jit::Module load_archive(const std::string& path, Source&& source, at::Device device) {
   return guarded(path, "cannot load it", [&] {
-    torch::jit::Module archive = torch::jit::load(path, device);
+    torch::jit::Module archive = torch::jit::load(source, device);
     for (const torch::jit::Module& part : archive.modules()) {
       for (const torch::jit::Method& method : part.get_methods()) {
         retarget_devices(torch::jit::toGraphFunction(method.function()).graph()->block(), device.str());
@@ -83,8 +79,33 @@ torch::jit::Module load_archive(const std::string& path, at::Device device) {
   });
 }
 
+torch::jit::Module load_archive(const std::string& path, at::Device device) { return load_archive(path, path, device); }
+
+torch::jit::Module load_frame(const std::string& path, const ArchiveFrame& frame, at::Device device) {
+  std::istringstream bytes(frame.bytes);
+  return load_archive(path, bytes, device);
+}
+
+}  // namespace
+
+ArchiveFrame read_frame(const std::string& path) {
+  return guarded(path, "cannot load it", [&] {
+    ArchiveFrame frame;
+    const torch::jit::Module archive = torch::jit::load(path, at::kCPU);
+    for_each_parameter(archive, [&](const std::string& name, torch::jit::Module owner, const std::string& attribute,
+                                    const at::Tensor& own) {
+      frame.shapes[name] = own.sizes().vec();
+      owner.setattr(attribute, at::empty({0}, own.options()));
+    });
+    std::ostringstream out;
+    archive.save(out);
+    frame.bytes = out.str();
+    return frame;
+  });
+}
+
 torch::jit::Module load_for_steps(const std::string& path, WeightDtype dtype) {
-  torch::jit::Module archive = load_archive(path);
+  torch::jit::Module archive = load_archive(path, at::kCPU);
   set_weights(archive, scalar_type(dtype), {});
   archive.eval();
   return archive;
@@ -93,11 +114,14 @@ torch::jit::Module load_for_steps(const std::string& path, WeightDtype dtype) {
 TorchModule::TorchModule(const std::string& path, WeightDtype dtype, at::Device device)
     : TorchModule(path, load_archive(path, device), dtype, {}, device) {}
 
+TorchModule::TorchModule(const std::string& path, const ArchiveFrame& frame, WeightDtype dtype,
+                         const WeightSource& weights, at::Device device)
+    : TorchModule(path, load_frame(path, frame, device), dtype, weights, device) {}
+
 TorchModule::TorchModule(const std::string& path, torch::jit::Module archive, WeightDtype dtype,
                          const WeightSource& weights, at::Device device)
     : ModelGraph(path, device), module_(std::move(archive)) {
   guarded(path, "cannot load it", [&] {
-    const torch::jit::Module unfrozen = module_;
     set_weights(module_, scalar_type(dtype), weights);
     module_.eval();
     const auto has = [&](const char* method) { return module_.find_method(method).has_value(); };
@@ -119,7 +143,6 @@ TorchModule::TorchModule(const std::string& path, torch::jit::Module archive, We
     torch::jit::setGraphExecutorOptimize(true);
     module_ = torch::jit::freeze_module(module_, keep);
     torch::jit::setGraphExecutorOptimize(optimize);
-    if (weights) drop_weights(unfrozen);  // the frozen graph holds them; they must not be held twice
     return 0;
   });
 }

@@ -16,9 +16,15 @@
 
 namespace lmbits {
 
-// The archive, loaded, with every device constant that tracing left in its graphs pointed at the CPU. Throws
-// Error(kModel) when it does not load.
-torch::jit::Module load_archive(const std::string& path, at::Device device = at::kCPU);
+// An archive without its weights, as bytes that load like one: each checkpoint of a run gets a module of its own, which goes with
+// all that was made of it. (A frozen module leaves its graph, and so its weights, with the archive that it was made of.)
+struct ArchiveFrame {
+  std::string bytes;
+  std::map<std::string, std::vector<std::int64_t>> shapes;  // of the parameters
+};
+
+// Throws Error(kModel) when it does not load.
+ArchiveFrame read_frame(const std::string& path);
 
 // kAuto: float32 on a CPU. The last two: float32, but for the weights of the linear maps between embedding and head, as our
 // own kernels keep them (kernels/linear.h).
@@ -33,9 +39,9 @@ class TorchModule final : public ModelGraph {
   // there, and freezes. Throws Error(kModel) when the file does not load or offers no forward(ids).
   TorchModule(const std::string& path, WeightDtype dtype, at::Device device = at::kCPU);
 
-  // The same of an archive that is loaded already. With `weights`, those are put in, and `archive` is left without any:
-  // it can be given again, with others. Buffers in float32 stay so whatever the dtype: tables of positions would lose.
-  TorchModule(const std::string& path, torch::jit::Module archive, WeightDtype dtype, const WeightSource& weights = {},
+  // The same with other weights; `path` is where they come from, in errors. Buffers in float32 stay so whatever the dtype:
+  // tables of positions would lose.
+  TorchModule(const std::string& path, const ArchiveFrame& frame, WeightDtype dtype, const WeightSource& weights,
               at::Device device = at::kCPU);
 
   // Puts our own kernels in the place of ATen's operators (src/model/fuse.h) in the methods that scoring calls, and drops
@@ -51,6 +57,8 @@ class TorchModule final : public ModelGraph {
   at::Tensor rows(const at::Tensor& ids, const at::Tensor& rows, const at::Tensor& branches = {}) const override;
 
  private:
+  TorchModule(const std::string& path, torch::jit::Module archive, WeightDtype dtype, const WeightSource& weights,
+              at::Device device);
   at::Tensor call(const char* method, std::vector<c10::IValue> inputs) const;
 
   mutable torch::jit::Module module_;  // calling a method of a const Module is not const in torch's API

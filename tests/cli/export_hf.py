@@ -2,7 +2,7 @@
 PyTorch scores the original; and on stories260K, a real one, against its published equations written out in NumPy. Skipped
 where scripts/hf_environment has not been run.
 
-usage: export_hf.py PROGRAM SOURCE_DIR [unittest's arguments]; LMBITS_ARCHITECTURES=all for more than the quick ones
+usage: export_hf.py PROGRAM SOURCE_DIR [unittest's arguments]; LMBITS_ARCHITECTURES="mistral phi", or all, instead of the quick ones
 """
 
 import json
@@ -209,7 +209,8 @@ class ExportHf(harness.ProgramTest):
         (self.folder / "documents.json").write_text(json.dumps(texts))
         corpus = self.folder / "c.jsonl"
         corpus.write_text("".join(json.dumps({"id": str(i), "text": t}) + "\n" for i, t in enumerate(texts)))
-        names = () if os.environ.get("LMBITS_ARCHITECTURES") == "all" else (*QUICK, "falcon_alibi", "llama_tied")
+        chosen = os.environ.get("LMBITS_ARCHITECTURES", "")
+        names = () if chosen == "all" else chosen.split() or (*QUICK, "falcon_alibi", "llama_tied")
         done = subprocess.run([harness.SOURCE / PYTHON, "-B", "-c", WORKER, harness.SOURCE, self.folder, *names],
                               capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "0"})
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
@@ -237,9 +238,19 @@ class ExportHf(harness.ProgramTest):
                 self.assert_one_error(outcome, 5, "experts.down_proj is missing")
                 continue
             self.assertEqual(self.swept(name, corpus), records, name)
-        self.assertLessEqual({"falcon_alibi"}, set(refused))
+            if name in ("gpt2", "mistral", "gemma2"):  # a token at a time by its own step; beyond the window of 32
+                self.compress_by_step(self.folder / f"{name}.pt", texts[0].encode()[:90])
         self.assertLessEqual(set(refused), {"falcon_alibi", "mamba"}, refused)
-        self.assertIn("ALiBi", refused["falcon_alibi"])
+        if not names or "falcon_alibi" in names:
+            self.assertIn("ALiBi", refused.get("falcon_alibi", "nothing"))
+
+    def compress_by_step(self, bundle, content):
+        source, packed, back = (self.folder / f"{bundle.stem}.{kind}" for kind in ("txt", "lmb", "back"))
+        source.write_bytes(content)
+        for command in (["compress", source, "--decoding", "step", "-o", packed], ["decompress", packed, "-o", back]):
+            done = harness.run([*command, "--model", bundle])
+            self.assertEqual(done.code, 0, done.err)
+        self.assertEqual(back.read_bytes(), content)
 
     def swept(self, name, corpus):
         run = self.finish(self.folder / f"{name}.pt", f"c={corpus}", self.folder / f"sweep-{name}", "--weights",
