@@ -624,15 +624,6 @@ std::string resolve_device(const LoadOptions& options) {
   return name;
 }
 
-void LanguageModel::sum(const Batch& batch, const std::vector<std::int64_t>& begins,
-                        std::vector<kernels::NllSum>& sums) const {
-  std::vector<double> bits;
-  score(batch, bits);
-  const std::vector<float> narrow(bits.begin(), bits.end());
-  sums.resize(begins.size() - 1);
-  kernels::segment_sums_reference(narrow.data(), begins.data(), static_cast<std::int64_t>(sums.size()), sums.data());
-}
-
 std::unique_ptr<LanguageModel> open_model(const ModelSpec& spec, const LoadOptions& options) {
   resolve_device(options);  // also where it plays no part: a device that is not there is an error
   if (spec.path.starts_with("uniform:")) {
