@@ -22,7 +22,7 @@ for bundle, _ in args.models:
         seconds, memory, found = {d: [] for d in dtypes}, {}, {}
         for number in range(args.rounds):
             for dtype in dtypes if number % 2 == 0 else dtypes[::-1]:
-                loading = parity.timed_evaluate(args, bundle, ["x" * 40], *flags, dtype)[0]
+                loading = parity.loading(args, bundle, dtype)
                 all_of_it, memory[dtype], summary, bits = parity.timed_evaluate(args, bundle, documents, *flags, dtype)
                 seconds[dtype].append(all_of_it - loading)
                 found[dtype] = (summary, bits)

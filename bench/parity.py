@@ -15,11 +15,14 @@ import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 try:
     import torch
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    transformers.utils.logging.disable_progress_bar()
 except ImportError as e:
     sys.exit(f"skipped: {e}; scripts/hf_environment --peers makes the environment, run this with build/deps/hf/bin/python")
 
@@ -34,10 +37,12 @@ def arguments(description, **defaults):
     ap.add_argument("--text", action="append", required=True, type=pathlib.Path)
     ap.add_argument("--bytes", type=int, default=0, help="of each text, from its beginning; 0: all")
     ap.add_argument("--join", action="store_true", help="the texts are one, in their order; --bytes are of that")
+    ap.add_argument("--threads", type=int, default=1, help="of both sides")
     ap.add_argument("--document-bytes", type=int, default=6000, help="texts are cut into documents at line ends")
     for key, value in defaults.items():
         ap.add_argument("--" + key.replace("_", "-"), type=type(value), default=value)
     args = ap.parse_args()
+    torch.set_num_threads(args.threads)
     args.models = [tuple(map(pathlib.Path, pair.split("=", 1))) for pair in args.model]
     groups = [args.text] if args.join else [[path] for path in args.text]
     args.texts = [("+".join(path.stem for path in group), read_text(group, args.bytes)) for group in groups]
@@ -101,10 +106,16 @@ def timed_evaluate(args, bundle, documents, *flags):
         corpus = pathlib.Path(folder) / "corpus.jsonl"
         corpus.write_text("".join(json.dumps({"id": str(i), "text": d}) + "\n" for i, d in enumerate(documents)))
         seconds, memory, _ = run([args.lmbits, "eval", "--model", bundle, "--corpus", f"c={corpus}", "--baselines", "none",
-                                  "--threads", "1", "--quiet", "-o", folder + "/runs", *flags])
+                                  "--threads", args.threads, "--quiet", "-o", folder + "/runs", *flags])
         out = next(path for path in pathlib.Path(folder, "runs").iterdir() if "__" in path.name)
         records = [json.loads(line) for line in (out / "documents.jsonl").read_text().splitlines()]
         return seconds, memory, json.loads((out / "summary.json").read_text()), {r["id"]: r["bits"] for r in records}
+
+
+def loading(args, bundle, dtype):
+    """CPU seconds of starting and loading: a window of a few ids, which fills no batch."""
+    return timed_evaluate(args, bundle, ["x" * 40], "--convention", "lm-eval", "--window", "256", "--batch", "1", "--dtype",
+                          dtype)[0]
 
 
 def evaluate(args, bundle, documents, *flags):
@@ -123,10 +134,10 @@ def llama_perplexity(args, gguf, text, window, *flags):
         seconds, _, printed = run([args.perplexity, "-m", gguf, "-f", file.name, "--no-escape", "-c", window, "-b", window,
                                    "-ub", window, "-t", 1, "--override-kv", "tokenizer.ggml.add_bos_token=bool:true",
                                    *flags], OMP_NUM_THREADS="1")
-    found = re.search(r"PPL = ([0-9.]+)", printed)
+    found = re.findall(r"\[\d+\]([0-9.]+),", printed)  # of the windows so far; the last is the final estimate
     if not found:
         raise SystemExit(f"llama-perplexity printed no result: {printed[-600:]}")
-    return seconds, float(found[1])
+    return seconds, float(found[-1])
 
 
 LLAMA_CPP = ROOT / "build/deps/llama_cpp/bin/llama-perplexity"

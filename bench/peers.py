@@ -3,7 +3,8 @@
 
 Paths: lm-eval's loglikelihood_rolling at batch 1 and at --batch, plain PyTorch runs of the protocols of uncheatable_eval and
 Huang et al. 2024, and llama.cpp's llama-perplexity on float32 and bfloat16 weights; beside each, `lmbits eval` under the
-convention that reproduces it. Each round scores another part of the text, so that the tokens of all rounds count.
+convention that reproduces it. --keep FILE keeps what rounds measured, and later calls for the same work add theirs: five rounds
+of 20,000 tokens take longer than a machine is quiet.
 
 What lmbits needs to start and load is measured on a text of one line and taken off; llama-perplexity's on its first window;
 the other peers are loaded before the clock starts. Ratios are of CPU seconds, medians over the rounds, with the smallest and
@@ -12,8 +13,9 @@ rounds its weights to 1e-3 of lmbits' in float32.
 
 usage: build/deps/hf/bin/python bench/peers.py --model BUNDLE.pt=HF_DIR --text FILE [--bytes N] [--rounds 5] [--batch 4]
            [--paths lm-eval,lm-eval-batch,uncheatable,hkust,llama-f32,llama-bf16] [--f32 FILE.gguf] [--bf16 FILE.gguf]
-           [--dtype D: of lmbits, against llama-bf16] [--llama-flags '-fa on']
+           [--dtype D: of lmbits, against llama-bf16] [--llama-flags '-fa on'] [--keep FILE]
 """
+import json
 import logging
 import math
 import pathlib
@@ -28,8 +30,7 @@ import torch
 
 args = parity.arguments(__doc__.splitlines()[0], rounds=5, batch=4, window=1024, dtype="bfloat16-body",
                         paths="lm-eval,lm-eval-batch,uncheatable,hkust", f32="", bf16="", llama_flags="",
-                        perplexity=str(parity.LLAMA_CPP))
-torch.set_num_threads(1)
+                        perplexity=str(parity.LLAMA_CPP), keep="")
 logging.disable(logging.WARNING)
 bundle, folder = args.models[0]
 names = args.paths.split(",")
@@ -49,16 +50,6 @@ def mixed_documents(text):
             document += rest.pop(0)
         documents.append(document)
     return documents
-
-
-def parts_of(text):
-    """--rounds parts of whole lines."""
-    lines, parts, size = text.splitlines(keepends=True), [""], len(text) / args.rounds
-    for line in lines:
-        if len(parts[-1]) >= size and len(parts) < args.rounds:
-            parts.append("")
-        parts[-1] += line
-    return parts
 
 
 def lm_eval(batch):
@@ -123,7 +114,7 @@ class Path:
 
     def round(self, documents):
         texts = ["".join(documents).removesuffix("\n")] if self.joined else documents
-        loading = parity.timed_evaluate(args, bundle, ["x" * 40], "--convention", "lm-eval", "--dtype", self.dtype)[0]
+        loading = parity.loading(args, bundle, self.dtype)
         seconds, _, summary, _ = parity.timed_evaluate(args, bundle, texts, *self.flags, self.dtype)
         theirs, expected = self.run(documents, summary["n_scored"])
         if self.dtype != "float32":  # each beside the exact
@@ -133,15 +124,20 @@ class Path:
             self.changes.append((summary["bits"] / expected - 1, 0.0))
         if max(map(abs, self.changes[-1])) > self.bound:
             raise SystemExit(f"{expected} bits, lmbits {summary['bits']}, {self.changes[-1]}: not the same work")
-        self.times.append((theirs, seconds - loading))
-        self.ratios.append(theirs / (seconds - loading))
-        self.tokens += summary["n_scored"]
+        self.add(theirs, seconds - loading, summary["n_scored"])
+        return {"theirs": theirs, "ours": seconds - loading, "tokens": summary["n_scored"], "change": self.changes[-1]}
+
+    def add(self, theirs, ours, tokens):
+        self.times.append((theirs, ours))
+        self.ratios.append(theirs / ours)
+        self.tokens = tokens
 
     def line(self, name):
-        theirs, ours = (sum(t[i] for t in self.times) for i in (0, 1))
+        theirs, ours = (statistics.median(t[i] for t in self.times) for i in (0, 1))
         change, other = (max((c[i] for c in self.changes), key=abs) for i in (0, 1))
         return (f"{name:<16}{self.dtype:<16}{self.tokens:>8}{self.tokens / theirs:>11.1f}{self.tokens / ours:>9.1f}"
-                f"{statistics.median(self.ratios):>8.3f}  [{min(self.ratios):.3f}, {max(self.ratios):.3f}]  {change:+.1e}"
+                f"{statistics.median(self.ratios):>8.3f}  [{min(self.ratios):.3f}, {max(self.ratios):.3f}]{len(self.ratios):>7}  "
+                f"{change:+.1e}"
                 + (f", its {other:+.1e}" if other else ""))
 
 
@@ -165,13 +161,28 @@ PATHS = {
 }
 paths = {name: PATHS[name]() for name in names}
 (text_name, text), = args.texts
-parts = [mixed_documents(part) for part in parts_of(text)]
-print(f"{bundle.stem}, {text_name}: {len(text.encode())} bytes, {sum(map(len, parts))} documents; torch {torch.__version__}, "
+documents = mixed_documents(text)
+work = [bundle.stem, text_name, args.bytes, args.window, args.batch, llama_flags]
+
+
+def keep(name, numbers):
+    if args.keep:
+        with open(args.keep, "a") as file:
+            file.write(json.dumps({"work": [*work, name, paths[name].dtype], **numbers}) + "\n")
+
+
+for line in open(args.keep).readlines() if args.keep and pathlib.Path(args.keep).exists() else []:
+    kept = json.loads(line)
+    for name, path in paths.items():
+        if kept["work"] == [*work, name, path.dtype]:
+            path.add(kept["theirs"], kept["ours"], kept["tokens"])
+            path.changes.append(kept["change"])
+print(f"{bundle.stem}, {text_name}: {len(text.encode())} bytes, {len(documents)} documents; torch {torch.__version__}, "
       f"one thread; sgemm {sgemm():.1f} GFLOP/s; load {parity.os.getloadavg()[0]:.1f}", flush=True)
-for number, documents in enumerate(parts):
-    for path in list(paths.values())[:: 1 if number % 2 == 0 else -1]:
-        path.round(documents)
+for number in range(args.rounds):
+    for name, path in list(paths.items())[:: 1 if number % 2 == 0 else -1]:
+        keep(name, path.round(documents))
     print(f"round {number + 1}: " + ", ".join(f"{n} {p.ratios[-1]:.3f}" for n, p in paths.items()), flush=True)
-print(f"{'peer':<16}{'lmbits in':<16}{'tokens':>8}{'its tok/s':>11}{'ours':>9}{'ratio':>8}  [spread]        bits")
+print(f"{'peer':<16}{'lmbits in':<16}{'tokens':>8}{'its tok/s':>11}{'ours':>9}{'ratio':>8}  [spread]      rounds  bits")
 for name, path in paths.items():
     print(path.line(name))

@@ -25,7 +25,8 @@ class Refusal(Exception):
 def banded_attention(q, k, v, window: int, scale: float):
     """Each position sees itself and the window - 1 before it. A query stands at the end of the keys."""
     T, S, grouped = q.size(2), k.size(2), bool(k.size(1) != q.size(1))
-    distance = torch.arange(S - T, S, device=q.device).unsqueeze(1) - torch.arange(S, device=q.device).unsqueeze(0)
+    at = torch.arange(S, device=q.device)
+    distance = at[S - T :].unsqueeze(1) - at.unsqueeze(0)
     band = (distance >= 0) & (distance < window)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=band, scale=scale, enable_gqa=grouped)
 
@@ -42,18 +43,19 @@ def windowed_attention(q, k, v, window: int, scale: float):
 
 
 def softcapped_attention(q, k, v, window: int, scale: float, cap: float):
-    """Scores are cap tanh(score / cap), as in Gemma 2 (arXiv:2408.00118): no fused kernel computes that. A query stands at
-    the end of the keys."""
+    """Scores are cap tanh(score / cap), as in Gemma 2 (arXiv:2408.00118): no fused kernel computes that. A query stands
+    at the end of the keys."""
     T, S, groups = q.size(2), k.size(2), q.size(1) // k.size(1)
     k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     scores = torch.matmul(q, k.transpose(2, 3)) * scale
     scores = torch.tanh(scores / cap) * cap
-    distance = torch.arange(S - T, S, device=q.device).unsqueeze(1) - torch.arange(S, device=q.device).unsqueeze(0)
+    at = torch.arange(S, device=q.device)
+    distance = at[S - T :].unsqueeze(1) - at.unsqueeze(0)
     hidden = (distance < 0) | (distance >= window)
     return torch.matmul(torch.softmax(scores.masked_fill(hidden, float("-inf")), -1), v)
 
 
-# TorchScript keeps their branches and lengths open; torch.export does so of the functions as they are, where they have no branch.
+# TorchScript keeps branches and lengths open; torch.export keeps lengths open in functions that have no branch.
 SCRIPTED = {"windowed": torch.jit.script(windowed_attention), "softcapped": torch.jit.script(softcapped_attention)}
 PLAIN = {"windowed": banded_attention, "softcapped": softcapped_attention}
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Write a Hugging Face model as an lmbits bundle, of level 3 where it goes a token at a time (docs/formats.md). Called by
-scripts/export_hf.
+"""Write a Hugging Face model as an lmbits bundle, of level 3 where it goes a token at a time (docs/formats.md). Called
+by scripts/export_hf.
 
 usage: export_hf.py MODEL_DIR|FILE.gguf -o NAME.pt|NAME.pt2 [--dtype DTYPE] [--name NAME] [--licence TEXT]
 
@@ -434,8 +434,8 @@ def export(source: pathlib.Path, args) -> str:
         bundle = Bundle(model, info["logit_scale"], info["logit_softcap"]).eval()
         write = package if packaged else script
         change, how = write(bundle, info, names, tokenizer, args.out, (expected, shapes, 0.0 if exact else 0.5))
-    return (f"{args.out.name}: {info['architecture']}, {info['parameters']['total']} parameters in {info['dtype']}, {how}; "
-            f"rewritten: {', '.join(done)}; log-probabilities within {change:.1e} of eager attention at (B, T) = "
+    return (f"{args.out.name}: {info['architecture']}, {info['parameters']['total']} parameters in {info['dtype']}, "
+            f"{how}; rewritten: {', '.join(done)}; log-probabilities within {change:.1e} of eager attention at (B, T) = "
             f"{', '.join(map(str, shapes))}; {json.loads(read_entries(args.out)[METADATA])['content_hash']}")
 
 
@@ -503,7 +503,8 @@ def package(bundle: Bundle, info: dict, names: dict, tokenizer, out: pathlib.Pat
     try:
         how = write_package(
             out, model, lambda _, ids: bundle.hidden(ids), lambda _, h: bundle.head(h), f"{path}.weight",
-            f"{path}.bias" if head.bias is not None else None, info, names, dtype, {TOKENIZER_FOLDER + file: data}, prove_it)
+            f"{path}.bias" if head.bias is not None else None, info, names, dtype, {TOKENIZER_FOLDER + file: data},
+            prove_it)
     except Refusal:
         raise
     except Exception as e:

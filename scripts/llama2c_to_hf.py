@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Write a checkpoint of llama2.c (version 0: seven int32, then float32 weights) as a Hugging Face folder: a Llama with the same
-weights, and its tokenizer as a SentencePiece model. scripts/export_hf makes a bundle of the folder.
+"""Write a checkpoint of llama2.c (version 0: seven int32, then float32 weights) as a Hugging Face folder: a Llama with
+the same weights, and its tokenizer as a SentencePiece model. scripts/export_hf makes a bundle of the folder.
 
 usage: llama2c_to_hf.py MODEL.bin TOKENIZER.bin OUT_DIR        (in the environment of scripts/hf_environment)
 
-The file, all little-endian: dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size (negative where the head is not tied),
-seq_len; then, row-major, each for all layers: embedding [V,D], attention norm [L,D], wq [L,D,D], wk and wv [L,D_kv,D], wo
-[L,D,D], MLP norm [L,D], w1 [L,F,D], w2 [L,D,F], w3 [L,F,D]; the last norm [D]; two tables of angles [T,S/2] that are computed
-anew here; and a head [V,D] that is not tied. Rotary embedding turns neighbouring columns of a head there, column i and i + S/2
-here, so rows of wq and wk change places. The tokenizer: int32 longest piece, then score (float32), bytes (int32), piece for each id.
+The file, all little-endian: dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size (negative where the head is
+not tied), seq_len; then, row-major, each for all layers: embedding [V,D], attention norm [L,D], wq [L,D,D], wk and wv
+[L,D_kv,D], wo [L,D,D], MLP norm [L,D], w1 [L,F,D], w2 [L,D,F], w3 [L,F,D]; the last norm [D]; two tables of angles
+[T,S/2] that are computed anew here; and a head [V,D] that is not tied. Rotary embedding turns neighbouring columns of
+a head there, column i and i + S/2 here, so rows of wq and wk change places. The tokenizer: int32 longest piece, then
+score (float32), bytes (int32), piece for each id.
 """
 import argparse
 import json
@@ -119,8 +120,8 @@ def convert(checkpoint: pathlib.Path, tokenizer: pathlib.Path, out: pathlib.Path
     config = LlamaConfig(
         vocab_size=h["vocab"], hidden_size=h["dim"], intermediate_size=h["hidden"], num_hidden_layers=h["layers"],
         num_attention_heads=h["heads"], num_key_value_heads=h["kv_heads"], max_position_embeddings=h["length"],
-        rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings="head" not in weights, bos_token_id=1, eos_token_id=2,
-        pad_token_id=None, torch_dtype="float32")
+        rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings="head" not in weights, bos_token_id=1,
+        eos_token_id=2, pad_token_id=None, torch_dtype="float32")
     model = LlamaForCausalLM(config).eval()
     missing = model.load_state_dict(llama_weights(h, weights), strict=False)
     assert missing.missing_keys in ([], ["lm_head.weight"]) and not missing.unexpected_keys, missing

@@ -251,6 +251,7 @@ class TorchModel final : public LanguageModel {
     if (fuse_) module = fuse_kernels(std::move(module));
     module_ = std::move(module);
     if (module_->level() == 2) weight_head_.emplace(module_->head_weight(), module_->head_bias(), head_);
+    any_shape_ = fuse_ && shape_changes_nothing();
     describe(*module_, probed);
   }
 
@@ -275,11 +276,12 @@ class TorchModel final : public LanguageModel {
   void score(const Batch& batch, std::vector<double>& bits, std::vector<std::uint8_t>* most_probable) const override {
     if (pool_) return pool_->score(batch, {.bits = &bits, .most_probable = most_probable});
     const c10::InferenceMode inference;
-    const at::Tensor ids =
+    at::Tensor ids =
         at::from_blob(const_cast<std::int64_t*>(batch.ids.data()), {batch.n_sequences, batch.n_positions}, at::kLong);
-    const at::Tensor rows = at::from_blob(const_cast<std::int64_t*>(batch.rows.data()),
-                                          {static_cast<std::int64_t>(batch.rows.size())}, at::kLong);
+    at::Tensor rows = at::from_blob(const_cast<std::int64_t*>(batch.rows.data()),
+                                    {static_cast<std::int64_t>(batch.rows.size())}, at::kLong);
     LMBITS_CHECK(batch.branches.empty() || takes_branches());
+    if (any_shape_ && batch.branches.empty() && !batch.rows.empty()) leave_padding_away(ids, rows);
     const at::Tensor chosen = module_->rows(ids, rows, tensor_of(batch.branches));
     if (weight_head_) {
       weight_head_->score(chosen, batch.targets, bits, most_probable);
@@ -334,6 +336,28 @@ class TorchModel final : public LanguageModel {
     for (const Branch& b : branches)
       for (const std::int64_t value : {b.sequence, b.begin, b.end, b.trunk}) *at++ = value;
     return tensor;
+  }
+
+  // Without the sequences and the last positions of which no row is asked for.
+  static void leave_padding_away(at::Tensor& ids, at::Tensor& rows) {
+    const std::int64_t length = ids.size(1);
+    const at::Tensor place = rows.remainder(length), sequence = rows.floor_divide(length);
+    const std::int64_t n = sequence.max().item<std::int64_t>() + 1, longest = place.max().item<std::int64_t>() + 1;
+    ids = ids.slice(0, 0, n).slice(1, 0, longest).contiguous();
+    rows = sequence * longest + place;
+  }
+
+  // Does a row come out the same, to the last bit, whatever pads its batch? By what the graph is made of, and on made-up ids.
+  bool shape_changes_nothing() const {
+    if (!module_->step_graph(std::min<std::int64_t>(metadata_.context_length, 64))) return false;
+    const c10::InferenceMode inference;
+    const std::int64_t longest = std::min<std::int64_t>(metadata_.context_length, 43);
+    const at::Tensor all =
+        (at::arange(3 * longest, at::kLong).reshape({3, longest}) * 7919 + 17).remainder(metadata_.vocab_size);
+    const at::Tensor rows = at::cat({at::arange(0, longest / 2), at::arange(longest, longest + longest / 2)});
+    at::Tensor fewer = all, same_rows = rows;
+    leave_padding_away(fewer, same_rows);
+    return longest < 2 || at::equal(module_->rows(all, rows), module_->rows(fewer, same_rows));
   }
 
   // Does the graph give a branch the very numbers of the sequence that it stands for? Where it has positions or mixes
@@ -418,6 +442,7 @@ class TorchModel final : public LanguageModel {
   std::optional<WeightHead> weight_head_;
   mutable std::optional<TorchPredictors> predictors_;
   bool has_step_ = false;
+  bool any_shape_ = false;  // a row is the same, to the last bit, whatever pads its batch
   mutable std::once_flag predictors_once_;
 };
 

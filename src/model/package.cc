@@ -2,6 +2,7 @@
 
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <torch/csrc/inductor/aoti_runner/model_container_runner_cpu.h>
@@ -203,8 +204,12 @@ struct Package::Entry {
 
   void set_weights(const std::map<std::string, at::Tensor>& weights) {
     std::unordered_map<std::string, at::Tensor> all;
-    for (const auto& [internal, name] : by_internal_name)
-      all.emplace(internal, constants.at(name).stored ? stored.at(name) : weights.at(name));
+    for (const auto& [internal, name] : by_internal_name) {
+      const at::Tensor& tensor = constants.at(name).stored ? stored.at(name) : weights.at(name);
+      // Not the tensor itself: the runner never lets go of what it was given, and so of its memory.
+      all.emplace(internal,
+                  at::from_blob(const_cast<void*>(tensor.const_data_ptr()), tensor.sizes(), tensor.options()));
+    }
     runner->update_constant_buffer(all, /*use_inactive=*/false, /*validate_full_updates=*/true, /*user_managed=*/true);
   }
 
@@ -253,6 +258,7 @@ const std::string& Package::head_bias() const { return facts_->head_bias; }
 const at::Tensor& Package::weight(const std::string& parameter) const { return weights_.at(parameter); }
 
 void Package::set_weights(const WeightSource& weights) {
+  weights_.clear();  // before others are made: there is memory for one set
   std::map<std::string, at::Tensor> next;
   for (const auto& [name, shape] : facts_->parameters) {
     const at::Tensor tensor = weights(name);

@@ -30,7 +30,7 @@ constexpr std::string_view kAttention = "lmbits::causal_attention";
 
 std::string_view kind_of(const Node* node) { return node->kind().toQualString(); }
 
-// What is known of a tensor without looking into it.
+// What is known of a tensor without looking into it; type_as asks that of its second.
 bool reads_shape(const Node* node) {
   constexpr std::string_view kinds[] = {"aten::size",   "aten::dim",   "aten::len",    "aten::numel",
                                         "prim::device", "prim::dtype", "prim::layout", "aten::is_floating_point"};
@@ -83,6 +83,7 @@ std::optional<Dependence> dependence_of(const Graph& graph) {
     Depends most = Depends::kConstant;
     for (const Value* input : node->inputs()) most = std::max(most, depends.at(input));
     if (most == Depends::kData && reads_shape(node)) most = Depends::kShape;
+    if (kind_of(node) == "aten::type_as" && depends.at(node->input(0)) != Depends::kData) most = Depends::kShape;
     if (most == Depends::kData && !treats_rows_alike(node)) return std::nullopt;
     for (const Value* output : node->outputs()) depends[output] = most;
   }

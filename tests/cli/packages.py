@@ -113,6 +113,21 @@ class Packages(harness.ProgramTest):
                 self.assert_near(runs["package", kind][step], runs["script", kind][step])
         self.assertNotEqual(runs["package", "half"][100], runs["package", "half"][4000])
 
+    def test_memory_does_not_grow_with_the_number_of_checkpoints(self):
+        whole = safetensors({n: as_bfloat16(w) for n, w in weights_of(harness.bundle(NAME)).items()})
+        for step in range(60):  # each is 0.9 MB once converted; what libtorch is given it keeps
+            path = self.folder / f"run/step{step}/model.safetensors"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(whole)
+        self.corpus.write_text(json.dumps({"id": "0", "text": "It is"}) + "\n")
+        peaks = []
+        for pattern in ("step?", "step*"):
+            code, _, kib = harness.usage_of(self.eval_arguments(self.package, f"c={self.corpus}", self.folder / f"runs{len(peaks)}",
+                                                                "--weights", f"{self.folder}/run/{pattern}"))
+            self.assertEqual(code, 0)
+            peaks.append(kib)
+        self.assertLess(peaks[1], peaks[0] + (16 << 10), peaks)
+
     def test_a_package_that_was_changed_cut_or_is_another_torchs_is_refused_before_its_code_is_loaded(self):
         sound = self.folder / self.package.name
         for path in self.made.iterdir():

@@ -295,6 +295,44 @@ TEST_F(Fuse, RoundedWeightsAreRefusedWhereNoLinearMapIsKnown) {
   open_model({"", path.string()}, {})->load();
 }
 
+// ---- padding ----
+
+TEST_F(Fuse, WhatPadsABatchChangesNoBit) {
+  const auto demo = std::filesystem::path(std::getenv("LMBITS_SOURCE_DIR")) / "models/demo";
+  for (const char* name : {"s-sp-4000.pt", "xs-byte-3000.pt"}) {
+    const auto model = open_model({"", (demo / name).string()}, {});
+    model->load();
+    // Sequences of 9 and 31 ids with rows within, in a batch of [2,31], padded to [5,64], and beside one that fills [5,64].
+    const auto batch_of_shape = [](std::int64_t n_sequences, std::int64_t n_positions, bool filled) {
+      Batch batch;
+      batch.n_sequences = n_sequences;
+      batch.n_positions = n_positions;
+      batch.ids.assign(static_cast<std::size_t>(n_sequences * n_positions), 0);
+      const auto add = [&](std::int64_t sequence, std::int64_t length, std::int64_t first) {
+        const std::int64_t start = sequence * n_positions;
+        for (std::int64_t i = 0; i < length; ++i) {
+          batch.ids[static_cast<std::size_t>(start + i)] = (sequence * 131 + i * 79 + 3) % 256;
+          if (i < first) continue;
+          batch.rows.push_back(start + i);
+          batch.targets.push_back(static_cast<std::int32_t>((i * 31 + 7) % 256));
+        }
+      };
+      add(0, 9, 2);
+      add(1, 31, 17);
+      if (filled) add(n_sequences - 1, n_positions, n_positions - 1);
+      return batch;
+    };
+    std::vector<double> tight, padded, filled;
+    model->score(batch_of_shape(2, 31, false), tight);
+    model->score(batch_of_shape(5, 64, false), padded);
+    model->score(batch_of_shape(5, 64, true), filled);
+    filled.pop_back();
+    EXPECT_EQ(tight.size(), 21u);
+    EXPECT_EQ(tight, filled) << name;
+    EXPECT_EQ(padded, filled) << name;
+  }
+}
+
 // ---- a head too large to be held twice ----
 
 TEST_F(Fuse, ALargeHeadGivesARowTheSameBitsInAnyCompany) {
