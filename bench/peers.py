@@ -100,6 +100,8 @@ def llama_cpp(gguf, *flags):
     def run(documents, scored):
         text = "".join(documents).removesuffix("\n")
         n_windows = scored // (args.window - 1 - args.window // 2)
+        if n_windows < 2:
+            raise SystemExit("one window of llama-perplexity's is loading: give two windows of text or more (--bytes)")
         first, _ = parity.llama_perplexity(args, gguf, text, args.window, "--chunks", 1, *flags)
         seconds, printed = parity.llama_perplexity(args, gguf, text, args.window, *flags)
         return (seconds - first) * n_windows / (n_windows - 1), math.log2(printed) * scored

@@ -6,7 +6,7 @@
 //
 // The weight is packed once, for the instruction set that will multiply; g is folded into it.
 // W is kept as float32, or rounded to what takes less memory:
-//   kBFloat16   each element to the nearest bfloat16: within 2^-9 of itself
+//   kBFloat16   each element to the nearest bfloat16 (8 significant bits): within 2^-8 of itself; from 2^128 - 2^119 on, infinite
 //   kInt8       s_o round(w / s_o), s_o = max |w| of an output o / 127: within s_o / 2 of itself
 // and expanded to float32, a part at a time, when it is multiplied: x and the sums are float32 always.
 // Shapes:  x [R, n_in], residual and y [R, n_out], row-major and dense. W [n_out, n_in]; gated: [2 n_out, n_in], the

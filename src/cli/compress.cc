@@ -212,7 +212,7 @@ int run_decompress(DecompressFlags flags) {
 }
 
 void add_shared_flags(const Command& command, std::string& dtype, int& n_threads) {
-  command.add_option("--dtype", dtype, "of the arithmetic: auto, float32, bfloat16, float16").capture_default_str();
+  command.add_option("--dtype", dtype, kDtypeHelp).capture_default_str();
   command.add_option("--threads", n_threads, "groups of blocks coded at a time; the file does not depend on it")
       .in_range(1, 1024)
       .capture_default_str();

@@ -288,11 +288,7 @@ void add_eval(const Command& app, int& exit_code) {
   command.add_option("--batch", flags->batch, "windows in a forward pass, as far as memory allows; 0: by size")
       .in_range(0, 1 << 20)
       .capture_default_str();
-  command
-      .add_option("--dtype", request.dtype,
-                  "of weights and arithmetic: auto, float32, bfloat16, float16; bfloat16-body and int8-body round the "
-                  "weights between embedding and head")
-      .capture_default_str();
+  command.add_option("--dtype", request.dtype, kDtypeHelp).capture_default_str();
   command
       .add_option("--device", request.device,
                   "cpu, auto (a GPU where there is one), cuda, cuda:N, cuda:0,cuda:1 or cuda:all")

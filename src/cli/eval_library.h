@@ -7,4 +7,10 @@ namespace lmbits::cli {
 // Throws Error(kUnsupported) where the library or libtorch is missing, saying how to get it.
 const EvalApi& eval_library();
 
+// What --dtype may be, wherever a model is opened.
+inline constexpr const char* kDtypeHelp =
+    "of weights and arithmetic: auto, float32, bfloat16, float16; bfloat16-body and int8-body round the weights "
+    "between "
+    "embedding and head";
+
 }  // namespace lmbits::cli

@@ -209,7 +209,7 @@ void add_inspect(const Command& app, int& exit_code) {
   add_tokenizer_flags(command, flags->tokenizer);
   const Flag text = command.add_option("--text", flags->text, "show the bits of each token of this text");
   command.add_option("--text-file", flags->text_file, "the same for a file").excludes(text);
-  command.add_option("--dtype", flags->dtype, "of the arithmetic").capture_default_str();
+  command.add_option("--dtype", flags->dtype, kDtypeHelp).capture_default_str();
   add_convention_flags(command, flags->convention);
   command.add_flag("--json", flags->json, "print JSON");
   const Command tokenizer =

@@ -124,7 +124,7 @@ void add_adaptive_flags(const Command& command, AdaptiveFlags& flags) {
   add(command.add_option("--zone", flags.zone,
                          "A difference that may be called either way: 0.1% or 0.001 (default 0)"));
   add(command.add_option("--threads", flags.threads, "Batches computed at a time").in_range(1, 1024));
-  add(command.add_option("--dtype", flags.dtype, "Of the arithmetic: auto, float32, bfloat16, float16"));
+  add(command.add_option("--dtype", flags.dtype, kDtypeHelp));
 }
 
 int run_adaptive(const AdaptiveFlags& flags, const std::string& directory, double level, std::uint64_t seed,

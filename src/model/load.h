@@ -29,8 +29,9 @@ struct LoadOptions {
   // On a CPU also bfloat16-body | int8-body: the weights between embedding and head rounded to it, all else float32.
   std::string dtype = "auto";
   std::string device = "cpu";  // cpu | auto (cuda where there is a device) | cuda | cuda:N | cuda:0,cuda:1 | cuda:all
-  bool fuse = true;            // our own kernels in the place of libtorch's operators, where the graph allows it
-  bool graphs = true;          // on a GPU, replay a small model's forward passes as CUDA graphs
+  bool fuse =
+      true;  // our own kernels in the place of libtorch's operators, where the graph allows it; rounded weights need them
+  bool graphs = true;                   // on a GPU, replay a small model's forward passes as CUDA graphs
   DeviceOpener open_devices = nullptr;  // null: open_cuda_devices
 };
 

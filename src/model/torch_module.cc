@@ -148,6 +148,12 @@ TorchModule::TorchModule(const std::string& path, torch::jit::Module archive, We
 }
 
 int TorchModule::fuse_kernels(kernels::WeightFormat format) {
+  if (level_ == 0 && format != kernels::WeightFormat::kFloat32) {
+    throw Error(
+        ErrorKind::kUnsupported,
+        path_ + " is of level 0 (forward alone): which of its weights are the head, and not to be rounded, is unknown",
+        "use --dtype float32 or bfloat16, or export it with hidden and head");
+  }
   return guarded(path_, "cannot fuse its operators", [&] {
     std::vector<std::string> methods = {"forward"};
     if (level_ == 1) methods = {"hidden", "head"};
@@ -162,8 +168,10 @@ int TorchModule::fuse_kernels(kernels::WeightFormat format) {
     module_ = torch::jit::Module("empty");  // before the weights are packed: they would be held twice
     int n_fused = 0;
     for (const auto& [method, graph] : graphs) {
-      n_fused += fuse_cpu_kernels(graph, method == "head" ? kernels::WeightFormat::kFloat32 : format);
-      if (method == "head") {
+      const bool is_head = method == "head";
+      const int n = fuse_cpu_kernels(graph, is_head ? kernels::WeightFormat::kFloat32 : format);
+      if (!is_head || format == kernels::WeightFormat::kFloat32) n_fused += n;  // the head is never rounded
+      if (is_head) {
         head_is_row_wise_ = is_row_wise(*graph);
       } else {
         whole_windows_ = graph->copy();

@@ -45,7 +45,9 @@ class TorchModule final : public ModelGraph {
               at::Device device = at::kCPU);
 
   // Puts our own kernels in the place of ATen's operators (src/model/fuse.h) in the methods that scoring calls, and drops
-  // everything else that the archive holds: forward too, where there is hidden. Returns the number of operators put in.
+  // everything else that the archive holds: forward too, where there is hidden. `head` stays float32 whatever the format.
+  // Returns the number of operators put in, or of linear maps rounded. Throws Error(kUnsupported) for a rounded format at
+  // level 0, where `forward` does not say what of it is the head.
   int fuse_kernels(kernels::WeightFormat format) override;
   std::optional<StepGraph> step_graph(std::int64_t n_positions) const override;
   bool head_is_row_wise() const override { return head_is_row_wise_; }

@@ -19,7 +19,7 @@ class Dtypes(harness.ProgramTest):
         for name in ("xs-byte-3000", "s-sp-4000"):
             exact, dtype = self.bits_and_dtype(name, "float32")
             self.assertEqual(dtype, "float32")
-            # 8 and 11 bits of mantissa; a rounding error of 2^-9 a weight changes these totals by less than 1e-3
+            # 8 and 11 bits of mantissa; a rounding error of up to 2^-8 a weight changes these totals by less than 1e-3
             for half, bound in (("bfloat16", 5e-3), ("float16", 5e-4), ("bfloat16-body", 2e-3), ("int8-body", 5e-3)):
                 bits, dtype = self.bits_and_dtype(name, half)
                 self.assertEqual(dtype, half)

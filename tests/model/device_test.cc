@@ -124,6 +124,21 @@ TEST_F(OnADevice, APackageOfMachineCodeIsForTheCpu) {
   }
 }
 
+TEST_F(OnADevice, RoundedWeightsAreForTheCpu) {
+  for (const std::string dtype : {"bfloat16-body", "int8-body"}) {
+    for (const char* device : {"cuda", "auto"}) {
+      try {
+        open({}, device, dtype);
+        FAIL() << dtype << " was taken on --device " << device;
+      } catch (const Error& e) {
+        EXPECT_EQ(e.kind(), ErrorKind::kUnsupported) << e.what();
+        const std::string says = "--dtype " + dtype + " runs on the CPU, not on --device cuda";
+        EXPECT_NE(std::string(e.what()).find(says), std::string::npos) << e.what();
+      }
+    }
+  }
+}
+
 TEST_F(OnADevice, ScaleAndSoftcapOfTheMetadataApply) {
   const ToyBundle toy{.forward = "torch.tanh(self.head(self.hidden(ids)) * 0.5 / 3.0) * 3.0",
                       .metadata_changes = {{"logit_scale", 0.5}, {"logit_softcap", 3.0}}};
