@@ -187,7 +187,7 @@ class Packages(harness.ProgramTest):
                               text=True, env={**os.environ, "PYTHONHASHSEED": "0"})
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
         for convention in ("default", "uncheatable"):  # the latter inserts an id before each window
-            expected, got = (self.bits(self.folder / f"tiny.{kind}", f"{kind}-{convention}", "--convention", convention)
+            expected, got = (self.bits(self.folder / f"tiny.{kind}", f"{kind}-{convention}", "--convention", convention, "--window", "12")
                              for kind in ("pt", "pt2"))
             self.assert_near(got, expected)
 
