@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "models" / "recipe"))
 sys.path.insert(0, str(ROOT / "scripts"))
 from bundle_file import FORMAT, METADATA, archive_entries, content_hash, fix_hash_seed, read_entries, write_entries
 from canonical_hf import PLAIN, SCRIPTED, Kept, Refusal, make_canonical, restored, stepping
-from package_file import write_package
+from package_file import refuse_to_overwrite, write_package
 
 TOKENIZER_FOLDER = "extra/"
 WEIGHT_NAMES = "extra/weights.json"
@@ -529,6 +529,8 @@ def main() -> None:
     args = ap.parse_args()
     if not args.source.exists():
         raise SystemExit(f"lmbits: there is no {args.source}")
+    if args.out.suffix == ".pt2":
+        refuse_to_overwrite(args.out, args.source)
     import transformers
 
     transformers.logging.set_verbosity_error()

@@ -13,6 +13,7 @@ score (float32), bytes (int32), piece for each id.
 """
 import argparse
 import json
+import math
 import pathlib
 import struct
 
@@ -28,6 +29,8 @@ BPE = 2  # and of a model
 def read_checkpoint(path: pathlib.Path):
     """(the header by name, the weights by name)"""
     data = path.read_bytes()
+    if len(data) < 28:
+        raise SystemExit(f"lmbits: {path} is no checkpoint of llama2.c: it has {len(data)} bytes, its header alone takes 28")
     names = ("dim", "hidden", "layers", "heads", "kv_heads", "vocab", "length")
     h = dict(zip(names, struct.unpack_from("<7i", data)))
     tied, h["vocab"] = h["vocab"] > 0, abs(h["vocab"])
@@ -40,12 +43,12 @@ def read_checkpoint(path: pathlib.Path):
               "angles": (2, h["length"], S // 2)}
     if not tied:
         shapes["head"] = (V, D)
-    n = 28 + 4 * sum(int(np.prod(s)) for s in shapes.values())
+    n = 28 + 4 * sum(math.prod(s) for s in shapes.values())
     if len(data) != n:
         raise SystemExit(f"lmbits: {path} has {len(data)} bytes, its header asks for {n}")
     weights, at = {}, 28
     for name, shape in shapes.items():
-        count = int(np.prod(shape))
+        count = math.prod(shape)
         weights[name] = torch.from_numpy(np.frombuffer(data, "<f4", count, at).reshape(shape).copy())
         at += 4 * count
     return h, weights
@@ -55,7 +58,10 @@ def read_pieces(path: pathlib.Path, vocab: int):
     """[(score, bytes)]"""
     data, at, pieces = path.read_bytes(), 4, []
     while at < len(data):
-        score, n = struct.unpack_from("<fi", data, at)
+        score, n = struct.unpack_from("<fi", data, at) if at + 8 <= len(data) else (0.0, -1)
+        if not 0 <= n <= len(data) - at - 8:
+            raise SystemExit(f"lmbits: {path} is cut, or no tokenizer of llama2.c: piece {len(pieces)}, at byte {at} of "
+                             f"{len(data)}, " + (f"says {n} bytes" if at + 8 <= len(data) else "has no whole header"))
         pieces.append((score, data[at + 8 : at + 8 + n]))
         at += 8 + n
     if len(pieces) != vocab or at != len(data):

@@ -22,7 +22,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from bundle_file import FORMAT, METADATA, archive_entries, content_hash, fix_hash_seed, read_entries, write_entries
-from package_file import write_package
+from package_file import refuse_to_overwrite, write_package
 from tinylm import SIZES, TinyLM, build
 
 TOKENIZER = "extra/tokenizer.model"
@@ -203,6 +203,8 @@ def main() -> None:
     ap.add_argument("--tokenizer", type=pathlib.Path, help="the SentencePiece model a checkpoint was trained with")
     ap.add_argument("--name", help="default: SIZE-KIND-STEP, or the given bundle's own")
     args = ap.parse_args()
+    if args.out.suffix == ".pt2":
+        refuse_to_overwrite(args.out, args.checkpoint)
     torch.set_num_threads(1)
     given = args.tokenizer.read_bytes() if args.tokenizer else None
     read = from_bundle if is_bundle(args.checkpoint) else from_checkpoint

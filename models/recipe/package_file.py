@@ -4,11 +4,13 @@ hidden(ids) and head(h) are compiled to machine code for one thread, with B, T a
 one package serves every checkpoint of its architecture. Compiling needs a C++ compiler; running it needs neither that nor Python.
 """
 import json
+import os
 import pathlib
 import platform
 import struct
 import tempfile
 import warnings
+import zipfile
 
 import torch
 import xxhash
@@ -19,8 +21,9 @@ PACKAGE = "extra/package.json"
 CONSTANTS = "extra/constants/"
 WEIGHT_NAMES = "extra/weights.json"
 MOST_SEQUENCES, MOST_ROWS = 4096, 1 << 20
+SHORTEST_BATCH = 16  # positions, whatever the context: kShortest in src/scoring/batcher.cc
 # The processors that the code runs on, as GCC names the level, and what is asked of a machine before it is loaded.
-LEVEL, VECTOR_BITS, FEATURES = "x86-64-v3", 256, ("avx2", "bmi", "bmi2", "fma")
+LEVEL, VECTOR_BITS, FEATURES = "x86-64-v3", 256, ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
 SAFE_DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 OPTIONS = {
     "aot_inductor.package": True,
@@ -64,13 +67,46 @@ def compile_code(module, example, shape) -> list:
     return torch._inductor.aot_compile(exported.module(), (example,), options=OPTIONS)
 
 
-def compiled(hidden: Hidden, head: Head, vocab: int, context: int, path: pathlib.Path):
+def hash_of(weights: bytes) -> str:
+    return xxhash.xxh3_128(f"{len(weights)} ".encode() + weights).hexdigest()
+
+
+def refuse_to_overwrite(out: pathlib.Path, source: pathlib.Path) -> None:
+    """NAME.safetensors is written beside NAME.pt2: only in the place of what an older NAME.pt2 was written with."""
+    weights = out.with_suffix(".safetensors")
+    if (weights.parent.resolve() / weights.name).is_relative_to(source.resolve()):
+        raise SystemExit(f"lmbits: the weights of {out} would be written to {weights}, inside the source {source}: "
+                         "name an OUT elsewhere")
+    if not os.path.lexists(weights):
+        return
+    try:
+        known = json.loads(read_entries(out)[METADATA])["weights"]
+        own = known["file"] == weights.name and known["hash"] == hash_of(weights.read_bytes())
+    except (SystemExit, OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError):  # no package, or a broken one
+        own = False
+    if not own:
+        raise SystemExit(f"lmbits: the weights of {out} would be written to {weights}, which is there and was not written "
+                         f"with an older {out.name}: move it away, or name another OUT")
+
+
+def most_positions(hidden: Hidden, context: int) -> int:
+    """The longest batch that is compiled for. A table of positions may have no row beyond the context."""
+    if context >= SHORTEST_BATCH:
+        return context
+    try:
+        hidden(torch.zeros(1, SHORTEST_BATCH, dtype=torch.long))
+    except (IndexError, RuntimeError):
+        return context
+    return SHORTEST_BATCH
+
+
+def compiled(hidden: Hidden, head: Head, vocab: int, positions: int, path: pathlib.Path):
     """Writes what torch calls a package to `path`; how its parts are called with weights."""
     from torch.export import Dim
     from torch.export.pt2_archive._package import package_pt2
 
-    ids = torch.arange(3 * 24).reshape(3, 24) % vocab
-    shape = {0: Dim("B", min=1, max=MOST_SEQUENCES), 1: Dim("T", min=1, max=context)}
+    ids = torch.arange(3 * min(24, positions)).reshape(3, -1) % vocab
+    shape = {0: Dim("B", min=1, max=MOST_SEQUENCES), 1: Dim("T", min=1, max=positions)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         parts = {"hidden": compile_code(hidden, ids, shape),
@@ -115,16 +151,17 @@ def write_package(out: pathlib.Path, model, hidden_of, head_of, head_weight: str
     stored = {n: t.to(dtype) if n in parameters else t for n, t in constants.items()}
     constants = {n: stored[n].float() if n in parameters else t for n, t in constants.items()}
     tensors = {names["tensors"].get(n, n): stored[n] for n in sorted(parameters)}
+    positions = most_positions(hidden, info["context_length"])
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         scratch = pathlib.Path(folder)
-        compiled(hidden, head, info["padded_vocab_size"], info["context_length"], scratch / "code.pt2")
+        compiled(hidden, head, info["padded_vocab_size"], positions, scratch / "code.pt2")
         loaded = Loaded(scratch / "code.pt2", constants)
         entries = read_entries(scratch / "code.pt2")
         for name in [n for n in entries if n.endswith(".cpp") or n == ".data/serialization_id"]:  # sources; an identity
             entries.maps[1].names.pop(name)
         facts = {"format": FORMAT, "torch": torch.__version__.partition("+")[0], "machine": platform.machine(),
                  "cpu": list(FEATURES), "ids": info["padded_vocab_size"],
-                 "most": {"sequences": MOST_SEQUENCES, "positions": info["context_length"], "rows": MOST_ROWS},
+                 "most": {"sequences": MOST_SEQUENCES, "positions": positions, "rows": MOST_ROWS},
                  "head_weight": f"model.{head_weight}", "head_bias": head_bias and f"model.{head_bias}"}
         for part in ("hidden", "head"):
             code = [n for n in entries if n.startswith(f"data/aotinductor/{part}/") and n.endswith(".so")]
@@ -149,7 +186,7 @@ def write_package(out: pathlib.Path, model, hidden_of, head_of, head_weight: str
         for name, data in extra.items():
             entries[name] = data
         info = {**info, "weights": {"file": out.with_suffix(".safetensors").name,
-                                    "hash": xxhash.xxh3_128(f"{len(weights)} ".encode() + weights).hexdigest()}}
+                                    "hash": hash_of(weights)}}
         info["content_hash"] = content_hash(entries)
         entries[METADATA] = (json.dumps(info, indent=1) + "\n").encode()
         write_entries(scratch / "package.pt2", info["name"], entries)

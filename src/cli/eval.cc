@@ -32,8 +32,8 @@ constexpr const char* kHelp =
     "\n"
     "Each pair of a model and a corpus is a folder below -o. The same command again resumes what was stopped or "
     "killed\n"
-    "and computes nothing twice. Models: a bundle, a bare TorchScript .pt with a sidecar .json, uniform:V, "
-    "bigram:FILE.\n"
+    "and computes nothing twice. Models: a bundle, a package (.pt2), a bare TorchScript .pt with a sidecar .json,\n"
+    "uniform:V, bigram:FILE.\n"
     "--weights scores the checkpoints of a training run, one by one, with the graph and the tokenizer of one bundle.\n"
     "Corpora: a text file, a folder, JSONL; any of them as .gz or .zst; several files by a pattern in quotes\n"
     "('web/*.jsonl', '{a,b}.txt') or a corpus.json, which also names categories, filters and a sample.";

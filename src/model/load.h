@@ -13,7 +13,7 @@ namespace lmbits {
 
 struct ModelSpec {
   std::string name;  // empty: the bundle's own, else the file's stem
-  std::string path;  // NAME.pt (a bundle, or a bare archive with a sidecar NAME.json), uniform:V or bigram:FILE
+  std::string path;  // NAME.pt (a bundle, or bare beside NAME.json), NAME.pt2 (a package), uniform:V or bigram:FILE
 };
 
 // "NAME=PATH" or "PATH".

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <unordered_map>
@@ -32,6 +33,9 @@ bool has_feature(std::string_view name) {
   if (name == "fma") return __builtin_cpu_supports("fma");
   if (name == "bmi") return __builtin_cpu_supports("bmi");
   if (name == "bmi2") return __builtin_cpu_supports("bmi2");
+  if (name == "f16c") return __builtin_cpu_supports("f16c");
+  if (name == "lzcnt") return __builtin_cpu_supports("lzcnt");
+  if (name == "movbe") return __builtin_cpu_supports("movbe");
   if (name == "avx512f") return __builtin_cpu_supports("avx512f");
   if (name == "avx512bw") return __builtin_cpu_supports("avx512bw");
   if (name == "avx512cd") return __builtin_cpu_supports("avx512cd");
@@ -61,6 +65,15 @@ c10::ScalarType scalar_type_of(const std::string& name) {
   if (name == "int32") return at::kInt;
   if (name == "bool") return at::kBool;
   throw std::runtime_error("no dtype " + name);
+}
+
+// Nothing where that is no std::size_t.
+std::optional<std::size_t> bytes_of(const Constant& constant) {
+  std::size_t n = c10::elementSize(constant.type);
+  for (const std::int64_t length : constant.shape) {
+    if (__builtin_mul_overflow(n, static_cast<std::size_t>(length), &n)) return std::nullopt;
+  }
+  return n;
 }
 
 EntryFacts read_entry(const Json& json, const std::string& name) {
@@ -129,7 +142,12 @@ struct Package::Facts {
       facts.head = read_entry(json.at("head"), "head");
       for (const EntryFacts* entry : {&facts.hidden, &facts.head}) {
         for (const auto& [name, constant] : entry->constants) {
-          if (!constant.stored) facts.parameters[name] = constant.shape;
+          if (constant.stored) continue;
+          // The code trusts its shapes: it would read beyond a smaller one.
+          const TensorShape& first = facts.parameters.emplace(name, constant.shape).first->second;
+          if (first != constant.shape)
+            throw std::runtime_error(name + " is " + shape_text(first) + " in `hidden` and " +
+                                     shape_text(constant.shape) + " in `head`");
         }
       }
       const auto of_head = facts.parameters.find(facts.head_weight);
@@ -192,12 +210,13 @@ struct Package::Entry {
   static at::Tensor read_constant(const Archive& archive, const std::string& name, const Constant& constant) {
     const auto found = archive.package.find("extra/constants/" + name);
     const std::string_view bytes = found == archive.package.end() ? std::string_view() : found->second;
-    at::Tensor tensor = at::empty(constant.shape, constant.type);
-    if (bytes.size() != tensor.nbytes()) {
+    const std::optional<std::size_t> needed = bytes_of(constant);
+    if (bytes.size() != needed) {
       throw Error(ErrorKind::kModel, archive.path + ": constant " + name + " has " + std::to_string(bytes.size()) +
                                          " bytes, its shape " + shape_text(constant.shape) + " takes " +
-                                         std::to_string(tensor.nbytes()));
+                                         (needed ? std::to_string(*needed) : "more than there is a number for"));
     }
+    at::Tensor tensor = at::empty(constant.shape, constant.type);
     if (!bytes.empty()) std::memcpy(tensor.mutable_data_ptr(), bytes.data(), bytes.size());
     return tensor;
   }

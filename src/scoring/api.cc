@@ -21,7 +21,7 @@ void add_costs(const LanguageModel& model, const Convention& convention, const s
   Sequence sequence;
   if (convention.prepend_lead || convention.lead_each_document) sequence.add_lead(convention);
   sequence.add(model.tokenizer().encode(text));
-  Batcher batcher(BatchPlan(std::max<std::int64_t>(convention.window + 1, 16), 1, 1));
+  Batcher batcher(BatchPlan(std::max<std::int64_t>(convention.window, 16), 1, 1));
   WindowCutter cutter(sequence, convention, 0, 1);
   WindowCutter places(sequence, convention, 0, 1);
   const auto n = static_cast<std::int64_t>(sequence.ids.size());

@@ -86,8 +86,8 @@ class Scorer {
  private:
   BatchPlan plan_batches() const {
     const ModelInfo& info = model_.info();
-    const std::int64_t window = convention_.window + (convention_.window_lead == Lead::kInserted ? 1 : 0);
-    const std::int64_t longest = std::max(window, std::min(kShortestBatch, info.context_length));
+    // Also with a lead inserted: it takes the place of the last id, which is a target only.
+    const std::int64_t longest = std::max(convention_.window, std::min(kShortestBatch, info.context_length));
     std::int64_t positions = options_.max_sequences > 0 ? options_.max_sequences * longest : options_.batch_positions;
     if (info.bytes_per_position > 0) {
       positions = std::min(positions, options_.activation_bytes / info.bytes_per_position);

@@ -11,6 +11,7 @@ import pathlib
 import subprocess
 import sys
 import unittest
+import zipfile
 
 import harness
 
@@ -198,6 +199,45 @@ class Llama2C(harness.ProgramTest):
         self.assertEqual((picked["0"]["greedy"], picked["1"]["greedy"]), ([True], [False]), answers)
 
 
+# Each case of llama2c_to_hf that is broken: what it says, a line each.
+BROKEN = r'''
+import pathlib, struct, sys
+sys.path.insert(0, sys.argv[1])
+import llama2c_to_hf as it
+path = pathlib.Path(sys.argv[2])
+def says(read, data):
+    path.write_bytes(data)
+    try:
+        print("accepted", read(path))
+    except SystemExit as e:
+        print(e)
+model = lambda *header: struct.pack("<7i", *header)
+for data in (b"", model(8, 8, 1, 2, 1, 3, 4)[:27], model(8, 8, 1, 2, 1, 3, 4) + bytes(99), model(8, 8, 1, 0, 1, 3, 4),
+             model(*[(1 << 24) - 1] * 3, 1, 1, 3, 4)):
+    says(it.read_checkpoint, data)
+piece = lambda n, text: struct.pack("<fi", 0.5, n) + text
+whole = bytes(4) + piece(1, b"a") + piece(0, b"") + piece(2, b"bc")
+says(lambda path: it.read_pieces(path, 3), whole)
+for data in (bytes(4) + piece(-8, b""), bytes(4) + piece(-1, b"a"), whole[:-1], whole[:-5], whole + bytes(3), bytes(4) + piece(1 << 30, b"a"),
+             b"", whole + piece(1, b"d")):
+    says(lambda path: it.read_pieces(path, 3), data)
+'''
+
+# What export_hf.py says to each OUT.
+EXPORTS = r'''
+import sys
+source, model, *outs = sys.argv[1:]
+sys.path.insert(0, source + "/scripts")
+import export_hf
+for out in outs:
+    sys.argv = ["export_hf.py", model, "-o", out]
+    try:
+        export_hf.main()
+    except SystemExit as e:
+        print(e)
+'''
+
+
 class ExportHf(harness.ProgramTest):
     @classmethod
     def setUpClass(cls):
@@ -243,6 +283,43 @@ class ExportHf(harness.ProgramTest):
         self.assertLessEqual(set(refused), {"falcon_alibi", "mamba"}, refused)
         if not names or "falcon_alibi" in names:
             self.assertIn("ALiBi", refused.get("falcon_alibi", "nothing"))
+
+    def test_broken_files_of_llama2c_are_refused_in_a_line_each(self):
+        done = subprocess.run([harness.SOURCE / PYTHON, "-B", "-c", BROKEN, harness.SOURCE / "scripts", self.folder / "x.bin"],
+                              capture_output=True, text=True, timeout=120)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        parts = ("has 0 bytes", "has 27 bytes", "has 127 bytes", "its header says", "bytes, its header asks for",
+                 "accepted [(0.5, b'a'), (0.5, b''), (0.5, b'bc')]", "piece 0, at byte 4 of 12, says -8 bytes", "says -1 bytes",
+                 "piece 2, at byte 21 of 30, says 2 bytes", "piece 2, at byte 21 of 26, has no whole header",
+                 "piece 3, at byte 31 of 34, has no whole header", "says 1073741824 bytes", "holds 0 pieces", "holds 4 pieces")
+        lines = done.stdout.splitlines()
+        self.assertEqual(len(lines), len(parts), lines)
+        for line, part in zip(lines, parts):
+            self.assertIn(part, line)
+
+    def test_a_package_does_not_overwrite_weights_that_are_not_its_own(self):
+        model, link = self.folder / "model", self.folder / "link"
+        (model / "sub").mkdir(parents=True)
+        link.symlink_to(model)
+        (self.folder / "other.safetensors").write_bytes(b"somebody's")
+        (self.folder / "older.safetensors").write_bytes(b"changed since")
+        with zipfile.ZipFile(self.folder / "older.pt2", "w") as z:
+            z.writestr("older/extra/lmbits.json", json.dumps({"weights": {"file": "older.safetensors", "hash": "0" * 32}}))
+        (self.folder / "dangling.safetensors").symlink_to(self.folder / "nothing")
+        (model / "model.safetensors").write_bytes(b"the source")
+        cases = {model / "model.pt2": "inside the source", link / "new.pt2": "inside the source",
+                 model / "sub/new.pt2": "inside the source", self.folder / "other.pt2": "other.safetensors, which is there",
+                 self.folder / "older.pt2": "older.safetensors, which is there",
+                 self.folder / "dangling.pt2": "dangling.safetensors, which is there"}
+        before = {path: path.read_bytes() for path in self.folder.rglob("*.safetensors") if path.exists()}
+        done = subprocess.run([harness.SOURCE / PYTHON, "-B", "-c", EXPORTS, harness.SOURCE, model, *cases], capture_output=True,
+                              text=True, env={**os.environ, "PYTHONHASHSEED": "0"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        lines = done.stdout.splitlines()
+        self.assertEqual(len(lines), len(cases), lines)
+        for line, part in zip(lines, cases.values()):
+            self.assertIn(part, line)
+        self.assertEqual({path: path.read_bytes() for path in before}, before)
 
     def compress_by_step(self, bundle, content):
         source, packed, back = (self.folder / f"{bundle.stem}.{kind}" for kind in ("txt", "lmb", "back"))

@@ -19,6 +19,26 @@ PYTHON = pathlib.Path("build/deps/hf/bin/python")
 NAME, STEPS = "s-sp-500", (100, 4000)  # other checkpoints of its shape
 NEAR = 1e-6  # relative, a document's bits
 
+# A Llama of one layer and random weights, of a context of 12, as a bundle and as a package.
+TINY = r'''
+import argparse, pathlib, sys
+import torch
+source, out = map(pathlib.Path, sys.argv[1:])
+sys.path.insert(0, str(source / "scripts"))
+import export_hf
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM
+torch.manual_seed(0)
+LlamaForCausalLM(LlamaConfig(vocab_size=300, bos_token_id=1, eos_token_id=2, pad_token_id=0, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+                             num_attention_heads=2, max_position_embeddings=12)).save_pretrained(out / "tiny")
+letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+tokenizer = Tokenizer(models.BPE(vocab={"<pad>": 0, "<s>": 1, "</s>": 2, **{c: i + 3 for i, c in enumerate(letters)}}, merges=[]))
+tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False); tokenizer.decoder = decoders.ByteLevel()
+tokenizer.save(str(out / "tiny/tokenizer.json"))
+for name in ("tiny.pt", "tiny.pt2"):
+    print(export_hf.export(out / "tiny", argparse.Namespace(out=out / name, dtype=None, name=None, licence=None)))
+'''
+
 
 class Packages(harness.ProgramTest):
     @classmethod
@@ -34,6 +54,8 @@ class Packages(harness.ProgramTest):
                                cls.package], capture_output=True, text=True)
         if done.returncode != 0:
             raise AssertionError(done.stderr[-3000:])
+        with zipfile.ZipFile(cls.package) as archive:
+            cls.facts = json.loads(archive.read(next(n for n in archive.namelist() if n.endswith("extra/package.json"))))
 
     def setUp(self):
         super().setUp()
@@ -68,6 +90,13 @@ class Packages(harness.ProgramTest):
         arguments[arguments.index("--threads") + 1] = "3"
         self.assertEqual(harness.run(arguments).code, 0)
         self.assertEqual({r["id"]: r["bits"] for r in harness.records_of(self.only_run(self.folder / "three"))}, one)
+
+    def test_it_asks_for_all_of_its_level_of_processor(self):
+        done = subprocess.run(["g++", "-march=x86-64-v3", "-dM", "-E", "-x", "c", "/dev/null"], capture_output=True, text=True)
+        defined = {line.split()[1].strip("_").lower() for line in done.stdout.splitlines()}
+        known = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"}
+        self.assertEqual(set(self.facts["cpu"]), known & defined)
+        self.assertEqual(known, known & defined)
 
     def test_it_runs_without_python_compiler_or_a_folder_for_temporary_files(self):
         environment = {"PATH": "", "TMPDIR": "/nowhere"}
@@ -152,6 +181,15 @@ class Packages(harness.ProgramTest):
         weights[-1] ^= 1
         (self.folder / f"{NAME}.safetensors").write_bytes(weights)
         self.refused(sound, 5, "is corrupted, or of another model")
+
+    def test_a_context_shorter_than_the_shortest_batch_is_scored(self):
+        done = subprocess.run([harness.SOURCE / PYTHON, "-B", "-c", TINY, harness.SOURCE, self.folder], capture_output=True,
+                              text=True, env={**os.environ, "PYTHONHASHSEED": "0"})
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        for convention in ("default", "uncheatable"):  # the latter inserts an id before each window
+            expected, got = (self.bits(self.folder / f"tiny.{kind}", f"{kind}-{convention}", "--convention", convention, "--window", "12")
+                             for kind in ("pt", "pt2"))
+            self.assert_near(got, expected)
 
     def test_compressing_with_one_gives_the_file_back(self):
         text, packed, back = self.folder / "t.txt", self.folder / "t.lmb", self.folder / "back.txt"

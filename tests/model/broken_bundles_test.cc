@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <sstream>
 
 #include "src/core/error.h"
 #include "src/core/file.h"
@@ -219,6 +220,22 @@ TEST_F(BrokenPackage, AnotherMachineOrAMissingCpuFeatureIsNamed) {
   }
 }
 
+TEST_F(BrokenPackage, WhatX86_64V3AddsIsAskedOfTheProcessor) {
+  std::istringstream lines(read_file("/proc/cpuinfo"));
+  std::string flags;
+  while (std::getline(lines, flags) && !flags.starts_with("flags")) {
+  }
+  if (!lines) GTEST_SKIP() << "/proc/cpuinfo has no flags";
+  const std::pair<const char*, const char*> names[] = {{"avx2", "avx2"},  {"bmi", "bmi1"}, {"bmi2", "bmi2"},
+                                                       {"f16c", "f16c"},  {"fma", "fma"},  {"lzcnt", "abm"},
+                                                       {"movbe", "movbe"}};
+  for (const auto& [feature, flag] : names) {
+    const bool has = (flags + " ").find(std::string(" ") + flag + " ") != std::string::npos;
+    EXPECT_SAYS(refusal_of({.changes = {{"cpu", {feature}}}}, has ? ErrorKind::kModel : ErrorKind::kUnsupported),
+                has ? "cannot load its code: " : std::string("a processor with ") + feature);
+  }
+}
+
 TEST_F(BrokenPackage, FactsThatAreMissingOrAbsurdAreRefused) {
   const std::pair<Json, const char*> cases[] = {
       {{{"format", "lmbits-package-9"}}, "lmbits-package-9"},
@@ -227,6 +244,8 @@ TEST_F(BrokenPackage, FactsThatAreMissingOrAbsurdAreRefused) {
       {{{"head", {{"constants", {{"w", {{"dtype", "complex64"}}}}}}}}, "no dtype complex64"},
       {{{"head", {{"constants", {{"w", {{"shape", {-1, 4}}}}}}}}}, "[-1, 4]"},
       {{{"head", {{"constants", {{"w", {{"dtype", "int64"}}}}}}}}, "w is a weight and not float32"},
+      {{{"hidden", {{"constants", {{"w", {{"shape", {1000, 64}}}}}}}}},
+       "w is [1000, 64] in `hidden` and [257, 4] in `head`"},
       {{{"head_weight", "v"}}, "`head_weight` is no matrix among its weights: v"}};
   for (const auto& [changes, what] : cases) {
     const std::string text = refusal_of({.changes = changes});
@@ -252,9 +271,14 @@ TEST_F(BrokenPackage, ItsWeightsAreThereWholeAndFit) {
 }
 
 TEST_F(BrokenPackage, StoredConstantsHaveTheirBytes) {
-  const Json constant = {{"dtype", "float32"}, {"shape", {3}}, {"stored", true}};
-  EXPECT_SAYS(refusal_of({.changes = {{"hidden", {{"constants", {{"table", constant}}}}}}}),
-              "constant table has 0 bytes, its shape [3] takes 12");
+  const auto refusal_of_shape = [&](const Json& shape) {
+    const Json constant = {{"dtype", "float32"}, {"shape", shape}, {"stored", true}};
+    return refusal_of({.changes = {{"hidden", {{"constants", {{"table", constant}}}}}}});
+  };
+  EXPECT_SAYS(refusal_of_shape({3}), "constant table has 0 bytes, its shape [3] takes 12");
+  EXPECT_SAYS(refusal_of_shape({1 << 30, 1 << 30}), "takes 4611686018427387904");  // none of it is asked for
+  EXPECT_SAYS(refusal_of_shape({2147483647, 2147483647, 4}), "takes more than there is a number for");
+  EXPECT_SAYS(refusal_of_shape({1 << 30, 1 << 30, 1 << 4}), "takes more than there is a number for");  // 2^66, not 0
 }
 
 TEST_F(BrokenPackage, AnotherDtypeIsRefused) {

@@ -197,6 +197,19 @@ TEST_F(Evaluate, TopKOfABundleWithAStepOfItsOwnIsThatOfItsWindows) {
   EXPECT_EQ(bits[0], bits[1]);
 }
 
+TEST_F(Evaluate, NoBatchIsLongerThanTheContext) {
+  const std::string corpus = write_jsonl("c.jsonl", some_texts());
+  const std::string model = testing::write_toy_bundle(
+      folder_ / "short.pt", {.context = 20, .lines = "  assert e.size(1) <= 20, \"beyond the context\"\n"});
+  for (const char* convention : {"default", "lm-eval", "uncheatable"}) {  // the last inserts an id before each window
+    EvalRequest r = request(model, corpus);
+    r.convention.name = convention;
+    r.convention.window = 20;
+    const lmbits::Run run = evaluate_one(r);
+    EXPECT_EQ(run.records.size(), some_texts().size()) << convention;
+  }
+}
+
 TEST_F(Evaluate, SplittingACorpusChangesNothing) {
   const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
   const std::vector<std::string> texts = some_texts();
