@@ -68,6 +68,34 @@ Case attention_case(std::int64_t n_positions, std::int64_t n_heads, std::int64_t
           }};
 }
 
+// The head of a large vocabulary, a tile of its weight at a time (src/model/head_nll.cc): ours pack it for each call.
+Case head_case(std::int64_t n_rows) {
+  constexpr std::int64_t kHidden = 576, kVocab = 49152, kTile = 2048;
+  const at::Tensor x = at::randn({n_rows, kHidden}), w = at::randn({kVocab, kHidden}) / std::sqrt(double(kHidden));
+  const kernels::Linear map{.n_in = kHidden, .n_out = kTile};
+  const at::Tensor packed = at::empty({kernels::packed_bytes(kernels::best_isa(), map) / 4});
+  const auto by_tiles = [=](const auto& multiply) {  // multiply(tile of w, logits [R, kTile])
+    const at::Tensor logits = at::empty({n_rows, kTile}), sums = at::zeros({n_rows});
+    for (std::int64_t first = 0; first < kVocab; first += kTile) {
+      multiply(w.slice(0, first, first + kTile), logits);
+      sums.add_(logits.select(1, (first / kTile) % kTile));  // a column of each tile, to compare
+    }
+    return sums;
+  };
+  return {std::to_string(kHidden) + " -> " + std::to_string(kVocab) + ", " + std::to_string(n_rows) +
+              " rows, packed each time",
+          2.0 * double(n_rows) * double(w.numel()),
+          [=] { return by_tiles([&](const at::Tensor& tile, at::Tensor logits) { at::mm_out(logits, x, tile.t()); }); },
+          [=] {
+            return by_tiles([&](const at::Tensor& tile, const at::Tensor& logits) {
+              kernels::pack_linear(kernels::best_isa(), map, tile.const_data_ptr<float>(), nullptr,
+                                   packed.data_ptr<float>());
+              kernels::linear(kernels::best_isa(), map, packed.const_data_ptr<float>(), x.const_data_ptr<float>(),
+                              n_rows, nullptr, logits.data_ptr<float>());
+            });
+          }};
+}
+
 double rate(const Case& c, const std::function<at::Tensor()>& work) {
   const int n = std::max(1, int(5e8 / c.flop));
   return c.flop * n / cpu_s([&] {
@@ -92,6 +120,10 @@ int run(int argc, char** argv) {
                              linear_case(576, 960, true, false),
                              linear_case(576, 1536, true, true),
                              linear_case(1536, 576, false, false),
+                             head_case(1),
+                             head_case(16),
+                             head_case(64),
+                             head_case(1024),
                              attention_case(512, 2, 16),
                              attention_case(512, 2, 32),
                              attention_case(512, 3, 64),
