@@ -182,6 +182,22 @@ class Packages(harness.ProgramTest):
         (self.folder / f"{NAME}.safetensors").write_bytes(weights)
         self.refused(sound, 5, "is corrupted, or of another model")
 
+    def test_its_own_weights_may_be_written_anew_and_no_others(self):
+        for path in self.made.iterdir():
+            shutil.copy(path, self.folder)
+        code = ("import pathlib, sys; sys.path.insert(0, sys.argv[1]); import package_file; "
+                "package_file.refuse_to_overwrite(*map(pathlib.Path, sys.argv[2:]))")
+
+        def export():
+            return subprocess.run([harness.SOURCE / PYTHON, "-B", "-c", code, harness.SOURCE / "models/recipe",
+                                   self.folder / self.package.name, harness.bundle(NAME)], capture_output=True, text=True)
+
+        self.assertEqual(export().returncode, 0)
+        with (self.folder / f"{NAME}.safetensors").open("r+b") as f:
+            f.seek(-1, os.SEEK_END)
+            f.write(b"\x55")
+        self.assertIn(f"was not written with an older {NAME}.pt2", export().stderr)
+
     def test_a_context_shorter_than_the_shortest_batch_is_scored(self):
         done = subprocess.run([harness.SOURCE / PYTHON, "-B", "-c", TINY, harness.SOURCE, self.folder], capture_output=True,
                               text=True, env={**os.environ, "PYTHONHASHSEED": "0"})
