@@ -28,7 +28,7 @@ memory_mib() {
   echo "$total"
 }
 
-# Compilers to run at once: one a processor, but a file that includes libtorch's headers takes 1.5 GB.
+# Compilers, or tests, to run at once: one more than processors, but a file that includes libtorch's headers takes 1.5 GB.
 n_jobs() {
   local by_memory processors
   processors=$(($(nproc) + 1))  # one more: what waits for a disk, a lock or another process leaves a core idle
