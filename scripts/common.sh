@@ -28,10 +28,10 @@ memory_mib() {
   echo "$total"
 }
 
-# Compilers, or tests, to run at once: one more than processors, but a file that includes libtorch's headers takes 1.5 GB.
+# Compilers to run at once: one a processor, but a file that includes libtorch's headers takes 1.5 GB.
 n_jobs() {
   local by_memory processors
-  processors=$(($(nproc) + 1))  # one more: what waits for a disk, a lock or another process leaves a core idle
+  processors=$(nproc)
   by_memory=$(($(memory_mib) / 2000))
   if ((by_memory < 1)); then by_memory=1; fi
   echo "${LMBITS_JOBS:-$((by_memory < processors ? by_memory : processors))}"
