@@ -160,6 +160,9 @@ MediaLayout pnm_layout(Cursor& cursor) {
   return layout;
 }
 
+// The n bytes of a chunk of RIFF, and the one that makes them even, if the file does not end before it.
+void pass_chunk(Cursor& cursor, std::size_t n) { cursor.take(n + (n % 2 != 0 && n < cursor.left() ? 1 : 0)); }
+
 // What stands behind the samples of a sound is chunks, to the last byte; else there are samples that nobody counted.
 void pass_chunks(Cursor& cursor, std::size_t n_sound) {
   const auto is_printable = [](char c) { return c >= ' ' && c <= '~'; };
@@ -170,7 +173,7 @@ void pass_chunks(Cursor& cursor, std::size_t n_sound) {
       const std::string_view name = cursor.take(4);
       const std::uint64_t n = cursor.little_endian(4);
       is_chunk = std::all_of(name.begin(), name.end(), is_printable) && name != "data" && n <= cursor.left();
-      if (is_chunk) cursor.take(n + (n % 2 != 0 && n < cursor.left() ? 1 : 0));
+      if (is_chunk) pass_chunk(cursor, n);
     }
     if (!is_chunk)
       cursor.fail("is longer than it says: behind its " + std::to_string(n_sound) + " bytes of samples are " +
@@ -194,7 +197,7 @@ MediaLayout wav_layout(Cursor& cursor) {
       layout.sample_bytes = frame_bytes / n_channels;
       layout.sound_begin = cursor.at();
       layout.sound_bytes = n - n % frame_bytes;
-      cursor.take(n + (n % 2 != 0 && n < cursor.left() ? 1 : 0));
+      pass_chunk(cursor, n);
       pass_chunks(cursor, n);
       return layout;
     }
@@ -211,7 +214,7 @@ MediaLayout wav_layout(Cursor& cursor) {
         cursor.fail("states frames of " + std::to_string(frame_bytes) + " bytes for " + std::to_string(n_channels) +
                     " channels");
     }
-    cursor.take(n + (n % 2 != 0 && n < cursor.left() ? 1 : 0));
+    pass_chunk(cursor, n);
   }
   cursor.fail("has no samples");
 }
@@ -262,6 +265,13 @@ MediaLayout media_layout(std::string_view file, const std::string& where) {
               "give it another name to have it read as it is");
 }
 
+// The samples of a file that has this layout, in the order of the patches.
+std::string stream_of(const MediaLayout& layout, std::string_view file, const Patch& patch) {
+  std::string stream;
+  layout.for_each_run(patch, [&](std::size_t begin, std::size_t n) { stream += file.substr(begin, n); });
+  return stream;
+}
+
 }  // namespace
 
 Patch parse_patch(const std::string& text) {
@@ -290,18 +300,15 @@ bool is_media_name(const std::string& path) {
 }
 
 std::string media_stream(std::string_view file, const Patch& patch, const std::string& where) {
-  std::string stream;
-  media_layout(file, where).for_each_run(patch, [&](std::size_t begin, std::size_t n) {
-    stream += file.substr(begin, n);
-  });
-  return stream;
+  return stream_of(media_layout(file, where), file, patch);
 }
 
 std::string arrange_media(std::string_view file, const Patch& patch, const std::string& where) {
-  const std::string stream = media_stream(file, patch, where);
+  const MediaLayout layout = media_layout(file, where);
+  const std::string stream = stream_of(layout, file, patch);
   std::string arranged(file);
   std::size_t at = 0;
-  media_layout(file, where).for_each_region([&](std::size_t begin, std::size_t n) {
+  layout.for_each_region([&](std::size_t begin, std::size_t n) {
     std::memcpy(arranged.data() + begin, stream.data() + at, n);
     at += n;
   });
