@@ -15,6 +15,7 @@
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
+#include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/core/thread_pool.h"
 #include "src/corpus/reader.h"

@@ -9,6 +9,7 @@
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
 #include "src/cli/stop_signals.h"
+#include "src/core/json.h"
 #include "src/report/table.h"
 
 namespace lmbits::cli {

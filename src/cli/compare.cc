@@ -9,6 +9,7 @@
 #include "src/cli/share.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/thread_pool.h"
 #include "src/report/compare_report.h"
 #include "src/report/pairing.h"

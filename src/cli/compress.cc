@@ -11,6 +11,7 @@
 #include "src/cli/stop_signals.h"
 #include "src/coding/baselines.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/core/thread_pool.h"
 #include "src/corpus/media.h"
 #include "src/report/table.h"

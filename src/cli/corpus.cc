@@ -8,6 +8,7 @@
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/corpus/reader.h"
 #include "src/report/fit_report.h"
 #include "src/report/wording.h"

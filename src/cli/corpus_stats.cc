@@ -10,6 +10,7 @@
 #include "src/cli/stop_signals.h"
 #include "src/core/atomic_file.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/core/thread_pool.h"
 #include "src/corpus/statistics.h"

@@ -7,6 +7,7 @@
 #include "src/cli/eval_library.h"
 #include "src/cli/stdout_style.h"
 #include "src/coding/baselines.h"
+#include "src/core/json.h"
 
 namespace lmbits::cli {
 namespace {

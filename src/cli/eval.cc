@@ -15,6 +15,7 @@
 #include "src/cli/stdout_style.h"
 #include "src/cli/stop_signals.h"
 #include "src/cli/worker_place.h"
+#include "src/core/json.h"
 #include "src/report/table.h"
 
 namespace lmbits::cli {

@@ -9,6 +9,7 @@
 #include "src/cli/tokenizer_flags.h"
 #include "src/coding/container.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/store/run_directory.h"
 
 namespace lmbits::cli {

@@ -17,6 +17,7 @@
 #include "src/cli/worker_place.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
+#include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/core/thread_pool.h"
 #include "src/core/utc.h"

@@ -7,6 +7,7 @@
 #include "src/cli/rank_flags.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/report/categories.h"
 #include "src/report/rank_report.h"
 #include "src/store/run_directory.h"

@@ -8,6 +8,7 @@
 #include "src/cli/stdout_style.h"
 #include "src/cli/stop_signals.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/thread_pool.h"
 #include "src/report/table.h"
 

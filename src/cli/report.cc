@@ -12,6 +12,7 @@
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/core/thread_pool.h"
 #include "src/report/correlate_figures.h"
 #include "src/report/pairing.h"

@@ -5,6 +5,7 @@
 #include "src/cli/figure_files.h"
 #include "src/cli/scaling_flags.h"
 #include "src/cli/stdout_style.h"
+#include "src/core/json.h"
 #include "src/core/thread_pool.h"
 #include "src/report/fit_report.h"
 #include "src/report/scaling_figures.h"

@@ -5,6 +5,7 @@
 #include "src/cli/scaling_flags.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/report/fit_report.h"
 #include "src/report/wording.h"
 #include "src/scaling/plan.h"

@@ -9,6 +9,7 @@
 #include "src/cli/stdout_style.h"
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/report/fit_report.h"
 #include "src/report/scaling_figures.h"
 #include "src/report/wording.h"

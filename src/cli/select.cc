@@ -11,6 +11,7 @@
 #include "src/cli/select_analyse.h"
 #include "src/cli/stdout_style.h"
 #include "src/cli/stop_signals.h"
+#include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/report/rank_report.h"
 #include "src/selection/select_job.h"

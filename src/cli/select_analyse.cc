@@ -12,6 +12,7 @@
 #include "src/cli/progress_line.h"
 #include "src/cli/stdout_style.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/report/redundancy_map.h"
 #include "src/report/wording.h"
 #include "src/selection/analyse.h"

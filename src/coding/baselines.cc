@@ -17,6 +17,7 @@
 
 #include "src/coding/context_mixing.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/suggest.h"
 #include "src/core/thread_pool.h"
 

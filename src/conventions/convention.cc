@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 
 namespace lmbits {
 namespace {

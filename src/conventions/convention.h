@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "src/conventions/windows.h"
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 
 namespace lmbits {
 

@@ -15,6 +15,7 @@
 
 #include "kernels/nll_row.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 
 namespace lmbits {
 namespace {

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/model/batch.h"
 #include "src/model/device.h"
 #include "src/model/head_nll.h"

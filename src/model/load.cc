@@ -24,6 +24,7 @@
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
+#include "src/core/json.h"
 #include "src/model/archive.h"
 #include "src/model/bundle.h"
 #include "src/model/device_scorer.h"

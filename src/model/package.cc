@@ -17,6 +17,7 @@
 #include <unordered_map>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/weights/safetensors.h"
 
 namespace lmbits {

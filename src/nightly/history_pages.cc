@@ -8,6 +8,7 @@
 
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/report/history_points.h"
 #include "src/report/html.h"
 #include "src/report/plot.h"

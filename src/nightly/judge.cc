@@ -4,6 +4,7 @@
 #include <map>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/thread_pool.h"
 #include "src/store/training.h"
 

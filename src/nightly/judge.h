@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/nightly/nightly_config.h"
 #include "src/report/compare_report.h"
 #include "src/store/history.h"

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 
+#include "src/core/json.h"
 #include "src/report/history_points.h"
 #include "src/report/plot.h"
 #include "src/report/svg.h"

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/nightly/judge.h"
 #include "src/nightly/watch.h"
 #include "src/report/run_report.h"

@@ -2,6 +2,7 @@
 
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/core/suggest.h"
 #include "src/corpus/media.h"
 

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "src/conventions/convention.h"
-#include "src/core/json.h"
 #include "src/corpus/reader.h"
 #include "src/nightly/slurm.h"
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "src/core/json.h"
 #include "src/report/pairing.h"
 
 namespace lmbits {

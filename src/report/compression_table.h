@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "src/core/csv.h"
-#include "src/core/json.h"
 #include "src/stats/bootstrap.h"
 #include "src/store/run_directory.h"
 

@@ -1,6 +1,7 @@
 // A CorrelateReport for machines: JSON and CSV.
 #include <cmath>
 
+#include "src/core/json.h"
 #include "src/report/correlate_report.h"
 #include "src/report/correlate_tables.h"
 #include "src/report/rank_report.h"

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/suggest.h"
 #include "src/report/wording.h"
 

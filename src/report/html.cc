@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "src/core/json.h"
 #include "src/report/wording.h"
 
 namespace lmbits {

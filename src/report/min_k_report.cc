@@ -1,6 +1,7 @@
 #include "src/report/min_k_report.h"
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/report/rank_report.h"
 
 namespace lmbits {

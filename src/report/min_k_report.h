@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/report/table.h"
 #include "src/stats/min_k.h"
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/report/rank_report.h"
 #include "src/stats/correlation.h"
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/report/rank_runs.h"
 #include "src/report/table.h"
 #include "src/report/wording.h"

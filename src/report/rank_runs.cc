@@ -6,6 +6,7 @@
 #include <set>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/report/pairing.h"
 #include "src/report/wording.h"
 

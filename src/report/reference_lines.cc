@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "src/core/json.h"
 #include "src/report/pairing.h"
 #include "src/report/published_tables.h"
 

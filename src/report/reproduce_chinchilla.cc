@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/core/json.h"
 #include "src/report/fit_report.h"
 #include "src/report/wording.h"
 #include "src/scaling/fit.h"

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/report/published_tables.h"
 #include "src/report/rank_report.h"
 #include "src/stats/random.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/report/correlate_report.h"
 #include "src/report/score_join.h"
 #include "src/report/table.h"

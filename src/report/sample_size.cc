@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "src/core/json.h"
 #include "src/report/pairing.h"
 #include "src/report/rank_report.h"
 

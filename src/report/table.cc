@@ -6,6 +6,7 @@
 
 #include "src/core/csv.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/report/short_name.h"
 
 namespace lmbits {

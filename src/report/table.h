@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/stats/bootstrap.h"
 
 namespace lmbits {

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
 #include "src/scaling/law.h"
 #include "src/stats/bootstrap.h"
 

@@ -7,6 +7,7 @@
 
 #include "src/core/csv.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/stats/linear.h"
 #include "src/stats/random.h"
 #include "src/store/training.h"

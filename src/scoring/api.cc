@@ -2,6 +2,7 @@
 
 #include "kernels/nll.h"
 #include "src/conventions/plan.h"
+#include "src/core/json.h"
 #include "src/model/load.h"
 #include "src/scoring/batch_scorer.h"
 #include "src/scoring/batcher.h"

@@ -10,6 +10,7 @@
 #include "src/conventions/headline.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
+#include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/core/thread_pool.h"
 #include "src/model/load.h"

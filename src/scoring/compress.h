@@ -8,7 +8,6 @@
 #include <string>
 
 #include "src/conventions/convention.h"
-#include "src/core/json.h"
 #include "src/core/progress.h"
 #include "src/scoring/block_coder.h"
 

@@ -4,6 +4,7 @@
 
 #include "src/conventions/plan.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/thread_pool.h"
 #include "src/model/load.h"
 #include "src/scoring/batcher.h"

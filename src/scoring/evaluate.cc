@@ -7,6 +7,7 @@
 #include "src/coding/baselines.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
+#include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/core/utc.h"
 #include "src/scoring/sequence.h"

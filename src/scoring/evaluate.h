@@ -10,7 +10,7 @@
 
 #include "src/conventions/convention.h"
 #include "src/core/error.h"
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/corpus/reader.h"
 #include "src/model/load.h"
 #include "src/scoring/contamination.h"

@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/model/load.h"
 #include "src/stats/random.h"

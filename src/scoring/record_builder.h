@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/metrics/record.h"
 
 namespace lmbits {

@@ -8,6 +8,7 @@
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
+#include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/model/load.h"
 #include "src/scoring/batch_scorer.h"

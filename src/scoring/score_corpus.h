@@ -8,7 +8,7 @@
 #include <string>
 
 #include "src/conventions/convention.h"
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/corpus/reader.h"
 #include "src/model/language_model.h"
 #include "src/store/run_directory.h"

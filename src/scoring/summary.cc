@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/conventions/headline.h"
+#include "src/core/json.h"
 #include "src/metrics/record.h"
 #include "src/report/pairing.h"
 #include "src/report/table.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "src/conventions/convention.h"
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/model/language_model.h"
 #include "src/scoring/contamination.h"
 #include "src/store/run_directory.h"

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/selection/select.h"
 
 namespace lmbits {

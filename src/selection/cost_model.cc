@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/thread_pool.h"
 #include "src/selection/deflate_size.h"
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "src/core/hash.h"
+#include "src/core/json.h"
 #include "src/core/utc.h"
 
 namespace lmbits {

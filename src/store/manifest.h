@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 
 namespace lmbits {
 

@@ -9,6 +9,7 @@
 
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 
 namespace lmbits {
 namespace {

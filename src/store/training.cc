@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "src/core/json.h"
+
 namespace lmbits {
 namespace {
 

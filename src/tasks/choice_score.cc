@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/stats/normal.h"
 #include "src/stats/student_t.h"
 

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "src/core/json.h"
 #include "src/tasks/importer.h"
 
 namespace lmbits {

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <set>
 
+#include "src/core/json.h"
 #include "src/tasks/importer.h"
 
 namespace lmbits {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "src/core/csv.h"
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/tasks/score_import.h"
 
 namespace lmbits {

@@ -2,6 +2,7 @@
 
 #include "src/core/csv.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/suggest.h"
 #include "src/tasks/importer.h"
 

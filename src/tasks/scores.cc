@@ -5,6 +5,7 @@
 #include <set>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 
 namespace lmbits {
 namespace {

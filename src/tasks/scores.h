@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 
 namespace lmbits {
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/tokenizer/byte_blocks.h"
 #include "src/tokenizer/pattern.h"
 #include "src/tokenizer/unicode.h"

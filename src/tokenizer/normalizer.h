@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
+#include "src/core/json_fwd.h"
 #include "src/tokenizer/aligned_text.h"
 
 namespace lmbits {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "src/core/error.h"
 #include "src/tokenizer/fingerprint.h"

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/tokenizer/pattern.h"
 #include "src/tokenizer/unicode.h"
 

@@ -13,6 +13,7 @@
 
 #include "src/coding/context_mixing.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 
 namespace lmbits {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "src/conventions/top_k.h"
 #include "src/core/error.h"
+#include "src/core/json.h"
 
 namespace lmbits {
 namespace {

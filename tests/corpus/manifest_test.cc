@@ -10,6 +10,7 @@
 
 #include "src/core/error.h"
 #include "src/core/hash_value.h"
+#include "src/core/json.h"
 #include "src/corpus/reader.h"
 #include "src/corpus/sample.h"
 #include "src/corpus/statistics.h"

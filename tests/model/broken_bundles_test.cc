@@ -6,6 +6,7 @@
 
 #include "src/core/error.h"
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/model/archive.h"
 #include "src/model/load.h"
 #include "tests/support/temporary_folder.h"

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/model/load.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/temporary_folder.h"

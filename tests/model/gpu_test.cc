@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/model/device.h"
 #include "src/model/load.h"
 #include "tests/support/temporary_folder.h"

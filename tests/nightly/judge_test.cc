@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "src/core/json.h"
 #include "src/nightly/night_report.h"
 #include "tests/nightly/nights.h"
 #include "tests/support/temporary_folder.h"

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/stats/random.h"
 #include "tests/report/make_run.h"
 

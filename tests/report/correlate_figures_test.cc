@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/core/json.h"
 #include "src/report/huang2024_figures.h"
 
 namespace lmbits {

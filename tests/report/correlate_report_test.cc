@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/stats/normal.h"
 #include "src/stats/random.h"
 #include "tests/report/make_run.h"

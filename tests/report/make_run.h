@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "src/core/json.h"
 #include "src/store/run_directory.h"
 
 namespace lmbits {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/report/min_k_report.h"
 #include "src/report/rank_claims.h"
 #include "src/report/reference_lines.h"

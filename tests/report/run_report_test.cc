@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "src/core/json.h"
 #include "src/report/rank_report.h"
 #include "tests/report/make_run.h"
 

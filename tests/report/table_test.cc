@@ -5,6 +5,8 @@
 #include <cmath>
 #include <sstream>
 
+#include "src/core/json.h"
+
 namespace lmbits {
 namespace {
 

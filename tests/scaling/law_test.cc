@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/scaling/known_law.h"
 #include "src/scaling/published.h"
 #include "tests/scaling/designs.h"

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/scaling/points.h"
 #include "tests/scaling/demo_family.h"
 #include "tests/scaling/designs.h"

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/model/load.h"
 #include "src/store/checked_line.h"
 #include "src/tasks/score_import.h"

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "src/store/run_directory.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/temporary_folder.h"

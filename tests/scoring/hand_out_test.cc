@@ -8,6 +8,7 @@
 #include <random>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/scoring/work_together.h"
 #include "tests/support/temporary_folder.h"
 

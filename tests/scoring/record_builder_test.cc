@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "src/core/json.h"
+
 namespace lmbits {
 namespace {
 

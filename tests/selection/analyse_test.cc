@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "src/core/json.h"
 #include "tests/support/temporary_folder.h"
 
 namespace lmbits {

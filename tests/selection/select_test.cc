@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "src/core/error.h"
+#include "src/core/json.h"
 #include "src/core/stop.h"
 #include "src/selection/checkpoint.h"
 #include "src/selection/top_k.h"

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "src/core/file.h"
+#include "src/core/json.h"
 #include "tests/support/temporary_folder.h"
 
 namespace lmbits {

@@ -12,6 +12,7 @@
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/hash.h"
+#include "src/core/json.h"
 #include "tests/core/sandbox.h"
 
 namespace lmbits {
