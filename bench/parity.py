@@ -86,6 +86,11 @@ def nats(logits, targets, dtype=torch.float32):
     return torch.nn.functional.cross_entropy(logits.to(dtype), torch.tensor(targets), reduction="none")
 
 
+def rounded(logits, targets, over=torch.sum):
+    """Logits, cross entropies and their sum (or mean) in bfloat16: what a script gets whose model gives bfloat16, or that casts."""
+    return over(nats(logits, targets, torch.bfloat16)).item()
+
+
 def run(command, **environment):
     """A process to its end: (CPU seconds, peak memory in MiB, what it printed)"""
     with tempfile.TemporaryFile("w+") as printed:

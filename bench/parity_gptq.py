@@ -9,6 +9,7 @@ usage: build/deps/hf/bin/python bench/parity_gptq.py --model BUNDLE.pt=HF_DIR ..
 import math
 
 import parity
+import torch
 
 args = parity.arguments(__doc__.splitlines()[0], window=2048)
 table = parity.Table("GPTQ's protocol")
@@ -18,13 +19,16 @@ for bundle, folder in args.models:
     for name, text in args.texts:
         documents = parity.documents_of(text, args.document_bytes)
         ids = peer.encode("\n\n".join(documents))
-        losses = []
+        losses, rounded = [], 0.0
         for k in range(len(ids) // window):
             part = ids[k * window : (k + 1) * window]
-            losses.append(parity.nats(peer.logits(part)[:-1], part[1:]).double().mean().item())
+            logits = peer.logits(part)[:-1]
+            losses.append(parity.nats(logits, part[1:]).double().mean().item())
+            rounded += parity.rounded(logits, part[1:], torch.mean)
         summary, _ = parity.evaluate(args, bundle, documents, "--convention", "gptq", "--window", str(window))
         total = sum(losses) * (window - 1) / parity.LN2
         table.row(bundle.stem, name, summary["n_bytes"], summary["n_scored"], total, summary["bits"])
         printed = summary["headline"].get("perplexity")
-        table.note(f"perplexity {math.exp(sum(losses) / len(losses)):.6f}, lmbits {printed:.6f}")
+        table.note(f"perplexity {math.exp(sum(losses) / len(losses)):.6f}, lmbits {printed:.6f}; logits and each "
+                   f"window's mean in bfloat16: {rounded / sum(losses) - 1:+.1e} of the bits")
 table.finish()

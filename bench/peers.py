@@ -21,6 +21,7 @@ import math
 import pathlib
 import random
 import statistics
+import subprocess
 import time
 
 import parity
@@ -170,7 +171,9 @@ work = [bundle.stem, text_name, args.bytes, args.window, args.batch, llama_flags
 def keep(name, numbers):
     if args.keep:
         with open(args.keep, "a") as file:
-            file.write(json.dumps({"work": [*work, name, paths[name].dtype], **numbers}) + "\n")
+            line = {"work": [*work, name, paths[name].dtype], **numbers, "sgemm": round(rate, 1),
+                    "load": parity.os.getloadavg()[0], "commit": commit}
+            file.write(json.dumps(line) + "\n")
 
 
 for line in open(args.keep).readlines() if args.keep and pathlib.Path(args.keep).exists() else []:
@@ -179,8 +182,10 @@ for line in open(args.keep).readlines() if args.keep and pathlib.Path(args.keep)
         if kept["work"] == [*work, name, path.dtype]:
             path.add(kept["theirs"], kept["ours"], kept["tokens"])
             path.changes.append(kept["change"])
+rate = sgemm()
+commit = subprocess.run(["git", "-C", parity.ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
 print(f"{bundle.stem}, {text_name}: {len(text.encode())} bytes, {len(documents)} documents; torch {torch.__version__}, "
-      f"one thread; sgemm {sgemm():.1f} GFLOP/s; load {parity.os.getloadavg()[0]:.1f}", flush=True)
+      f"one thread; sgemm {rate:.1f} GFLOP/s; load {parity.os.getloadavg()[0]:.1f}", flush=True)
 for number in range(args.rounds):
     for name, path in list(paths.items())[:: 1 if number % 2 == 0 else -1]:
         keep(name, path.round(documents))
