@@ -1,4 +1,6 @@
 // lmbits eval: many models on many corpora.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -195,6 +197,13 @@ Table profiles(const std::vector<Json>& summaries) {
   return table;
 }
 
+// Of this process, the weights of the model at hand included.
+std::string peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return "peak memory " + std::to_string(usage.ru_maxrss / 1024) + " MiB, weights included\n";
+}
+
 std::pair<std::string, std::string> split_pair(const std::string& text, const char* flag) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
@@ -249,7 +258,7 @@ int run(EvalFlags& flags) {
     print(to_text(results(reporter.summaries()), stdout_style()));
     const Table categories = by_category(reporter.summaries());
     if (!categories.rows.empty()) print("\n" + to_text(categories, stdout_style()));
-    if (flags.profile) print("\n" + to_text(profiles(reporter.summaries()), stdout_style()));
+    if (flags.profile) print("\n" + to_text(profiles(reporter.summaries()), stdout_style()) + peak_memory());
   }
   if (outcome.interrupted) {
     std::fprintf(stderr, "stopped; every finished document is kept. To go on: the same command again\n");
@@ -302,7 +311,7 @@ void add_eval(const Command& app, int& exit_code) {
                      "NAME=FILE: a zstd row for corpus NAME that has seen FILE; several allowed");
   command.add_option("--level", request.level, "of the intervals").in_range(0.5, 0.9999).capture_default_str();
   command.add_option("--seed", request.seed, "of the bootstrap").capture_default_str();
-  command.add_flag("--profile", flags->profile, "show where the time went");
+  command.add_flag("--profile", flags->profile, "show where the time went, and the peak memory");
   command.add_flag("--json", flags->json, "print the summaries as JSON");
   command.add_flag("--quiet", flags->quiet, "no progress, no notes");
   command.callback([flags, &exit_code] { exit_code = run(*flags); });

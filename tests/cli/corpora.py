@@ -105,6 +105,7 @@ class TokenCache(harness.ProgramTest):
         table = harness.run(["eval", "--model", self.model, "--corpus", self.corpus, "-o", night, "--profile", "--quiet",
                              "--baselines", "none", "--cache", output / ".tokens"])
         self.assertIn("cached %", table.out)
+        self.assertRegex(table.out, r"peak memory [1-9][0-9]+ MiB")
 
     def test_a_killed_writer_harms_nobody(self):
         plain = self.folder / "plain"
