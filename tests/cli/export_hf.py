@@ -17,7 +17,8 @@ import zipfile
 import harness
 
 PYTHON = pathlib.Path("build/deps/hf/bin/python")
-QUICK = ("gpt2", "gpt_neox", "llama3", "mistral", "gemma2", "mixtral", "falcon", "llama_tied", "llama_float16")
+QUICK = ("gpt2", "gpt_neox", "llama3", "mistral", "gemma2", "mixtral", "falcon", "llama_tied", "llama_float16",
+         "llama_f32_gguf", "llama_q4_1_gguf")
 REFUSED = {  # what each says, in this order
     "falcon_alibi": ["transformer.h.0.self_attention: it places positions by ALiBi"],
     "mamba": ["backbone.layers.0: the configuration of mamba states no max_position_embeddings"],
@@ -27,6 +28,7 @@ REFUSED = {  # what each says, in this order
     "llama_headless": ["lm_head.weight is not in the checkpoint"],
     "llama_narrow": ["model.layers.1.mlp.down_proj.weight is stored as [64, 127], its configuration makes it [64, 128]"],
     "llama_truncated": [".safetensors is not a whole file of weights: "],
+    "llama_missing_f32_gguf": ["model.norm.weight is not in the checkpoint"],
     "llama_altered": ["model.layers.1: rewritten without its mask, it differs from the original by "],
     "llama_altered_trace": ["the export failed its proof: it changes a log-probability by ", ", first at model.layers.1, by "],
 }
@@ -81,6 +83,27 @@ def narrow(folder, key="model.layers.1.mlp.down_proj.weight"):
 def truncate(folder):
     path = sorted(folder.glob("*.safetensors"))[-1]
     path.write_bytes(path.read_bytes()[:-100])
+def write_gguf(path, model, kind, without=None):
+    """As llama.cpp's converter does: rows of q and k in another order, matrices of `kind`. `model` gets what is left of its weights."""
+    import gguf
+    kind, c = gguf.GGMLQuantizationType[kind.upper()], model.config
+    out, names = gguf.GGUFWriter(path, "llama"), gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, c.num_hidden_layers)
+    out.add_context_length(c.max_position_embeddings); out.add_embedding_length(c.hidden_size); out.add_block_count(c.num_hidden_layers)
+    out.add_feed_forward_length(c.intermediate_size); out.add_head_count(c.num_attention_heads); out.add_head_count_kv(c.num_key_value_heads)
+    out.add_layer_norm_rms_eps(c.rms_norm_eps); out.add_rope_freq_base(1e4); out.add_vocab_size(c.vocab_size)
+    out.add_tokenizer_model("gpt2"); out.add_tokenizer_pre("gpt-2"); out.add_bos_token_id(1); out.add_eos_token_id(2)
+    more = [f"<unused{i}>" for i in range(c.vocab_size - len(pieces))]
+    out.add_token_list(pieces + more); out.add_token_types([3] * 3 + [1] * (len(pieces) - 3) + [5] * len(more)); out.add_token_merges(["t h"])
+    for name, p in model.named_parameters():
+        stored = kind if p.dim() == 2 else gguf.GGMLQuantizationType.F32
+        w = gguf.quants.dequantize(gguf.quants.quantize(p.detach().numpy(), stored), stored)
+        p.data = torch.tensor(w)
+        if "q_proj" in name or "k_proj" in name:
+            heads = c.num_attention_heads if "q_proj" in name else c.num_key_value_heads
+            w = w.reshape(heads, 2, -1, w.shape[1]).swapaxes(1, 2).reshape(w.shape)
+        if name != without:
+            out.add_tensor(names.get_name(name.removesuffix(".weight")) + ".weight", gguf.quants.quantize(w, stored), raw_dtype=stored)
+    out.write_header_to_file(); out.write_kv_data_to_file(); out.write_tensors_to_file(); out.close()
 DAMAGE = {"llama_missing": drop("model.layers.1.mlp.up_proj.weight"), "llama_headless": drop("lm_head.weight"),
           "llama_narrow": narrow, "llama_truncated": truncate}
 # Exporters that get something wrong.
@@ -93,7 +116,8 @@ def altered_trace(*inputs, own=export_hf.trace, **more):
     return traced
 ALTERED = {"llama_altered": (canonical_hf, "attention", altered_attention), "llama_altered_trace": (export_hf, "trace", altered_trace)}
 letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-tokenizer = Tokenizer(models.BPE(vocab={"<pad>": 0, "<s>": 1, "</s>": 2, **{c: i + 3 for i, c in enumerate(letters)}}, merges=[]))
+pieces = ["<pad>", "<s>", "</s>", *letters, "th"]
+tokenizer = Tokenizer(models.BPE(vocab={piece: i for i, piece in enumerate(pieces)}, merges=[("t", "h")]))
 tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False); tokenizer.decoder = decoders.ByteLevel()
 documents = json.loads((out / "documents.json").read_text())
 for name in MODELS if names == ["all"] else names:
@@ -108,14 +132,19 @@ for name in MODELS if names == ["all"] else names:
     model.save_pretrained(folder, max_shard_size="200KB")
     tokenizer.save(str(folder / "tokenizer.json"))
     DAMAGE.get(name, id)(folder)
+    source = folder
+    if name.endswith("_gguf"):
+        source = folder / "model.gguf"
+        write_gguf(source, model, name.split("_", 1)[1].removeprefix("missing_").removesuffix("_gguf"), "model.norm.weight" if "missing" in name else None)
     answer = {"name": name, "refusal": None, "bits": []}
     dtype = "float16" if name.endswith("_float16") else None
     place, attribute, other = ALTERED.get(name, (export_hf, "export", export_hf.export))
     own = getattr(place, attribute)
     try:
         setattr(place, attribute, other)
-        answer["line"] = export_hf.export(folder, argparse.Namespace(out=out / f"{name}.pt", dtype=dtype, name=None, licence=None))
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        answer["line"] = export_hf.export(source, argparse.Namespace(out=out / f"{name}.pt", dtype=dtype, name=None, licence=None))
+        if source == folder:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
         for p in model.parameters() if dtype else ():  # not the tables of positions
             p.data = p.data.to(getattr(torch, dtype)).float()
         for text in documents:
@@ -200,15 +229,16 @@ STORY = ("Once upon a time, there was a little dog named Max. Max liked to run i
 
 
 class Llama2C(harness.ProgramTest):
-    """llama2.c's stories260K, of which the checkpoint and its tokenizer are files of the shared data."""
+    """llama2.c's stories260K: stories260K.bin and tok512.bin in data/models of $LMBITS_SHARED, or of the folder "shared" beside
+    the source's."""
 
     def setUp(self):
         super().setUp()
         if not (harness.SOURCE / PYTHON).exists():
             self.skipTest("there is no build/deps/hf: scripts/hf_environment makes it")
-        self.models = pathlib.Path(os.environ.get("LMBITS_SHARED", "/nowhere")) / "data/models"
+        self.models = pathlib.Path(os.environ.get("LMBITS_SHARED") or harness.SOURCE.parent / "shared") / "data/models"
         if not (self.models / "stories260K.bin").exists():
-            self.skipTest("LMBITS_SHARED names no folder with data/models/stories260K.bin")
+            self.skipTest(f"there is no {self.models}/stories260K.bin: LMBITS_SHARED may name the folder above data")
 
     def python(self, *arguments):
         done = subprocess.run([harness.SOURCE / PYTHON, "-B", *map(str, arguments)], capture_output=True, text=True)
@@ -323,6 +353,8 @@ class ExportHf(harness.ProgramTest):
                 self.assertLess(abs(records[str(i)] / expected - 1), 2e-6, (name, i, records[str(i)], expected))
             summary = json.loads((run / "summary.json").read_text())
             self.assertNotIn("libtorch's operators", " ".join(summary["warnings"]), name)
+            if name.endswith("_gguf"):  # no safetensors
+                continue
             if name == "llama_float16":
                 with zipfile.ZipFile(self.folder / f"{name}.pt") as z:
                     info = json.loads(z.read(next(n for n in z.namelist() if n.endswith("lmbits.json"))))
@@ -339,6 +371,23 @@ class ExportHf(harness.ProgramTest):
                 self.compress_by_step(self.folder / f"{name}.pt", texts[0].encode()[:90])
         if chosen != "all":
             self.assertEqual(sorted(refused), sorted(set(names) & set(REFUSED)))
+
+    def test_a_gguf_file_of_llama_cpp_scores_as_the_bundle_that_it_was_made_of(self):
+        files = [f for f in sorted((harness.SOURCE / "build/real").glob("*-F32.gguf"))
+                 if pathlib.Path(harness.bundle(f.stem.removesuffix("-F32"))).exists()]
+        if not files:
+            self.skipTest("build/real holds no NAME-F32.gguf of a demo model: bench/README.md says how one is made")
+        corpus = self.folder / "prose.txt"
+        corpus.write_bytes((harness.SOURCE / "models/heldout/prose.txt").read_bytes()[:3000])
+        bundle = self.folder / "from-gguf.pt"
+        done = subprocess.run([harness.SOURCE / PYTHON, "-B", harness.SOURCE / "scripts/export_hf.py", files[-1], "-o", bundle],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        print(done.stdout, file=sys.stderr)
+        (ours,), (its,) = (harness.records_of(self.finish(model, f"c={corpus}", self.folder / f"runs-{i}"))
+                           for i, model in enumerate((bundle, harness.bundle(files[-1].stem.removesuffix("-F32")))))
+        self.assertEqual(ours["n_tokens"], its["n_tokens"])
+        self.assertLess(abs(ours["bits"] / its["bits"] - 1), 2e-6, (ours["bits"], its["bits"]))
 
     def test_broken_files_of_llama2c_are_refused_in_a_line_each(self):
         done = subprocess.run([harness.SOURCE / PYTHON, "-B", "-c", BROKEN, harness.SOURCE / "scripts", self.folder / "x.bin"],
