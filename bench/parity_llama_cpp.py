@@ -14,7 +14,7 @@ import parity
 
 args = parity.arguments(__doc__.splitlines()[0], perplexity=str(parity.LLAMA_CPP), window=512)
 if not pathlib.Path(args.perplexity).exists():
-    raise SystemExit(f"skipped: there is no {args.perplexity}; scripts/llama_cpp_environment builds it")
+    parity.skip(f"there is no {args.perplexity}; scripts/llama_cpp_environment builds it")
 table = parity.Table("llama.cpp's perplexity")
 for bundle, gguf in args.models:
     for name, text in args.texts:

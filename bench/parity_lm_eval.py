@@ -13,7 +13,7 @@ try:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 except ImportError as e:
-    raise SystemExit(f"skipped: {e}; scripts/hf_environment --peers")
+    parity.skip(f"{e}; scripts/hf_environment --peers")
 
 logging.disable(logging.WARNING)
 table = parity.Table(f"lm-eval {lm_eval.__version__} loglikelihood_rolling, batch 1")

@@ -36,7 +36,7 @@ logging.disable(logging.WARNING)
 bundle, folder = args.models[0]
 names = args.paths.split(",")
 if any(name.startswith("llama") for name in names) and not pathlib.Path(args.perplexity).exists():
-    raise SystemExit(f"skipped: there is no {args.perplexity}; scripts/llama_cpp_environment builds it")
+    parity.skip(f"there is no {args.perplexity}; scripts/llama_cpp_environment builds it")
 python_peers = [name for name in names if not name.startswith("llama")]
 peer = parity.Peer(folder) if python_peers else None
 bos = peer.tokenizer.bos_token_id if peer else None

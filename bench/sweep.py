@@ -18,7 +18,7 @@ args = parity.arguments(__doc__.splitlines()[0], checkpoints=20)
 try:
     import lm_eval
 except ImportError as e:
-    raise SystemExit(f"skipped: {e}; scripts/hf_environment --peers")
+    parity.skip(f"{e}; scripts/hf_environment --peers")
 from safetensors.torch import load_file, save_file
 import torch
 

@@ -248,7 +248,8 @@ def make_canonical(model) -> list[str]:
     AttentionInterface.register(ATTENTION, attention)
     config = model.config.get_text_config()
     if getattr(config, "alibi", False):
-        raise Refusal("it places positions by ALiBi, a mask of its own, which is not read")
+        name = next((name for name, m in model.named_modules() if type(m).__name__.endswith("Attention")), "the model")
+        raise Refusal(f"{name}: it places positions by ALiBi, a mask of its own, which is not read")
     source = sys.modules[type(model).__module__]
     done = [f"{replace_forwards(model)} modules"]
     if replace_rotary(source):

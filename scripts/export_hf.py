@@ -12,7 +12,8 @@ canonical_hf.py rewrites it; the weights are stored as they were, or as --dtype 
 
 Before the file gets its name, it is loaded again and must give the untouched model's log-probabilities (eager attention,
 at other B and T than it was traced with, beyond a sliding window where there is one), head(hidden(ids)) ==
-forward(ids), causality, padding invariance, and a right hash. What cannot be exported is refused, with the layer named.
+forward(ids), causality, padding invariance, and a right hash. What cannot be exported is refused, with the layer named;
+so is a checkpoint that is not whole, with the tensor.
 """
 import argparse
 import hashlib
@@ -82,12 +83,33 @@ def load_model(source: pathlib.Path):
     where = dict(pretrained_model_name_or_path=str(source))
     if source.is_file():
         where = dict(pretrained_model_name_or_path=str(source.parent), gguf_file=source.name)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            **where, local_files_only=True, dtype=torch.float32, attn_implementation="eager")
-    except (OSError, ValueError, KeyError, ImportError) as e:
+    check_files(source)
+    try:  # sizes that differ are refused below, by name
+        model, found = AutoModelForCausalLM.from_pretrained(
+            **where, local_files_only=True, dtype=torch.float32, attn_implementation="eager", output_loading_info=True,
+            ignore_mismatched_sizes=True)
+    except Exception as e:  # of whatever reads the files
         raise Refusal(f"transformers does not load it: {first_line(e)}") from e
+    # transformers gives these random weights, and goes on.
+    for name, stored, wanted in sorted(found["mismatched_keys"]):
+        raise Refusal(f"{name} is stored as {list(stored)}, its configuration makes it {list(wanted)}")
+    if missing := sorted(found["missing_keys"]):
+        raise Refusal(f"{missing[0]} is not in the checkpoint"
+                      + (f", nor are {len(missing) - 1} others" if len(missing) > 1 else ""))
+    if model.get_output_embeddings() is None:
+        raise Refusal(f"{type(model).__name__} has no output embedding: no linear map to the vocabulary as its head")
     return model.eval().requires_grad_(False)
+
+
+def check_files(source: pathlib.Path) -> None:
+    """Each file of weights can be opened; transformers would not say which cannot."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in sorted(source.glob("*.safetensors")):
+        try:
+            safe_open(str(file), "pt")
+        except SafetensorError as e:
+            raise Refusal(f"{file.name} is not a whole file of weights: {first_line(e)}") from e
 
 
 def stored_dtype(source: pathlib.Path, config) -> str:
@@ -99,13 +121,15 @@ def stored_dtype(source: pathlib.Path, config) -> str:
     return name if name in ("float32", "float16", "bfloat16") else "float32"
 
 
-def context_length(config) -> int:
+def context_length(model) -> int:
     """Ids the model was built for; where positions are stretched beyond a trained length by the text's own length, that
     length: a graph has no such branch."""
-    config = config.get_text_config()
+    config = model.config.get_text_config()
     length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
     if length is None:
-        raise Refusal(f"its configuration ({config.model_type}) states no max_position_embeddings")
+        name, layer = next(iter(layers_of(model)), ("the model", model))
+        raise Refusal(f"{name}: the configuration of {config.model_type} states no max_position_embeddings for its "
+                      f"{type(layer).__name__}")
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") in ("dynamic", "longrope"):
         length = min(length, int(rope.get("original_max_position_embeddings") or length))
@@ -196,7 +220,7 @@ def metadata(model, source, args, tokenizer) -> dict:
     return {
         "format": FORMAT,
         "name": args.name or args.out.stem,
-        "context_length": context_length(model.config),
+        "context_length": context_length(model),
         # All columns of the head: a softmax over fewer would not be the model's, nor any other program's.
         "vocab_size": head.shape[0],
         "padded_vocab_size": head.shape[0],
@@ -250,16 +274,26 @@ def weight_names(source: pathlib.Path, model) -> dict:
 
 
 class Naming:
-    """Which module was entered last: what a refusal names."""
+    """While it is entered, an exception becomes a refusal that names the module whose forward was running."""
 
-    def __init__(self, model):
-        self.current = "the model"
-        self.hooks = [m.register_forward_pre_hook(lambda *_, name=name: setattr(self, "current", name))
-                      for name, m in model.named_modules() if name]
+    def __init__(self, model, fails: str):
+        self.model, self.fails, self.running = model, fails, []
 
-    def remove(self):
+    def __enter__(self):
+        begin = lambda name: lambda *_: self.running.append(name)
+        end = lambda *_: self.running.pop() and None  # must return nothing: that would take the output's place
+        self.hooks = [hook for name, m in self.model.named_modules() if name
+                      for hook in (m.register_forward_pre_hook(begin(name)), m.register_forward_hook(end))]
+        return self
+
+    def __exit__(self, _, e, __):
         for hook in self.hooks:
             hook.remove()
+        where = self.running[-1] if self.running else "the model"
+        if isinstance(e, Refusal) and self.running:
+            raise Refusal(f"{where}: {e}") from e
+        if isinstance(e, Exception) and not isinstance(e, Refusal):
+            raise Refusal(f"{where} {self.fails}: {first_line(e)}") from e
 
 
 def first_line(e: BaseException) -> str:
@@ -286,22 +320,13 @@ def why_no_step(bundle: Bundle, vocab: int) -> str:
 
 def trace(bundle: Bundle, vocab: int, with_step: bool):
     ids = example_ids(*TRACE_SHAPE, vocab)
-    naming = Naming(bundle.model)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            h = torch.randn(5, bundle.model.get_output_embeddings().weight.shape[1])
-            inputs = {"forward": ids, "hidden": ids, "head": h}
-            if with_step:
-                inputs["later"] = (ids[:, :1], bundle.state(len(ids), 3))
-            traced = torch.jit.trace_module(bundle, inputs, strict=False, check_trace=False)
-    except Refusal as e:
-        raise Refusal(f"{naming.current}: {e}") from e
-    except Exception as e:
-        raise Refusal(f"{naming.current} does not trace: {first_line(e)}") from e
-    finally:
-        naming.remove()
-    return traced
+    with Naming(bundle.model, "does not trace"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        h = torch.randn(5, bundle.model.get_output_embeddings().weight.shape[1])
+        inputs = {"forward": ids, "hidden": ids, "head": h}
+        if with_step:
+            inputs["later"] = (ids[:, :1], bundle.state(len(ids), 3))
+        return torch.jit.trace_module(bundle, inputs, strict=False, check_trace=False)
 
 
 def example_ids(B: int, T: int, vocab: int):
@@ -322,90 +347,126 @@ def log_probabilities(logits, T: int):
     return logits[:, chosen_rows(T)].float().log_softmax(-1)
 
 
+def layers_of(model) -> list:
+    """(name, module) of what stands in a list: the layers, in order."""
+    return [(name, module) for name, module in model.named_modules()
+            if name.rpartition(".")[2].isdigit() and name.count(".") <= 3]
+
+
+def run_by_layer(model, ids):
+    """(logits [B,T,V], {layer: its output [B,T,D]})"""
+    outputs, hooks = {}, []
+    for name, module in layers_of(model):
+        def keep(_, __, out, name=name):  # must return nothing, too
+            outputs.setdefault(name, (out[0] if isinstance(out, tuple) else out).clone())
+        hooks.append(module.register_forward_hook(keep))
+    try:
+        return model(input_ids=ids, use_cache=False).logits, outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def reference(model, shapes, vocab):
-    """The untouched model's log-probabilities at each shape, and the hidden states after each layer at the second."""
+    """(log-probabilities, output of each layer) of the untouched model at each shape."""
     expected = []
-    for B, T in shapes:
-        logits = model(input_ids=example_ids(B, T, vocab), use_cache=False).logits
-        expected.append(log_probabilities(logits, T))
+    with Naming(model, "does not run"):
+        for B, T in shapes:
+            logits, layers = run_by_layer(model, example_ids(B, T, vocab))
+            expected.append((log_probabilities(logits, T), layers))
     return expected
 
 
-def layer_outputs(model, ids):
-    """name -> output of each module that stands in a list (the layers), in order."""
-    outputs, hooks = {}, []
-    for name, module in model.named_modules():
-        if name.rpartition(".")[2].isdigit() and name.count(".") <= 3:
-            def keep(_, __, out, name=name):  # must return nothing: that would take the output's place
-                outputs.setdefault(name, (out[0] if isinstance(out, tuple) else out).clone())
-            hooks.append(module.register_forward_hook(keep))
-    model.base_model(input_ids=ids, use_cache=False)
-    for hook in hooks:
-        hook.remove()
-    return outputs
+def first_difference(layers: dict, expected: dict, tolerance: float):
+    """(name, its difference by the largest number of its output) of the first layer that is off by more, or None."""
+    for name, value in layers.items():
+        difference = ((value - expected[name]).abs().max() / expected[name].abs().max().clamp_min(1e-6)).item()
+        if not difference < tolerance:
+            return name, difference
+    return None
 
 
-def check_canonical(expected: dict, model, ids) -> None:
+def check_canonical(expected, model, shapes, vocab) -> None:
     """Names the first layer whose output is not the untouched model's."""
-    for name, value in layer_outputs(model, ids).items():
-        difference = (value - expected[name]).abs().max() / expected[name].abs().max().clamp_min(1e-6)
-        if not difference < 1e-3:
-            raise Refusal(f"{name}: rewritten without its mask, it differs from the original by {difference:.2g}")
+    for (B, T), (_, layers) in zip(shapes, expected):
+        with Naming(model, "does not run as it was rewritten"):
+            _, ours = run_by_layer(model, example_ids(B, T, vocab))
+        if found := first_difference(ours, layers, 1e-3):
+            raise Refusal(f"{found[0]}: rewritten without its mask, it differs from the original by {found[1]:.2g} at "
+                          f"B={B} T={T}")
 
 
 def worst(a, b) -> float:
     return ((a - b).abs() / b.abs().clamp_min(1.0)).max().item()
 
 
-def prove_file(path: pathlib.Path, expected, shapes, rounding: float) -> float:
-    """Checks the TorchScript bundle against the untouched model; returns the worst change of a log-probability."""
-    entries = read_entries(path)
-    info = json.loads(entries[METADATA])
-    need(info["content_hash"] == content_hash(entries), "the hash does not survive the second write")
-    loaded = torch.jit.load(str(path), map_location="cpu")
-    for p in loaded.parameters():
-        p.data = p.data.float()
-    return prove(loaded, info, expected, shapes, rounding)
+class Proof:
+    """What an export is held against: the untouched model's outputs at each shape. `model`: the rewritten one, whose layers
+    tell where a difference begins; `rounding`: of log-probabilities, that the stored weights may cause."""
 
+    def __init__(self, model, expected, shapes, rounding: float):
+        self.model, self.expected, self.shapes, self.rounding = model, expected, shapes, rounding
 
-def prove(loaded, info: dict, expected, shapes, rounding: float) -> float:
-    """The same of whatever keeps the contract."""
-    vocab, largest = info["vocab_size"], 0.0
-    for (B, T), logprobs in zip(shapes, expected):
-        ids = example_ids(B, T, vocab)
-        logits = loaded(ids)
-        need(logits.shape == (B, T, info["padded_vocab_size"]), f"forward gives {tuple(logits.shape)} for {(B, T)}")
-        need(bool(logits.isfinite().all()), f"logits are not finite at B={B} T={T}")
-        change = worst(log_probabilities(logits, T), logprobs)
-        largest = max(largest, change)
-        need(change < max(TOLERANCE, rounding), f"it changes a log-probability by {change:.2g} at B={B} T={T}")
-        hidden = loaded.hidden(ids)
-        h = hidden.flatten(0, 1)
-        rows = logits.flatten(0, 1)
+    def of_file(self, path: pathlib.Path) -> float:
+        """Checks the TorchScript bundle; returns the worst change of a log-probability."""
+        entries = read_entries(path)
+        info = json.loads(entries[METADATA])
+        need(info["content_hash"] == content_hash(entries), "the hash does not survive the second write")
+        loaded = torch.jit.load(str(path), map_location="cpu")
+        for p in loaded.parameters():
+            p.data = p.data.float()
+        return self.of(loaded, info)
+
+    def of(self, loaded, info: dict) -> float:
+        """The same of whatever keeps the contract."""
+        vocab, largest = info["vocab_size"], 0.0
+        for (B, T), (logprobs, layers) in zip(self.shapes, self.expected):
+            ids = example_ids(B, T, vocab)
+            logits = loaded(ids)
+            need(logits.shape == (B, T, info["padded_vocab_size"]), f"forward gives {tuple(logits.shape)} for {(B, T)}")
+            need(bool(logits.isfinite().all()), f"logits are not finite at B={B} T={T}", lambda: self.blame(ids, layers))
+            change = worst(log_probabilities(logits, T), logprobs)
+            largest = max(largest, change)
+            need(change < max(TOLERANCE, self.rounding), f"it changes a log-probability by {change:.2g} at B={B} T={T}",
+                 lambda: self.blame(ids, layers))
+            hidden = loaded.hidden(ids)
+            self.of_head(loaded, info, hidden.flatten(0, 1), logits.flatten(0, 1))
+            state: list[torch.Tensor] = []
+            for t in range(min(T, MOST_STEPS) if hasattr(loaded, "step") else 0):
+                stepped, state = loaded.step(ids[:, t : t + 1], state)
+                need(worst(stepped[:, 0], hidden[:, t]) < TOLERANCE, f"step {t} is not hidden(ids)[:, {t}]")
+            if T > 1:
+                n = T // 2
+                later = ids.clone()
+                later[:, n:] = (later[:, n:] + 1) % vocab
+                moved = worst(loaded(later)[:, :n], logits[:, :n])
+                need(moved < TOLERANCE, f"not causal: a later id changes an earlier row by {moved:.2g}",
+                     lambda: self.blame(later, layers, n))
+            if T + 5 <= info["context_length"]:
+                padded = torch.nn.functional.pad(ids, (0, 5), value=0)
+                need(worst(loaded(padded)[:, :T], logits) < TOLERANCE, "right padding changes a row",
+                     lambda: self.blame(padded, layers, T))
+        return largest
+
+    @staticmethod
+    def of_head(loaded, info: dict, h, rows) -> None:
         need(worst(loaded.head(h), rows) < TOLERANCE, "head(hidden(ids)) is not forward(ids)")
-        weight = loaded.head_weight()
-        plain = h @ weight.T + (loaded.head_bias() if hasattr(loaded, "head_bias") else 0.0)
+        plain = h @ loaded.head_weight().T + (loaded.head_bias() if hasattr(loaded, "head_bias") else 0.0)
         plain = plain * (info["logit_scale"] or 1.0)
         cap = info["logit_softcap"]
         need(worst(plain if cap is None else torch.tanh(plain / cap) * cap, rows) < TOLERANCE, "head_weight is not head")
-        state: list[torch.Tensor] = []
-        for t in range(min(T, MOST_STEPS) if hasattr(loaded, "step") else 0):
-            stepped, state = loaded.step(ids[:, t : t + 1], state)
-            need(worst(stepped[:, 0], hidden[:, t]) < TOLERANCE, f"step {t} is not hidden(ids)[:, {t}]")
-        if T > 1:
-            later = ids.clone()
-            later[:, T // 2 :] = (later[:, T // 2 :] + 1) % vocab
-            moved = worst(loaded(later)[:, : T // 2], logits[:, : T // 2])
-            need(moved < TOLERANCE, f"not causal: a later id changes an earlier row by {moved:.2g}")
-        if T + 5 <= info["context_length"]:
-            padded = loaded(torch.nn.functional.pad(ids, (0, 5), value=0))[:, :T]
-            need(worst(padded, logits) < TOLERANCE, "right padding changes a row")
-    return largest
+
+    def blame(self, ids, expected: dict, n: int | None = None) -> str:
+        """The first layer of which the first n positions are not the untouched model's."""
+        _, ours = run_by_layer(self.model.float(), ids)  # stored in another dtype by now, maybe
+        cut = lambda layers: {name: out[:, :n] for name, out in layers.items()}
+        found = first_difference(cut(ours), cut(expected), 1e-5)
+        return f"first at {found[0]}, by {found[1]:.2g}" if found else "though no layer differs before it is traced"
 
 
-def need(condition: bool, what: str) -> None:
+def need(condition: bool, what: str, where=lambda: "") -> None:
     if not condition:
-        raise Refusal(f"the export failed its proof: {what}")
+        raise Refusal(f"the export failed its proof: {', '.join(filter(None, (what, where())))}")
 
 
 @torch.no_grad()
@@ -417,36 +478,30 @@ def export(source: pathlib.Path, args) -> str:
     window = getattr(model.config.get_text_config(), "sliding_window", None)
     shapes = proof_shapes(info["context_length"], window if window and window <= 4096 else None)
     expected = reference(model, shapes, vocab)
-    layers = layer_outputs(model, example_ids(*shapes[2], vocab))
     names = weight_names(source, model)
     exact = info["dtype"] == stored_dtype(source, None) if source.is_dir() else info["dtype"] == "float32"
     packaged = args.out.suffix == ".pt2"
     with restored(sys.modules[type(model).__module__]):
         Kept.functions = PLAIN if packaged else SCRIPTED
         done = make_canonical(model)
-        naming = Naming(model)
-        try:
-            check_canonical(layers, model, example_ids(*shapes[2], vocab))
-        except Refusal as e:
-            raise Refusal(str(e) if ":" in str(e) and "." in str(e).split(":")[0] else f"{naming.current}: {e}") from e
-        finally:
-            naming.remove()
+        check_canonical(expected, model, shapes, vocab)
         bundle = Bundle(model, info["logit_scale"], info["logit_softcap"]).eval()
         write = package if packaged else script
-        change, how = write(bundle, info, names, tokenizer, args.out, (expected, shapes, 0.0 if exact else 0.5))
+        change, how = write(bundle, info, names, tokenizer, args.out,
+                            Proof(model, expected, shapes, 0.0 if exact else 0.5))
     return (f"{args.out.name}: {info['architecture']}, {info['parameters']['total']} parameters in {info['dtype']}, "
             f"{how}; rewritten: {', '.join(done)}; log-probabilities within {change:.1e} of eager attention at (B, T) = "
             f"{', '.join(map(str, shapes))}; {json.loads(read_entries(args.out)[METADATA])['content_hash']}")
 
 
-def script(bundle: Bundle, info: dict, names: dict, tokenizer, out: pathlib.Path, proof):
+def script(bundle: Bundle, info: dict, names: dict, tokenizer, out: pathlib.Path, proof: Proof):
     """Writes the TorchScript bundle: (the worst change of a log-probability, what was written in words)."""
     model = bundle.model
     no_step = why_no_step(bundle, info["vocab_size"])
     traced = trace(bundle, info["vocab_size"], with_step=not no_step)
     head = path_of(model, model.get_output_embeddings())
     traced.define(f"def head_weight(self):\n  return self.model.{head}.weight\n")
-    if model.get_output_embeddings().bias is not None:
+    if getattr(model.get_output_embeddings(), "bias", None) is not None:
         traced.define(f"def head_bias(self):\n  return self.model.{head}.bias\n")
     if not no_step:
         empty = ", ".join(f"torch.zeros([ids.size(0), {t.shape[1]}, 0, {t.shape[3]}], device=ids.device, dtype=dtype)"
@@ -468,7 +523,7 @@ def script(bundle: Bundle, info: dict, names: dict, tokenizer, out: pathlib.Path
         info = {**info, "content_hash": content_hash(entries)}
         entries[METADATA] = (json.dumps(info, indent=1) + "\n").encode()
         write_entries(partial, info["name"], entries)
-        change = prove_file(partial, *proof)
+        change = proof.of_file(partial)
         partial.rename(out)
     level = f"level 2 (a token at a time it fails: {no_step})" if no_step else "level 3"
     return change, f"{out.stat().st_size} bytes, {level}"
@@ -487,30 +542,24 @@ class PackageFunctions:
         return self.head(self.hidden(ids).flatten(0, 1)).view(*ids.shape, -1)
 
 
-def package(bundle: Bundle, info: dict, names: dict, tokenizer, out: pathlib.Path, proof):
+def package(bundle: Bundle, info: dict, names: dict, tokenizer, out: pathlib.Path, proof: Proof):
     """Writes the package and its weights: as `script`."""
     model, head = bundle.model, bundle.model.get_output_embeddings()
     dtype = getattr(torch, info["dtype"])
     path = path_of(model, head)
+    head_bias = getattr(head, "bias", None)
     kind, file, data, _ = tokenizer
-    naming, change = Naming(model), []
+    change = []
 
     def prove_it(hidden, head_function):
-        bias = None if head.bias is None else head.bias.to(dtype).float()
+        bias = None if head_bias is None else head_bias.to(dtype).float()
         functions = PackageFunctions(hidden, head_function, head.weight.to(dtype).float(), bias)
-        change.append(prove(functions, info, *proof))
+        change.append(proof.of(functions, info))
 
-    try:
+    with Naming(model, "is not compiled"):
         how = write_package(
             out, model, lambda _, ids: bundle.hidden(ids), lambda _, h: bundle.head(h), f"{path}.weight",
-            f"{path}.bias" if head.bias is not None else None, info, names, dtype, {TOKENIZER_FOLDER + file: data},
-            prove_it)
-    except Refusal:
-        raise
-    except Exception as e:
-        raise Refusal(f"{naming.current} is not compiled: {first_line(e)}") from e
-    finally:
-        naming.remove()
+            None if head_bias is None else f"{path}.bias", info, names, dtype, {TOKENIZER_FOLDER + file: data}, prove_it)
     return change[0], how
 
 
@@ -540,7 +589,7 @@ def main() -> None:
     try:
         print(export(args.source, args))
     except Refusal as e:
-        raise SystemExit(f"lmbits: {args.source}: {e}")
+        raise SystemExit(f"lmbits: {args.source}: {e}") from e
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ def main() -> None:
     save_file(weights, str(args.out / "model.safetensors"), metadata={"format": "pt"})
     config.save_pretrained(args.out)
     tokenizer.save(str(args.out / "tokenizer.json"))
+    # The last one: where it is, the folder is whole (scripts/fetch_smollm2).
     (args.out / "tokenizer_config.json").write_text(json.dumps({
         "tokenizer_class": "PreTrainedTokenizerFast", **names, "add_bos_token": False,
         "clean_up_tokenization_spaces": False}) + "\n")

@@ -10,7 +10,7 @@ const EvalApi& eval_library();
 // What --dtype may be, wherever a model is opened.
 inline constexpr const char* kDtypeHelp =
     "of weights and arithmetic: auto, float32, bfloat16, float16; bfloat16-body and int8-body round the weights "
-    "between "
-    "embedding and head";
+    "between embedding and head, which changed a document of the demo models by 1.3e-4 and 7e-4 of its bits at worst "
+    "(bench/README.md)";
 
 }  // namespace lmbits::cli

@@ -401,6 +401,7 @@ class TorchModel final : public LanguageModel {
         return rounded ? "it has no linear map that they know, or this machine no vector instructions" : "";
       }
       const double error = (module->rows(ids, rows) - expected).norm().item<double>() / expected.norm().item<double>();
+      if (format != kernels::WeightFormat::kFloat32) info_.metadata["rounding"] = error;
       if (error < tolerance) return {};
       return std::string(format == kernels::WeightFormat::kFloat32 ? "" : "rounded ") + "they change it by " +
              std::to_string(error) + " of its norm";
@@ -708,6 +709,7 @@ Json describe_model(const ModelSpec& spec, const LoadOptions& options) {
     json["tokenizer"] = {{"kind", model->tokenizer().kind()},
                          {"fingerprint", model->tokenizer().fingerprint()},
                          {"vocab_size", model->tokenizer().vocab_size()}};
+    json["rounding"] = info.metadata.value("rounding", Json(nullptr));
     json["warnings"] = info.warnings;
     json["problem"] = nullptr;
   } catch (const Error& e) {

@@ -10,6 +10,13 @@ class Dtypes(harness.ProgramTest):
         output = self.folder / (name + dtype)
         run = self.finish(harness.bundle(name), self.corpus, output, "--dtype", dtype)
         manifest = json.loads((run / "manifest.json").read_text())
+        # The larger the rounding, the larger the change that is stated; not a part of what a resume compares.
+        low, high = {"bfloat16-body": (1e-4, 1e-2), "int8-body": (1.001e-2, 1e-1)}.get(dtype, (None, None))
+        stated = manifest["model"]["metadata"].get("rounding")
+        self.assertTrue(stated is None if low is None else low < stated < high, (name, dtype, stated))
+        inspected = json.loads(harness.run(["inspect", run]).out)
+        self.assertEqual(inspected["manifest"], manifest)
+        self.assertNotIn("rounding", manifest["identity"])
         return json.loads((run / "summary.json").read_text())["bits"], manifest["identity"]["dtype"]
 
     def test_half_precision_is_near_float32(self):

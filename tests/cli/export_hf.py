@@ -8,6 +8,7 @@ usage: export_hf.py PROGRAM SOURCE_DIR [unittest's arguments]; LMBITS_ARCHITECTU
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -16,15 +17,30 @@ import zipfile
 import harness
 
 PYTHON = pathlib.Path("build/deps/hf/bin/python")
-QUICK = ("gpt2", "gpt_neox", "llama3", "mistral", "gemma2", "mixtral", "falcon")
+QUICK = ("gpt2", "gpt_neox", "llama3", "mistral", "gemma2", "mixtral", "falcon", "llama_tied", "llama_float16",
+         "llama_f32_gguf", "llama_q4_1_gguf")
+REFUSED = {  # what each says, in this order
+    "falcon_alibi": ["transformer.h.0.self_attention: it places positions by ALiBi"],
+    "mamba": ["backbone.layers.0: the configuration of mamba states no max_position_embeddings"],
+    "gpt_oss": ["model.layers.0.self_attn: it has attention sinks"],
+    "gemma3_both_ways": ["model.layers.0.self_attn: its attention is not causal"],
+    "llama_missing": ["model.layers.1.mlp.up_proj.weight is not in the checkpoint"],
+    "llama_headless": ["lm_head.weight is not in the checkpoint"],
+    "llama_narrow": ["model.layers.1.mlp.down_proj.weight is stored as [64, 127], its configuration makes it [64, 128]"],
+    "llama_truncated": [".safetensors is not a whole file of weights: "],
+    "llama_missing_f32_gguf": ["model.norm.weight is not in the checkpoint"],
+    "llama_altered": ["model.layers.1: rewritten without its mask, it differs from the original by "],
+    "llama_altered_trace": ["the export failed its proof: it changes a log-probability by ", ", first at model.layers.1, by "],
+}
 
 # Runs inside the environment: makes each model, exports it, scores two documents, prints a line of JSON for each.
 WORKER = r'''
 import argparse, json, pathlib, sys
 import torch, transformers
+from safetensors.torch import load_file, save_file
 source, out, names = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
 sys.path.insert(0, str(source / "scripts"))
-import export_hf
+import canonical_hf, export_hf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, CONFIG_MAPPING
 transformers.logging.set_verbosity_error(); transformers.utils.logging.disable_progress_bar(); torch.set_num_threads(1)
@@ -51,13 +67,61 @@ MODELS = {
     "falcon": ("falcon", dict(falcon, alibi=False)), "falcon_new": ("falcon", dict(falcon, alibi=False, num_kv_heads=2, new_decoder_architecture=True)),
     "granite": ("granite", dict(kv, logits_scaling=4.0)), "stablelm": ("stablelm", kv),
     "falcon_alibi": ("falcon", dict(falcon, alibi=True)), "mamba": ("mamba", dict(gpt, hidden_size=64, num_hidden_layers=2)),
+    "gpt_oss": ("gpt_oss", dict(kv, head_dim=16, num_local_experts=2, num_experts_per_tok=1)),
+    "gemma3_both_ways": ("gemma3_text", dict(kv, head_dim=16, sliding_window=32, query_pre_attn_scalar=16, use_bidirectional_attention=True)),
 }
+def edit(folder, key, change):  # of the file that holds the tensor
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        if key in tensors:
+            change(tensors)
+            save_file(tensors, path, metadata={"format": "pt"})
+def drop(key):
+    return lambda folder: edit(folder, key, lambda tensors: tensors.pop(key))
+def narrow(folder, key="model.layers.1.mlp.down_proj.weight"):
+    edit(folder, key, lambda tensors: tensors.update({key: tensors[key][:, :-1].contiguous()}))
+def truncate(folder):
+    path = sorted(folder.glob("*.safetensors"))[-1]
+    path.write_bytes(path.read_bytes()[:-100])
+def write_gguf(path, model, kind, without=None):
+    """As llama.cpp's converter does: rows of q and k in another order, matrices of `kind`. `model` gets what is left of its weights."""
+    import gguf
+    kind, c = gguf.GGMLQuantizationType[kind.upper()], model.config
+    out, names = gguf.GGUFWriter(path, "llama"), gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, c.num_hidden_layers)
+    out.add_context_length(c.max_position_embeddings); out.add_embedding_length(c.hidden_size); out.add_block_count(c.num_hidden_layers)
+    out.add_feed_forward_length(c.intermediate_size); out.add_head_count(c.num_attention_heads); out.add_head_count_kv(c.num_key_value_heads)
+    out.add_layer_norm_rms_eps(c.rms_norm_eps); out.add_rope_freq_base(1e4); out.add_vocab_size(c.vocab_size)
+    out.add_tokenizer_model("gpt2"); out.add_tokenizer_pre("gpt-2"); out.add_bos_token_id(1); out.add_eos_token_id(2)
+    more = [f"<unused{i}>" for i in range(c.vocab_size - len(pieces))]
+    out.add_token_list(pieces + more); out.add_token_types([3] * 3 + [1] * (len(pieces) - 3) + [5] * len(more)); out.add_token_merges(["t h"])
+    for name, p in model.named_parameters():
+        stored = kind if p.dim() == 2 else gguf.GGMLQuantizationType.F32
+        w = gguf.quants.dequantize(gguf.quants.quantize(p.detach().numpy(), stored), stored)
+        p.data = torch.tensor(w)
+        if "q_proj" in name or "k_proj" in name:
+            heads = c.num_attention_heads if "q_proj" in name else c.num_key_value_heads
+            w = w.reshape(heads, 2, -1, w.shape[1]).swapaxes(1, 2).reshape(w.shape)
+        if name != without:
+            out.add_tensor(names.get_name(name.removesuffix(".weight")) + ".weight", gguf.quants.quantize(w, stored), raw_dtype=stored)
+    out.write_header_to_file(); out.write_kv_data_to_file(); out.write_tensors_to_file(); out.close()
+DAMAGE = {"llama_missing": drop("model.layers.1.mlp.up_proj.weight"), "llama_headless": drop("lm_head.weight"),
+          "llama_narrow": narrow, "llama_truncated": truncate}
+# Exporters that get something wrong.
+def altered_attention(module, *inputs, own=canonical_hf.attention, **more):
+    out, weights = own(module, *inputs, **more)
+    return out * (1.05 if module.layer_idx == 1 else 1.0), weights
+def altered_trace(*inputs, own=export_hf.trace, **more):
+    traced = own(*inputs, **more)
+    dict(traced.named_parameters())["model.model.layers.1.mlp.up_proj.weight"].data *= 1.05
+    return traced
+ALTERED = {"llama_altered": (canonical_hf, "attention", altered_attention), "llama_altered_trace": (export_hf, "trace", altered_trace)}
 letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-tokenizer = Tokenizer(models.BPE(vocab={"<pad>": 0, "<s>": 1, "</s>": 2, **{c: i + 3 for i, c in enumerate(letters)}}, merges=[]))
+pieces = ["<pad>", "<s>", "</s>", *letters, "th"]
+tokenizer = Tokenizer(models.BPE(vocab={piece: i for i, piece in enumerate(pieces)}, merges=[("t", "h")]))
 tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False); tokenizer.decoder = decoders.ByteLevel()
 documents = json.loads((out / "documents.json").read_text())
-for name in names or MODELS:
-    kind, config = MODELS[name]
+for name in MODELS if names == ["all"] else names:
+    kind, config = MODELS.get(name) or MODELS[name.partition("_")[0]]
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**config), attn_implementation="eager").eval()
     for p in model.parameters():
@@ -67,10 +131,22 @@ for name in names or MODELS:
     folder = out / name
     model.save_pretrained(folder, max_shard_size="200KB")
     tokenizer.save(str(folder / "tokenizer.json"))
+    DAMAGE.get(name, id)(folder)
+    source = folder
+    if name.endswith("_gguf"):
+        source = folder / "model.gguf"
+        write_gguf(source, model, name.split("_", 1)[1].removeprefix("missing_").removesuffix("_gguf"), "model.norm.weight" if "missing" in name else None)
     answer = {"name": name, "refusal": None, "bits": []}
+    dtype = "float16" if name.endswith("_float16") else None
+    place, attribute, other = ALTERED.get(name, (export_hf, "export", export_hf.export))
+    own = getattr(place, attribute)
     try:
-        answer["line"] = export_hf.export(folder, argparse.Namespace(out=out / f"{name}.pt", dtype=None, name=None, licence=None))
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        setattr(place, attribute, other)
+        answer["line"] = export_hf.export(source, argparse.Namespace(out=out / f"{name}.pt", dtype=dtype, name=None, licence=None))
+        if source == folder:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        for p in model.parameters() if dtype else ():  # not the tables of positions
+            p.data = p.data.to(getattr(torch, dtype)).float()
         for text in documents:
             ids = torch.tensor([[1] + tokenizer.encode(text, add_special_tokens=False).ids])
             with torch.inference_mode():
@@ -78,6 +154,8 @@ for name in names or MODELS:
             answer["bits"].append(-logprobs.gather(1, ids[0, 1:, None]).sum().item() / 0.6931471805599453)
     except export_hf.Refusal as e:
         answer["refusal"] = str(e)
+    finally:
+        setattr(place, attribute, own)
     print(json.dumps(answer), flush=True)
 '''
 
@@ -151,15 +229,16 @@ STORY = ("Once upon a time, there was a little dog named Max. Max liked to run i
 
 
 class Llama2C(harness.ProgramTest):
-    """llama2.c's stories260K, of which the checkpoint and its tokenizer are files of the shared data."""
+    """llama2.c's stories260K: stories260K.bin and tok512.bin in data/models of $LMBITS_SHARED, or of the folder "shared" beside
+    the source's."""
 
     def setUp(self):
         super().setUp()
         if not (harness.SOURCE / PYTHON).exists():
             self.skipTest("there is no build/deps/hf: scripts/hf_environment makes it")
-        self.models = pathlib.Path(os.environ.get("LMBITS_SHARED", "/nowhere")) / "data/models"
+        self.models = pathlib.Path(os.environ.get("LMBITS_SHARED") or harness.SOURCE.parent / "shared") / "data/models"
         if not (self.models / "stories260K.bin").exists():
-            self.skipTest("LMBITS_SHARED names no folder with data/models/stories260K.bin")
+            self.skipTest(f"there is no {self.models}/stories260K.bin: LMBITS_SHARED may name the folder above data")
 
     def python(self, *arguments):
         done = subprocess.run([harness.SOURCE / PYTHON, "-B", *map(str, arguments)], capture_output=True, text=True)
@@ -250,17 +329,20 @@ class ExportHf(harness.ProgramTest):
         corpus = self.folder / "c.jsonl"
         corpus.write_text("".join(json.dumps({"id": str(i), "text": t}) + "\n" for i, t in enumerate(texts)))
         chosen = os.environ.get("LMBITS_ARCHITECTURES", "")
-        names = () if chosen == "all" else chosen.split() or (*QUICK, "falcon_alibi", "llama_tied")
+        names = chosen.split() or (*QUICK, *REFUSED)
         done = subprocess.run([harness.SOURCE / PYTHON, "-B", "-c", WORKER, harness.SOURCE, self.folder, *names],
                               capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "0"})
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
-        refused = {}
+        refused = []
         for line in done.stdout.splitlines():
             answer = json.loads(line)
             name = answer["name"]
             if answer["refusal"]:
-                refused[name] = answer["refusal"]
+                refused.append(name)
+                self.assertNotIn("\n", answer["refusal"])
+                self.assertRegex(answer["refusal"], ".*".join(map(re.escape, REFUSED.get(name, ["what it should not"]))), name)
                 continue
+            self.assertNotIn(name, REFUSED)
             print(answer["line"], file=sys.stderr)
             run = self.finish(self.folder / f"{name}.pt", f"c={corpus}", self.folder / f"runs-{name}")
             records = {r["id"]: r["bits"] for r in harness.records_of(run)}
@@ -271,6 +353,13 @@ class ExportHf(harness.ProgramTest):
                 self.assertLess(abs(records[str(i)] / expected - 1), 2e-6, (name, i, records[str(i)], expected))
             summary = json.loads((run / "summary.json").read_text())
             self.assertNotIn("libtorch's operators", " ".join(summary["warnings"]), name)
+            if name.endswith("_gguf"):  # no safetensors
+                continue
+            if name == "llama_float16":
+                with zipfile.ZipFile(self.folder / f"{name}.pt") as z:
+                    info = json.loads(z.read(next(n for n in z.namelist() if n.endswith("lmbits.json"))))
+                self.assertEqual(info["dtype"], "float16")
+                continue  # its checkpoint has float32
             # The model's own checkpoint, in shards, through the names that the exporter mapped.
             if name == "mixtral":  # its experts are joined when they are loaded: no tensor of the file is one
                 outcome = harness.run(self.eval_arguments(self.folder / f"{name}.pt", f"c={corpus}",
@@ -280,9 +369,25 @@ class ExportHf(harness.ProgramTest):
             self.assertEqual(self.swept(name, corpus), records, name)
             if name in ("gpt2", "mistral", "gemma2"):  # a token at a time by its own step; beyond the window of 32
                 self.compress_by_step(self.folder / f"{name}.pt", texts[0].encode()[:90])
-        self.assertLessEqual(set(refused), {"falcon_alibi", "mamba"}, refused)
-        if not names or "falcon_alibi" in names:
-            self.assertIn("ALiBi", refused.get("falcon_alibi", "nothing"))
+        if chosen != "all":
+            self.assertEqual(sorted(refused), sorted(set(names) & set(REFUSED)))
+
+    def test_a_gguf_file_of_llama_cpp_scores_as_the_bundle_that_it_was_made_of(self):
+        files = [f for f in sorted((harness.SOURCE / "build/real").glob("*-F32.gguf"))
+                 if pathlib.Path(harness.bundle(f.stem.removesuffix("-F32"))).exists()]
+        if not files:
+            self.skipTest("build/real holds no NAME-F32.gguf of a demo model: bench/README.md says how one is made")
+        corpus = self.folder / "prose.txt"
+        corpus.write_bytes((harness.SOURCE / "models/heldout/prose.txt").read_bytes()[:3000])
+        bundle = self.folder / "from-gguf.pt"
+        done = subprocess.run([harness.SOURCE / PYTHON, "-B", harness.SOURCE / "scripts/export_hf.py", files[-1], "-o", bundle],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        print(done.stdout, file=sys.stderr)
+        (ours,), (its,) = (harness.records_of(self.finish(model, f"c={corpus}", self.folder / f"runs-{i}"))
+                           for i, model in enumerate((bundle, harness.bundle(files[-1].stem.removesuffix("-F32")))))
+        self.assertEqual(ours["n_tokens"], its["n_tokens"])
+        self.assertLess(abs(ours["bits"] / its["bits"] - 1), 2e-6, (ours["bits"], its["bits"]))
 
     def test_broken_files_of_llama2c_are_refused_in_a_line_each(self):
         done = subprocess.run([harness.SOURCE / PYTHON, "-B", "-c", BROKEN, harness.SOURCE / "scripts", self.folder / "x.bin"],

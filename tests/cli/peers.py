@@ -14,6 +14,7 @@ import harness
 
 BENCHES = ["parity_lm_eval", "parity_uncheatable", "parity_hkust", "parity_gptq", "parity_llama_cpp", "peers", "numerics",
            "sweep"]
+SKIPPED = 77  # the exit code; 1 is that something differs
 
 
 class Missing(harness.ProgramTest):
@@ -21,6 +22,7 @@ class Missing(harness.ProgramTest):
         for name in BENCHES:
             done = subprocess.run([sys.executable, "-S", "-B", harness.SOURCE / f"bench/{name}.py", "--model", "a=b", "--text",
                                    "c"], capture_output=True, text=True)
+            self.assertEqual(done.returncode, SKIPPED, name)
             self.assertIn("skipped: ", done.stderr, name)
             self.assertIn("scripts/hf_environment --peers", done.stderr, name)
 
@@ -65,7 +67,7 @@ class SideBySide(harness.ProgramTest):
         done = subprocess.run([self.python, "-B", harness.SOURCE / f"bench/{name}.py", "--lmbits", harness.PROGRAM, "--bytes",
                                "9000", "--text", harness.SOURCE / "models/heldout/prose.txt", *map(str, arguments)],
                               capture_output=True, text=True)
-        if "skipped: " in done.stderr:
+        if done.returncode == SKIPPED:
             self.skipTest(done.stderr.strip())
         return done
 
@@ -84,6 +86,10 @@ class SideBySide(harness.ProgramTest):
         # of another model, the same comparison fails
         other = f"{harness.bundle('s-sp-500')}={self.folder / 's-sp-4000'}"
         self.assertEqual(self.bench("parity_gptq", "--model", other).returncode, 1)
+        # and a program that is not there is no difference
+        done = subprocess.run([self.python, "-B", harness.SOURCE / "bench/parity_llama_cpp.py", "--perplexity", self.folder / "nothing",
+                               "--model", model, "--text", harness.SOURCE / "models/heldout/prose.txt"], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr[:9]), (SKIPPED, "skipped: "))
 
     def test_llama_cpp_agrees_on_a_demo_model(self):
         converter, out = harness.SOURCE / "build/deps/llama_cpp/source/convert_hf_to_gguf.py", self.folder / "model.gguf"
