@@ -94,6 +94,11 @@ def nats(logits, targets, dtype=torch.float32):
     return torch.nn.functional.cross_entropy(logits.to(dtype), torch.tensor(targets), reduction="none")
 
 
+def exact(logits, targets):
+    """The same in double: what the script's own float32 hides."""
+    return nats(logits, targets, torch.float64).sum().item()
+
+
 def rounded(logits, targets, over=torch.sum):
     """Logits, cross entropies and their sum (or mean) in bfloat16: what a script gets whose model gives bfloat16, or that casts."""
     return over(nats(logits, targets, torch.bfloat16)).item()

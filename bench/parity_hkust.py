@@ -18,17 +18,19 @@ for bundle, folder in args.models:
         documents = parity.documents_of(text, args.document_bytes)
         bos = peer.tokenizer.bos_token_id
         stream = [t for d in documents for t in [bos] + peer.encode(d)]
-        total, rounded, n = 0.0, 0.0, 0
+        total, exact, rounded, n = 0.0, 0.0, 0.0, 0
         for begin in range(0, len(stream) - block, stride):
             window = stream[begin : begin + block + 1]
             first = 0 if begin == 0 else block - stride
             logits, targets = peer.logits(window[:-1])[first:], window[first + 1 :]
             total += parity.nats(logits, targets).double().sum().item()
+            exact += parity.exact(logits, targets)
             rounded += parity.rounded(logits, targets)
             n += block - first
         summary, _ = parity.evaluate(args, bundle, documents, "--convention", "hkust", "--window", str(block), "--stride",
                                      str(stride))
         assert summary["n_scored"] == n, (summary["n_scored"], n)
         table.row(bundle.stem, name, summary["n_bytes"], n, total / parity.LN2, summary["bits"])
-        table.note(f"logits and each window's sum in bfloat16: {rounded / total - 1:+.1e}")
+        table.note(f"lmbits beside the same logits' cross entropy in double: {summary['bits'] * parity.LN2 / exact - 1:+.1e}; "
+                   f"logits and each window's sum in bfloat16: {rounded / total - 1:+.1e}")
 table.finish()

@@ -17,13 +17,14 @@ for bundle, folder in args.models:
     chunk = min(args.chunk, peer.model.config.max_position_embeddings)
     for name, text in args.texts:
         documents = parity.documents_of(text, args.document_bytes)
-        expected, cast, summed = {}, 0.0, 0.0
+        expected, exact, cast, summed = {}, 0.0, 0.0, 0.0
         for i, document in enumerate(documents):
             ids, total = peer.encode(document), 0.0
             for begin in range(0, len(ids), chunk):
                 targets = ids[begin : begin + chunk]
                 logits = peer.logits(([peer.tokenizer.bos_token_id] + targets)[:-1])
                 total += parity.nats(logits, targets).double().sum().item()
+                exact += parity.exact(logits, targets)
                 cast += parity.nats(logits, targets, torch.bfloat16).double().sum().item()
                 summed += parity.rounded(logits, targets)
             expected[str(i)] = total / parity.LN2
@@ -31,6 +32,7 @@ for bundle, folder in args.models:
         total = sum(expected.values())
         table.row(bundle.stem, name, summary["n_bytes"], summary["n_scored"], total, summary["bits"],
                   worst=parity.worst_document(expected, bits))
+        table.note(f"lmbits beside the same logits' cross entropy in double: {summary['bits'] * parity.LN2 / exact - 1:+.1e}")
         table.note(f"logits in bfloat16: {cast / parity.LN2 / total - 1:+.1e}; a chunk's sum too, as the published program has it: "
                    f"{summed / parity.LN2 / total - 1:+.1e}")
 table.finish()
