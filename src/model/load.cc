@@ -155,9 +155,14 @@ struct Bundle {
         metadata(find_metadata(archive)) {
     verify_hash(archive, metadata);
     tokenizer = open_tokenizer(metadata, spec.path);
-    if (tokenizer->vocab_size() > metadata.padded_vocab_size) {
-      throw Error(ErrorKind::kModel, spec.path + ": the tokenizer has " + std::to_string(tokenizer->vocab_size()) +
-                                         " ids, the model a vocabulary of " + std::to_string(metadata.vocab_size));
+    // BOS and EOS are fed, not predicted: no text becomes one, and they may lie beyond what the model predicts.
+    std::int64_t n_ids = tokenizer->vocab_size();
+    while (n_ids > metadata.vocab_size && (metadata.bos_id == n_ids - 1 || metadata.eos_id == n_ids - 1)) --n_ids;
+    if (n_ids > metadata.vocab_size) {
+      throw Error(ErrorKind::kModel,
+                  spec.path + ": the tokenizer has " + std::to_string(tokenizer->vocab_size()) +
+                      " ids, the model predicts ids below " + std::to_string(metadata.vocab_size),
+                  "set vocab_size in lmbits.json to the ids that exist, or take the tokenizer of this model");
     }
   }
 
