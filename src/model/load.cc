@@ -6,6 +6,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/Version.h>
 #include <ATen/native/DispatchStub.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
 #include <c10/core/InferenceMode.h>
 #include <malloc.h>
 #include <torch/csrc/jit/python/update_graph_executor_opt.h>
@@ -14,6 +16,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -152,9 +155,14 @@ struct Bundle {
         metadata(find_metadata(archive)) {
     verify_hash(archive, metadata);
     tokenizer = open_tokenizer(metadata, spec.path);
-    if (tokenizer->vocab_size() > metadata.padded_vocab_size) {
-      throw Error(ErrorKind::kModel, spec.path + ": the tokenizer has " + std::to_string(tokenizer->vocab_size()) +
-                                         " ids, the model a vocabulary of " + std::to_string(metadata.vocab_size));
+    // BOS and EOS are fed, not predicted: no text becomes one, and they may lie beyond what the model predicts.
+    std::int64_t n_ids = tokenizer->vocab_size();
+    while (n_ids > metadata.vocab_size && (metadata.bos_id == n_ids - 1 || metadata.eos_id == n_ids - 1)) --n_ids;
+    if (n_ids > metadata.vocab_size) {
+      throw Error(ErrorKind::kModel,
+                  spec.path + ": the tokenizer has " + std::to_string(tokenizer->vocab_size()) +
+                      " ids, the model predicts ids below " + std::to_string(metadata.vocab_size),
+                  "set vocab_size in lmbits.json to the ids that exist, or take the tokenizer of this model");
     }
   }
 
@@ -720,7 +728,30 @@ Json describe_model(const ModelSpec& spec, const LoadOptions& options) {
   return json;
 }
 
+namespace {
+
+// The memory of tensors: malloc's, aligned by hand. libtorch asks posix_memalign, which up to glibc 2.37 cannot hand out a
+// block again that it has handed out before (it looks for one with room to align in), so that the heap of a scoring run grew
+// by more than twice the text, without end.
+class TensorMemory final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(std::size_t n) override {
+    constexpr std::size_t kAlignment = 64;  // as libtorch's own
+    if (n == 0) return {nullptr, nullptr, &std::free, at::kCPU};
+    void* const block = n <= SIZE_MAX - kAlignment ? std::malloc(n + kAlignment) : nullptr;
+    TORCH_CHECK_WITH(OutOfMemoryError, block != nullptr, "cannot allocate ", n, " bytes");
+    void* const data =
+        reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(block) + kAlignment - 1) & -kAlignment);
+    return {data, block, &std::free, at::kCPU};
+  }
+  void copy_data(void* to, const void* from, std::size_t n) const override { default_copy_data(to, from, n); }
+};
+
+}  // namespace
+
 void prepare_torch() {
+  static TensorMemory* const memory = new TensorMemory;  // outlives every tensor
+  c10::SetCPUAllocator(memory);
   at::set_num_threads(1);
   torch::jit::setGraphExecutorOptimize(false);
   torch::jit::getProfilingMode() = false;

@@ -65,15 +65,15 @@ void set_weights(const torch::jit::Module& module, c10::ScalarType dtype, const 
   }
 }
 
-// `source`: a path, or a stream. Every device constant that tracing left in its graphs is pointed at `device`.
+// `source`: a path, or a stream. Every device constant that tracing left in its graphs is pointed at `device`: in the
+// methods of modules, and in the functions and classes that these call.
 template <typename Source>
 torch::jit::Module load_archive(const std::string& path, Source&& source, at::Device device) {
   return guarded(path, "cannot load it", [&] {
     torch::jit::Module archive = torch::jit::load(source, device);
-    for (const torch::jit::Module& part : archive.modules()) {
-      for (const torch::jit::Method& method : part.get_methods()) {
-        retarget_devices(torch::jit::toGraphFunction(method.function()).graph()->block(), device.str());
-      }
+    for (torch::jit::Function* function : archive._ivalue()->compilation_unit()->get_functions()) {
+      if (function->isGraphFunction())
+        retarget_devices(torch::jit::toGraphFunction(*function).graph()->block(), device.str());
     }
     return archive;
   });

@@ -36,19 +36,26 @@ class KillAndResume(harness.ProgramTest):
     def campaign(self, n_kills, model, corpus, *flags):
         draw = random.Random(f"{model}{corpus}{KILLS}")
         expected = self.finish(model, corpus, self.folder / "undisturbed", *flags)
-        output, n_runs, n_amid = self.folder / "killed-0", 0, 0
+        output, n_runs, n_amid, n_kept = self.folder / "killed-0", 0, 0, 0
         while n_kills > 0:
             arguments = self.eval_arguments(model, corpus, output, *flags)
             if self.killed_at_random(draw, arguments, output, amid=n_amid == 0 or draw.random() < 0.8):
                 n_kills -= 1
                 n_amid += self.check_what_is_left(output)
+                n_kept = n_scored_on_disk(output, n_kept)
             else:  # it came to its end: begin anew
-                self.assert_same_run(self.only_run(output), expected)
+                self.assert_resumed(self.only_run(output), expected, n_kept)
                 n_runs += 1
-                output = self.folder / f"killed-{n_runs}"
-        self.assert_same_run(self.finish(model, corpus, output, *flags), expected)
+                output, n_kept = self.folder / f"killed-{n_runs}", 0
+        self.assert_resumed(self.finish(model, corpus, output, *flags), expected, n_kept)
         print(f"{n_amid} kills amid a run's records; {n_runs + 1} runs ended", flush=True)
         self.assertGreater(n_amid, 0, "no kill struck where it matters")
+
+    def assert_resumed(self, run, expected, n_kept):
+        """The same run; and its last process, of which the profile speaks, scored what was not on disk, not a token more."""
+        self.assert_same_run(run, expected)
+        summary = json.loads((run / "summary.json").read_bytes())
+        self.assertEqual(summary["profile"]["n_scored"], summary["n_scored"] - n_kept, "tokens scored by the last process")
 
     def check_what_is_left(self, output):
         """Whole lines are sound and unique; true where the kill struck between the first record and the summary."""
@@ -110,6 +117,16 @@ class KillAndResume(harness.ProgramTest):
 
 def share(of_all):
     return max(1, round(of_all * KILLS))
+
+
+def n_scored_on_disk(output, before):
+    """Tokens in the records and the checkpoints of the run below `output`; `before` where it has its summary already."""
+    run = next(output.glob("*__*"), None)
+    if run is None or (run / "summary.json").exists():
+        return before
+    checkpoints = [json.loads(path.read_bytes()[9:]) for path in run.glob("checkpoint-*.json")]  # after the checksum
+    done = {record["id"]: record["n_scored"] for record in harness.records_of(run)}
+    return sum(done.values()) + sum(c["n_scored"] for c in checkpoints if c["id"] not in done)
 
 
 def progress(output):

@@ -165,6 +165,19 @@ Scores uncheatable_oracle(int n, int chunk_size, bool replace) {
   return scores;
 }
 
+// A chunk by itself: all that stands before, as long as a window holds it; from there on, the last ids of a window that
+// begins at a multiple of half of it (at least one).
+Scores lmic_oracle(const Ids& x, int chunk) {
+  const int step = std::max(1, chunk / 2);
+  Scores scores;
+  for (int target = 1; target < size(x); ++target) {
+    int begin = 0;
+    while (target - begin > chunk) begin += step;
+    scores.push_back({x[static_cast<std::size_t>(target)], slice(x, begin, target)});
+  }
+  return scores;
+}
+
 // All small cases: as many windows as one likes, shorter, equal to and longer than the text.
 constexpr int kMaxIds = 40;
 constexpr int kMaxWindow = 11;
@@ -384,6 +397,43 @@ TEST(PlanUncheatable, AddBosScoresEveryTokenOnceAndReplaceBosAllButOneAChunk) {
       for (const Scored& s : replaced) {
         const int overwritten = s.token / chunk * chunk;
         ASSERT_EQ(std::count(s.context.begin(), s.context.end(), overwritten), 0);
+      }
+    }
+  }
+}
+
+TEST(PlanLmic, MatchesTheSpecificationIndexByIndex) {
+  for (int n = 0; n <= kMaxIds; ++n) {
+    for (int chunk = 1; chunk <= kMaxWindow; ++chunk) {
+      SCOPED_TRACE(testing::Message() << "n=" << n << " W=" << chunk);
+      const Ids with_bos = concat({kBos}, text(n));
+      ASSERT_EQ(run(make("lmic", chunk), with_bos), lmic_oracle(with_bos, chunk));
+      ASSERT_EQ(run(make("lmic", chunk, 0, "none"), text(n)), lmic_oracle(text(n), chunk));
+    }
+  }
+}
+
+// As every chunk is whose tokens are a byte or more: nothing of it is left out, nothing else is seen.
+TEST(PlanLmic, AChunkOfNoMoreIdsThanTheWindowIsScoredWholeFromItsOwnBeginning) {
+  for (int chunk = 1; chunk <= kMaxWindow; ++chunk) {
+    for (int n = 1; n <= chunk; ++n) {
+      const Ids with_bos = concat({kBos}, text(n));
+      ASSERT_EQ(n_windows(make("lmic", chunk), n + 1), 1);
+      const Scores scores = run(make("lmic", chunk), with_bos);
+      ASSERT_EQ(tokens_of(scores), text(n));
+      for (const Scored& s : scores) ASSERT_EQ(s.context, slice(with_bos, 0, s.token + 1));
+    }
+  }
+}
+
+TEST(PlanLmic, AChunkOfMoreIdsIsScoredOnceWithHalfAWindowOfContext) {
+  for (int chunk = 1; chunk <= kMaxWindow; ++chunk) {
+    for (int n = chunk + 1; n <= kMaxIds; ++n) {
+      const Scores scores = run(make("lmic", chunk), concat({kBos}, text(n)));
+      ASSERT_EQ(tokens_of(scores), text(n));
+      for (const Scored& s : scores) {
+        ASSERT_GE(size(s.context), std::min(s.token + 1, chunk - chunk / 2));
+        ASSERT_LE(size(s.context), chunk);
       }
     }
   }

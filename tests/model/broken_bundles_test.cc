@@ -105,6 +105,22 @@ TEST_F(BrokenBundle, VocabularyMismatchNamesBothNumbers) {
   EXPECT_SAYS(text, "257");
 }
 
+// Ids that the model has a column for and does not predict: each document in which one occurs would fail.
+TEST_F(BrokenBundle, TokenizerOfMoreIdsThanTheModelPredictsNamesBothNumbers) {
+  std::ofstream(folder_ / "tokenizer.json") << testing::toy_tokenizer_json();
+  const auto refusal_where = [&](int vocab_size, const Json& eos_id) {
+    return refusal_of({.metadata_changes = {{"tokenizer", {{"kind", "tokenizer.json"}, {"file", "tokenizer.json"}}},
+                                            {"vocab_size", vocab_size},
+                                            {"padded_vocab_size", 257},
+                                            {"bos_id", 0},
+                                            {"eos_id", eos_id}}});
+  };
+  EXPECT_EQ(refusal_where(257, nullptr), "(accepted)");
+  EXPECT_SAYS(refusal_where(256, nullptr), "the tokenizer has 257 ids, the model predicts ids below 256");
+  EXPECT_EQ(refusal_where(256, 256), "(accepted)") << "no text becomes an EOS";
+  EXPECT_SAYS(refusal_where(255, 256), "the tokenizer has 257 ids, the model predicts ids below 255");
+}
+
 TEST_F(BrokenBundle, WrongOutputShapeIsRefused) {
   EXPECT_SAYS(refusal_of({.forward = "self.head(self.hidden(ids))[:, 0]"}), "forward() returned");
 }
@@ -146,6 +162,14 @@ TEST_F(BrokenBundle, DeviceConstantsOfATraceAreRewritten) {
   EXPECT_EQ(
       refusal_of({.mix = "torch.cumsum(e, 1) / torch.arange(1, e.size(1) + 1, device=\"cuda:0\").view(1, -1, 1) + e"}),
       "(accepted)");
+}
+
+TEST_F(BrokenBundle, DeviceConstantsOfAFunctionThatIsCalledAreRewritten) {
+  EXPECT_EQ(refusal_of({.mix = "helper(e)",
+                        .function = "def helper(e: Tensor) -> Tensor:\n"
+                                    "  n = torch.arange(1, e.size(1) + 1, device=torch.device(\"cuda:0\"))\n"
+                                    "  return torch.cumsum(e, 1) / n.view(1, -1, 1) + e\n"}),
+            "(accepted)");
 }
 
 TEST_F(BrokenBundle, AbsurdMetadataIsNamed) {
@@ -280,6 +304,14 @@ TEST_F(BrokenPackage, StoredConstantsHaveTheirBytes) {
   EXPECT_SAYS(refusal_of_shape({1 << 30, 1 << 30}), "takes 4611686018427387904");  // none of it is asked for
   EXPECT_SAYS(refusal_of_shape({2147483647, 2147483647, 4}), "takes more than there is a number for");
   EXPECT_SAYS(refusal_of_shape({1 << 30, 1 << 30, 1 << 4}), "takes more than there is a number for");  // 2^66, not 0
+}
+
+TEST_F(BrokenPackage, TokenizerOfMoreIdsThanTheModelPredictsNamesBothNumbers) {
+  std::ofstream(folder_ / "tokenizer.json") << testing::toy_tokenizer_json();
+  const Json changes = {{"tokenizer", {{"kind", "tokenizer.json"}, {"file", "tokenizer.json"}}},
+                        {"vocab_size", 255},
+                        {"padded_vocab_size", 257}};
+  EXPECT_SAYS(refusal_of({.metadata_changes = changes}), "the tokenizer has 257 ids, the model predicts ids below 255");
 }
 
 TEST_F(BrokenPackage, AnotherDtypeIsRefused) {

@@ -59,10 +59,12 @@ class Evaluate : public ::testing::Test {
 
   std::string write_jsonl(const std::string& name, const std::vector<std::string>& texts) {
     std::string lines;
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      lines += Json({{"id", "doc" + std::to_string(i)}, {"text", texts[i]}}).dump() + "\n";
-    }
+    for (std::size_t i = 0; i < texts.size(); ++i) lines += jsonl_line(i, texts[i]);
     return write(name, lines);
+  }
+
+  static std::string jsonl_line(std::size_t i, const std::string& text) {
+    return Json({{"id", "doc" + std::to_string(i)}, {"text", text}}).dump() + "\n";
   }
 
   EvalRequest request(const std::string& model, const std::string& corpus) {
@@ -148,31 +150,39 @@ TEST_F(Evaluate, BigramModelEqualsItsClosedForm) {
 
 TEST_F(Evaluate, NeitherThreadsNorBatchesNorOrderChangeADocument) {
   const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
-  std::vector<std::string> texts = some_texts();
+  const std::vector<std::string> texts = some_texts();
   const std::string corpus = write_jsonl("c.jsonl", texts);
-  const lmbits::Run base = evaluate_one(request(model, corpus));
-  EvalRequest threads = request(model, corpus);
-  threads.score.n_threads = 2;
-  EXPECT_EQ(bits_by_id(evaluate_one(threads)), bits_by_id(base)) << "to the last bit";
-
-  // Other neighbours at the same shapes: the documents in reverse, ids kept.
-  std::string reversed;
-  for (std::size_t i = texts.size(); i-- > 0;) {
-    reversed += Json({{"id", "doc" + std::to_string(i)}, {"text", texts[i]}}).dump() + "\n";
-  }
-  const lmbits::Run back = evaluate_one(request(model, write("reversed.jsonl", reversed)));
-  EXPECT_EQ(bits_by_id(back), bits_by_id(base)) << "to the last bit";
-  EXPECT_EQ(back.summary["bits"], base.summary["bits"]);
-
+  std::string reversed;  // other neighbours at the same shapes, ids kept
+  for (std::size_t i = texts.size(); i-- > 0;) reversed += jsonl_line(i, texts[i]);
+  const std::string back = write("reversed.jsonl", reversed);
   double worst = 0.0;
-  for (const std::int64_t batch : {1, 3, 64}) {
-    EvalRequest r = request(model, corpus);
-    r.score.max_sequences = batch;
-    for (const auto& [id, bits] : bits_by_id(evaluate_one(r))) {
-      if (bits > 0) worst = std::max(worst, std::abs(bits / bits_by_id(base).at(id) - 1));
+  for (const char* convention : {"default", "lm-eval", "uncheatable", "lmic"}) {
+    SCOPED_TRACE(convention);
+    const auto evaluated = [&](const std::string& path, std::int64_t n_threads, std::int64_t batch) {
+      EvalRequest r = request(model, path);
+      r.convention.name = convention;
+      r.convention.window = 60;
+      r.score.n_threads = n_threads;
+      r.score.max_sequences = batch;
+      return evaluate_one(r);
+    };
+    const lmbits::Run base = evaluated(corpus, 1, 0);
+    const auto expected = bits_by_id(base);
+    EXPECT_EQ(bits_by_id(evaluated(corpus, 2, 0)), expected) << "to the last bit";
+    if (std::string(convention) != "lmic") {  // its chunks are of the corpus in its order
+      const lmbits::Run other = evaluated(back, 1, 0);
+      EXPECT_EQ(bits_by_id(other), expected) << "to the last bit";
+      EXPECT_EQ(other.summary["bits"], base.summary["bits"]);
+    }
+    for (const std::int64_t batch : {1, 64}) {
+      const auto got = bits_by_id(evaluated(corpus, 1, batch));
+      ASSERT_EQ(got.size(), expected.size());
+      for (const auto& [id, bits] : got) {
+        if (bits > 0) worst = std::max(worst, std::abs(bits / expected.at(id) - 1));
+      }
     }
   }
-  std::printf("worst relative difference of a document between batches of 1, 3, 64 and the default: %.2e\n", worst);
+  std::printf("worst relative difference of a document between batches of 1, of 64 and the default: %.2e\n", worst);
   EXPECT_LE(worst, 1e-6);
 }
 
@@ -214,49 +224,40 @@ TEST_F(Evaluate, NoBatchIsLongerThanTheContext) {
 TEST_F(Evaluate, SplittingACorpusChangesNothing) {
   const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
   const std::vector<std::string> texts = some_texts();
-  const lmbits::Run whole = evaluate_one(request(model, write_jsonl("whole.jsonl", texts)));
-  double bits = 0.0;
-  std::int64_t n_scored = 0;
-  for (int half = 0; half < 2; ++half) {
-    std::vector<std::string> part;
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      if (static_cast<int>(i % 2) == half) part.push_back(texts[i]);
+  const std::string whole = write_jsonl("whole.jsonl", texts);
+  std::string halves[2];
+  for (std::size_t i = 0; i < texts.size(); ++i) halves[i % 2] += jsonl_line(i, texts[i]);
+  for (const char* convention : {"default", "lm-eval", "uncheatable"}) {  // those of documents
+    SCOPED_TRACE(convention);
+    const auto evaluated = [&](const std::string& path) {
+      EvalRequest r = request(model, path);
+      r.convention.name = convention;
+      r.convention.window = 60;
+      return evaluate_one(r);
+    };
+    const lmbits::Run expected = evaluated(whole);
+    std::map<std::string, double> joined;
+    double bits = 0.0;
+    std::int64_t n_scored = 0;
+    for (const std::string& half : halves) {
+      const lmbits::Run run = evaluated(write("half.jsonl", half));
+      joined.merge(bits_by_id(run));
+      bits += run.summary["bits"].get<double>();
+      n_scored += run.summary["n_scored"].get<std::int64_t>();
     }
-    const lmbits::Run run = evaluate_one(request(model, write_jsonl("half.jsonl", part)));
-    bits += run.summary["bits"].get<double>();
-    n_scored += run.summary["n_scored"].get<std::int64_t>();
+    EXPECT_EQ(joined, bits_by_id(expected)) << "each document, to the last bit";
+    EXPECT_NEAR(bits, expected.summary["bits"].get<double>(), 1e-12 * bits);
+    EXPECT_EQ(n_scored, expected.summary["n_scored"]);
   }
-  EXPECT_NEAR(bits, whole.summary["bits"].get<double>(), 1e-12 * bits);
-  EXPECT_EQ(n_scored, whole.summary["n_scored"]);
 }
 
 // A bundle whose tokenizer is a tokenizer.json of bytes and one merge: one that a cache is worth.
 std::string write_merging_bundle(const std::filesystem::path& path) {
-  Json vocab = Json::object();
-  int n_others = 0;
-  for (int byte = 0; byte < 256; ++byte) {
-    // The characters that byte-level tokenizers write bytes as.
-    const bool plain = (byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173);
-    const int code = plain ? byte : 256 + n_others++;
-    std::string utf8;
-    if (code < 0x80) {
-      utf8 = std::string(1, static_cast<char>(code));
-    } else {
-      utf8 = {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
-    }
-    vocab[utf8] = byte;
-  }
-  vocab["et"] = 256;
-  const Json tokenizer = {{"added_tokens", Json::array()},
-                          {"normalizer", nullptr},
-                          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
-                          {"decoder", {{"type", "ByteLevel"}}},
-                          {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array({"e t"})}}}};
   testing::ToyBundle toy;
   toy.metadata_changes = {{"tokenizer", {{"kind", "tokenizer.json"}, {"file", "tokenizer.json"}}}, {"bos_id", 0}};
   toy.with_metadata = false;
   testing::write_toy_bundle(path, toy);
-  std::ofstream(path.parent_path() / "tokenizer.json") << tokenizer.dump();
+  std::ofstream(path.parent_path() / "tokenizer.json") << testing::toy_tokenizer_json();
   std::ofstream(std::filesystem::path(path).replace_extension(".json")) << testing::toy_metadata(toy).dump();
   return path.string();
 }
@@ -423,15 +424,67 @@ TEST_F(Evaluate, StreamsCountEveryByteOfTheCorpusOnce) {
 }
 
 TEST_F(Evaluate, ALongDocumentContinuesFromItsCheckpoint) {
+  constexpr std::int64_t kTokens = 10000, kStop = 6000, kWindows = 16, kStride = 32;
+  // Something else fails amid the document: what a full disk or a lost device does.
+  struct Failing : Silent {
+    void run_progress(const ScoreProgress& progress) override {
+      n_scored = progress.n_scored;
+      if (n_scored > kStop) throw Error(ErrorKind::kData, "amid the document");
+    }
+    std::int64_t n_scored = 0;
+  };
+
+  const auto checkpoints = [](const std::filesystem::path& run) {
+    std::vector<std::filesystem::path> paths;
+    for (const auto& file : std::filesystem::directory_iterator(run)) {
+      if (file.path().filename().string().starts_with("checkpoint-")) paths.push_back(file.path());
+    }
+    return paths;
+  };
   const std::string model = testing::write_toy_bundle(folder_ / "toy.pt");
-  const std::string corpus = write("long.txt", text(20000, 9));
-  EvalRequest r = request(model, corpus);
+  EvalRequest r = request(model, write("long.txt", text(kTokens, 9)));
+  r.convention.window = 64;
+  r.convention.stride = kStride;
   r.score.checkpoint_bytes = 1000;
-  r.score.checkpoint_windows = 8;
+  r.score.checkpoint_windows = kWindows;
   const lmbits::Run whole = evaluate_one(r);
-  EXPECT_EQ(whole.records.size(), 1u);
-  for (const auto& file : std::filesystem::directory_iterator(whole.path)) {
-    EXPECT_EQ(file.path().filename().string().find("checkpoint"), std::string::npos) << "left behind: " << file.path();
+  ASSERT_EQ(whole.records.size(), 1u);
+  EXPECT_EQ(whole.records[0].n_scored, kTokens);
+  EXPECT_EQ(whole.summary["profile"]["n_scored"], kTokens);
+  EXPECT_EQ(whole.summary["profile"]["n_forward"], whole.records[0].n_forward);
+  EXPECT_TRUE(checkpoints(whole.path).empty()) << "left behind: " << checkpoints(whole.path)[0];
+
+  for (const bool damaged : {false, true}) {
+    r.output = folder_ / (damaged ? "damaged" : "failed");
+    Failing failing;
+    EXPECT_EQ(evaluate(r, failing).n_failed_runs, 1);
+    const std::filesystem::path run = read_runs(r.output).at(0).path;
+    EXPECT_TRUE(read_runs(r.output).at(0).records.empty());
+    ASSERT_EQ(checkpoints(run).size(), 1u);
+    if (damaged) {
+      std::string bytes = read_file(checkpoints(run)[0]);
+      bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+      std::ofstream(checkpoints(run)[0], std::ios::binary) << bytes;
+    }
+    const lmbits::Run resumed = evaluate_one(r);
+    ASSERT_EQ(resumed.records.size(), 1u);
+    const DocumentRecord &got = resumed.records[0], &expected = whole.records[0];
+    EXPECT_EQ(got.bits, expected.bits) << "to the last bit";
+    EXPECT_EQ(got.bits_squared, expected.bits_squared);
+    EXPECT_EQ(got.block_bits, expected.block_bits);
+    EXPECT_EQ(got.n_scored, expected.n_scored);
+    EXPECT_EQ(got.n_forward, expected.n_forward);
+    EXPECT_TRUE(checkpoints(run).empty()) << "left behind: " << checkpoints(run)[0];
+    // The profile is the second process' own: what was done since the last checkpoint is done twice, and no more.
+    const auto twice = resumed.summary["profile"]["n_scored"].get<std::int64_t>() + failing.n_scored - kTokens;
+    const auto n_fed = resumed.summary["profile"]["n_forward"].get<std::int64_t>();
+    if (damaged) {
+      EXPECT_EQ(n_fed, expected.n_forward) << "a damaged checkpoint is not believed";
+    } else {
+      EXPECT_GE(twice, 0);
+      EXPECT_LT(twice, kWindows * kStride);
+      EXPECT_LT(n_fed, expected.n_forward / 2) << "more than half of the tokens were scored before";
+    }
   }
 }
 

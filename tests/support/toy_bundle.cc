@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/frontend/resolver.h>
 #include <torch/version.h>
 
 #include <fstream>
@@ -28,6 +29,44 @@ Json toy_metadata(const ToyBundle& toy) {
   return metadata;
 }
 
+std::string toy_tokenizer_json() {
+  Json vocab = Json::object();
+  int n_others = 0;
+  for (int byte = 0; byte < 256; ++byte) {
+    // The characters that byte-level tokenizers write bytes as.
+    const bool plain = (byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173);
+    const int code = plain ? byte : 256 + n_others++;
+    std::string utf8;
+    if (code < 0x80) {
+      utf8 = std::string(1, static_cast<char>(code));
+    } else {
+      utf8 = {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
+    }
+    vocab[utf8] = byte;
+  }
+  vocab["et"] = 256;
+  const Json tokenizer = {{"added_tokens", Json::array()},
+                          {"normalizer", nullptr},
+                          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
+                          {"decoder", {{"type", "ByteLevel"}}},
+                          {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array({"e t"})}}}};
+  return tokenizer.dump();
+}
+
+namespace {
+
+// Knows torch's names, and one function.
+struct HelperResolver : torch::jit::NativeResolver {
+  std::shared_ptr<torch::jit::SugaredValue> resolveValue(const std::string& name, torch::jit::GraphFunction& caller,
+                                                         const torch::jit::SourceRange& place) override {
+    if (name == "helper" && helper != nullptr) return std::make_shared<torch::jit::FunctionValue>(helper);
+    return NativeResolver::resolveValue(name, caller, place);
+  }
+  torch::jit::Function* helper = nullptr;
+};
+
+}  // namespace
+
 std::string write_toy_bundle(const std::filesystem::path& path, const ToyBundle& toy) {
   torch::jit::Module module("Toy");
   const auto weights = [&](double step) {  // fixed, spread over about [-1, 1]
@@ -36,9 +75,15 @@ std::string write_toy_bundle(const std::filesystem::path& path, const ToyBundle&
   module.register_parameter("embedding", weights(0.7), false);
   module.register_parameter("weight", weights(1.3), false);
   module.register_buffer("calls", at::zeros({1}));
+  const auto names = std::make_shared<HelperResolver>();
+  if (!toy.function.empty()) {
+    const c10::QualifiedName prefix("__torch__");
+    names->helper = module._ivalue()->compilation_unit()->define(prefix, toy.function, names, nullptr).at(0);
+  }
   if (toy.level >= 1) {
     module.define("def hidden(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n" + toy.lines +
-                  "  return " + toy.mix + "\n");
+                      "  return " + toy.mix + "\n",
+                  names);
     module.define("def head(self, h: Tensor) -> Tensor:\n  return " + toy.head + "\n");
   }
   if (!toy.step.empty())
@@ -46,7 +91,8 @@ std::string write_toy_bundle(const std::filesystem::path& path, const ToyBundle&
   if (toy.level >= 2) module.define("def head_weight(self) -> Tensor:\n  return self.weight\n");
   const std::string forward = toy.level >= 1 ? toy.forward : "torch.matmul(" + toy.mix + ", self.weight.t())";
   module.define("def forward(self, ids: Tensor) -> Tensor:\n  e = torch.embedding(self.embedding, ids)\n" + toy.lines +
-                "  return " + forward + "\n");
+                    "  return " + forward + "\n",
+                names);
   if (!toy.with_metadata) {
     module.save(path.string());
     return path.string();

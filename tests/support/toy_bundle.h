@@ -15,8 +15,9 @@ struct ToyBundle {
   int level = 2;
   // How the hidden states [B,T,D] come from the embeddings e [B,T,D]; this one is causal and takes right padding.
   std::string mix = "torch.cumsum(e, 1) / torch.arange(1, e.size(1) + 1, device=e.device).view(1, -1, 1) + e";
-  std::string lines = {};  // of TorchScript before it, each indented by two spaces
-  std::string step = {};   // a body of step(ids, state), indented by two spaces; empty: no such method
+  std::string lines = {};     // of TorchScript before it, each indented by two spaces
+  std::string function = {};  // a free function `helper` that `mix` and `lines` may call
+  std::string step = {};      // a body of step(ids, state), indented by two spaces; empty: no such method
   std::string head = "torch.matmul(h, self.weight.t())";  // of h [R,D] or [B,T,D]
   std::string forward = "self.head(self.hidden(ids))";
   Json metadata_changes = Json::object();
@@ -26,6 +27,9 @@ struct ToyBundle {
 
 /// The bundle's lmbits.json, without its hash.
 Json toy_metadata(const ToyBundle& toy);
+
+/// A tokenizer.json of bytes and one merge: id 256 is "et".
+std::string toy_tokenizer_json();
 
 /// Writes the bundle and returns its path.
 std::string write_toy_bundle(const std::filesystem::path& path, const ToyBundle& toy = {});
