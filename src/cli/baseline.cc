@@ -401,7 +401,10 @@ int run_baseline(const BaselineOptions& options) {
     auto corpus = measure(spec, codecs, options, *progress);
     if (!corpus) {
       progress->end();
-      std::fputs("lmbits: interrupted\n", stderr);
+      std::fputs(options.cache.empty()
+                     ? "stopped; nothing is kept: run it again. --cache DIR keeps the corpora that are finished\n"
+                     : "stopped; the corpora that are finished are kept. To go on: the same command again\n",
+                 stderr);
       return kExitInterrupted;
     }
     n_failed += corpus->n_failed;

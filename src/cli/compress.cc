@@ -163,7 +163,7 @@ Json json_of(const CompressOutcome& outcome) {
 }
 
 int stopped() {
-  std::fputs("lmbits: interrupted; nothing was written\n", stderr);
+  std::fputs("stopped; nothing was written: run it again\n", stderr);
   return kExitInterrupted;
 }
 

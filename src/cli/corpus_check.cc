@@ -199,7 +199,7 @@ int run(const CheckFlags& flags) {
   std::vector<Against> against;
   if (!flags.against.against.empty()) against = compare(specs, flags, *progress);
   if (stop_requested()) {
-    std::fputs("lmbits: interrupted\n", stderr);
+    std::fputs("stopped; nothing is kept: run it again\n", stderr);
     return kExitInterrupted;
   }
   if (flags.json) {

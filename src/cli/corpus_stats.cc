@@ -77,7 +77,7 @@ int run_stats(const StatsFlags& flags) {
     const CorpusSummary summary = corpus_summary(spec, flags.n_threads, *progress);
     progress->end();
     if (stop_requested()) {
-      std::fputs("lmbits: interrupted\n", stderr);
+      std::fputs("stopped; nothing is kept: run it again\n", stderr);
       return kExitInterrupted;
     }
     for (const auto& [category, statistics] : summary.categories)
@@ -130,7 +130,10 @@ int run_sample(const SampleFlags& flags) {
     ++n_documents;
     n_bytes += static_cast<std::int64_t>(document->bytes.size());
   }
-  if (stop_requested()) return kExitInterrupted;
+  if (stop_requested()) {
+    std::fputs("stopped; nothing was written: run it again\n", stderr);
+    return kExitInterrupted;
+  }
   out.commit();
   print(counted(n_documents, "document") + ", " + counted(n_bytes, "byte") + " in " + flags.output + "\n");
   return n_left_out > 0 ? kExitSomeFailed : 0;

@@ -10,6 +10,8 @@
 #include "src/coding/container.h"
 #include "src/core/file.h"
 #include "src/core/json.h"
+#include "src/report/table.h"
+#include "src/report/token_map.h"
 #include "src/store/run_directory.h"
 
 namespace lmbits::cli {
@@ -24,39 +26,26 @@ struct InspectFlags {
   bool json = false;
 };
 
-// From cheap to dear: 256-colour codes of a green-to-red background, one step for each two bits.
-constexpr int kHeat[] = {22, 28, 64, 100, 136, 166, 160, 124};
+// A string in quotes that is safe to print: JSON's escapes, and no byte that acts on a terminal.
+std::string quoted(const Json& text) { return printable(text.dump(-1, ' ', false, Json::error_handler_t::replace)); }
 
-std::string heat(double bits) {
-  const auto step = static_cast<std::size_t>(std::clamp(bits / 2.0, 0.0, 7.0));
-  return "\033[48;5;" + std::to_string(kHeat[step]) + ";38;5;231m";
-}
-
-std::string text_report(const std::vector<TokenCost>& costs) {
-  const bool color = stdout_style().color;
-  std::string out;
+// `text` is what was scored: bits/byte divides by its bytes, as eval does, also where a convention scores only some.
+std::string text_report(const std::vector<TokenCost>& costs, const std::string& text) {
+  ScoredText scored;
+  std::string lines;
   double total = 0.0;
-  std::size_t n_bytes = 0;
+  std::size_t n_scored_bytes = 0;
   for (const TokenCost& cost : costs) {
     total += cost.bits;
-    n_bytes += cost.bytes.size();
-    if (color) {
-      out += heat(cost.bits);
-      for (const char c : cost.bytes) out += c == '\n' ? std::string("\033[0m\n") + heat(cost.bits) : std::string(1, c);
-      out += "\033[0m";
-    } else {
-      out += format_fixed(cost.bits, 3) + "\t" + Json(cost.bytes).dump(-1, ' ', false, Json::error_handler_t::replace) +
-             "\n";
-    }
+    n_scored_bytes += cost.bytes.size();
+    scored.tokens.push_back({cost.bytes, cost.bits});
+    lines += format_fixed(cost.bits, 3) + "\t" + quoted(Json(cost.bytes)) + "\n";
   }
-  if (color) {
-    out += "\n";
-    for (std::size_t i = 0; i < std::size(kHeat); ++i)
-      out += heat(2.0 * static_cast<double>(i)) + " " + std::to_string(2 * i) + "+ \033[0m";
-    out += " bits a token\n";
-  }
+  std::string out = stdout_style().color ? heat_text(scored) : lines;
   out += std::to_string(costs.size()) + " tokens scored, " + format_fixed(total, 2) + " bits";
-  if (n_bytes > 0) out += ", " + format_fixed(total / static_cast<double>(n_bytes), 4) + " bits/byte";
+  if (!text.empty()) out += ", " + format_fixed(total / static_cast<double>(text.size()), 4) + " bits/byte";
+  if (n_scored_bytes < text.size())
+    out += " (" + std::to_string(n_scored_bytes) + " of " + std::to_string(text.size()) + " bytes scored)";
   return out + "\n";
 }
 
@@ -69,7 +58,8 @@ Json text_json(const std::vector<TokenCost>& costs) {
 int inspect_text(const InspectFlags& flags) {
   const std::string text = flags.text_file.empty() ? flags.text : read_file(flags.text_file);
   const std::vector<TokenCost> costs = eval_library().inspect_text(flags.what, text, flags.convention);
-  print(flags.json ? text_json(costs).dump(1, ' ', false, Json::error_handler_t::replace) + "\n" : text_report(costs));
+  print(flags.json ? text_json(costs).dump(1, ' ', false, Json::error_handler_t::replace) + "\n"
+                   : text_report(costs, text));
   return 0;
 }
 
@@ -132,8 +122,6 @@ Json tokenizer_facts(const std::string& path, const Tokenizer& tokenizer) {
           {"longest_pieces", longest},
           {"texts", probes}};
 }
-
-std::string quoted(const Json& text) { return text.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // A line on a terminal: the beginning of a long piece, and how long it is.
 std::string shown_piece(const std::string& piece) {
@@ -204,7 +192,11 @@ void add_inspect(const Command& app, int& exit_code) {
       app.add_subcommand("inspect", "What is this bundle, run or tokenizer? which text costs the bits?");
   command.footer(
       "Example:\n  lmbits inspect model.pt\n  lmbits inspect runs/model__novel__default\n"
-      "  lmbits inspect model.pt --text \"It was the best of times\"\n  lmbits inspect tokenizer tokenizer.json");
+      "  lmbits inspect model.pt --text \"It was the best of times\"\n  lmbits inspect tokenizer tokenizer.json\n\n"
+      "Of a text: a line a token, its bits and its bytes. On a terminal with colours: the text, on a background for "
+      "the\n"
+      "bits; tokens that share a character are one there. U+FFFD stands for bytes that are no character alone and for\n"
+      "what would act on the terminal. bits/byte is eval's: bits of the scored tokens over all bytes of the text.");
   command.add_option("what", flags->what,
                      "a model (as for eval), a run's folder, a tokenizer's file or a compressed file (.lmb)");
   add_tokenizer_flags(command, flags->tokenizer);

@@ -88,7 +88,13 @@ int write_corpus(const PcfgFlags& flags, const PcfgSetting& setting) {
   const auto progress = make_progress(flags.quiet || flags.output.empty());
   progress->begin({.label = setting.name, .unit = "documents", .total = flags.n_documents});
   for (std::int64_t d = 0; d < flags.n_documents; ++d) {
-    if (stop_requested()) return kExitInterrupted;
+    if (stop_requested()) {
+      progress->end();
+      std::fprintf(stderr, "stopped; %s has the first %s of %s documents. The same command again writes all\n",
+                   flags.output.empty() ? "standard output" : flags.output.c_str(), with_thousands(d).c_str(),
+                   with_thousands(flags.n_documents).c_str());
+      return kExitInterrupted;
+    }
     stream.fill(ids);
     put_document(out, flags.format, d, ids);
     if ((d + 1) % 1000 == 0) progress->advance(1000);

@@ -294,10 +294,14 @@ std::int64_t text_bytes(CorpusReader& reader) {
   return n_bytes;
 }
 
-std::optional<std::int64_t> size_of_files(const std::vector<std::string>& paths) {
+std::int64_t size_of_files(const std::vector<std::string>& paths) {
   std::int64_t n_bytes = 0;
   for (const std::string& path : paths) {
-    if (is_compressed_name(path)) return std::nullopt;
+    if (is_compressed_name(path)) {
+      const auto source = open_bytes(path);
+      for (std::string buffer; append_some(*source, buffer); buffer.clear()) n_bytes += std::ssize(buffer);
+      continue;
+    }
     std::error_code error;
     const auto size = fs::file_size(path, error);
     if (!error) n_bytes += static_cast<std::int64_t>(size);
@@ -402,9 +406,12 @@ std::optional<std::int64_t> corpus_size_bytes(const CorpusSpec& spec) {
     const std::string root = std::exchange(paths, {}).front();
     for (const std::string& name : list_folder(root)) paths.push_back((fs::path(root) / name).string());
   }
-  const bool compressed = std::any_of(paths.begin(), paths.end(), is_compressed_name);
-  if (must_read && (!compressed || !layout.sample.empty())) return text_bytes(*open_corpus(spec));
-  return size_of_files(paths);
+  try {
+    return must_read ? text_bytes(*open_corpus(spec)) : size_of_files(paths);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kData) throw;
+    return std::nullopt;  // whoever reads the corpus will say what is wrong
+  }
 }
 
 CorpusNotes corpus_notes(const CorpusSpec& spec) {

@@ -74,8 +74,8 @@ CorpusSpec with_sample_drawn(const CorpusSpec& spec);
 // folder that cannot be read counts as such.
 std::string corpus_fingerprint(const CorpusSpec& spec);
 
-// Bytes of source text, for progress and ETA; nullopt where it is unknown without decompressing. Text: the files'
-// sizes. JSONL, samples and filtered sources: reads it once to know.
+// Bytes of source text, for progress and ETA; nullopt where a compressed file is corrupt. Text: the files' sizes. What is
+// compressed, JSONL, samples and filtered sources are read once: far faster than any model scores them.
 std::optional<std::int64_t> corpus_size_bytes(const CorpusSpec& spec);
 
 // What is to be written down of a corpus besides its fingerprint; licence and description from its corpus.json.

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "src/core/error.h"
+#include "src/core/thread_pool.h"
 #include "src/report/pairing.h"
 #include "src/report/rank_report.h"
 
@@ -282,8 +283,14 @@ CorrelateReport correlate(const CompressionTable& table, const std::vector<Run>&
   if (!scores.empty()) {
     report.join = join_scores(table, scores, request.join);
     report.notes.insert(report.notes.end(), report.join->notes.begin(), report.join->notes.end());
-    for (const Panel& panel : report.join->panels)
-      report.panels.push_back(analyse(panel, report.join->by, table.family_kind, report.request));
+    const std::vector<Panel>& panels = report.join->panels;
+    report.panels.resize(panels.size());
+    CorrelateRequest alone = report.request;  // a panel's own threads: those that the panels leave
+    alone.n_threads = std::max(1, request.n_threads / std::max(1, static_cast<int>(panels.size())));
+    parallel_for(std::ssize(panels), request.n_threads, [&](std::int64_t i) {
+      const auto k = static_cast<std::size_t>(i);
+      report.panels[k] = analyse(panels[k], report.join->by, table.family_kind, alone);
+    });
     add_matrix(table, report);
   }
   add_gzip(table, runs, report);

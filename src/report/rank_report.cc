@@ -151,28 +151,44 @@ std::string plot_row(const RankReportRow& row, double lo, double hi, std::size_t
 
 constexpr std::size_t kNarrowestPlot = 12, kWidestPlot = 40;
 
-// Leaves out columns, the first of `keys` first, until the text is no wider than `width`.
-void narrow(Table& table, const std::vector<std::string>& keys, std::size_t width) {
-  for (const std::string& key : keys) {
+// What a terminal had no room for.
+struct LeftOut {
+  std::vector<std::string> names;  // of columns, as the legend says them
+  std::size_t plot_width = 0;      // of a terminal that takes the widest table and its plot; 0: none was left out
+
+  void add(const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+};
+
+// The numbers are what was asked for: leaves out the differences' intervals first, then the differences, and what is the
+// same in other units last, until the text is no wider than `width`.
+void narrow(Table& table, const RankRequest& request, std::size_t width, LeftOut& left_out) {
+  std::vector<std::pair<std::string, std::string>> keys_and_names = {
+      {"difference_interval", "intervals of the differences"}, {"difference", "differences to the best"}};
+  for (const Metric metric : metrics_by(request.metric)) {
+    if (metric == request.metric) continue;
+    const std::string title = metric_title(metric);  // "ratio ↑"; the last ones go first
+    keys_and_names.insert(keys_and_names.begin() + 2, {metric_key(metric), title.substr(0, title.find(' '))});
+  }
+  for (const auto& [key, name] : keys_and_names) {
     for (TableColumn& column : table.columns) {
-      if (column.key == key && text_width(table) > width) column.audience = Audience::kMachines;
+      if (column.key != key || text_width(table) <= width) continue;
+      column.audience = Audience::kMachines;
+      left_out.add(name);
     }
   }
 }
 
-// What is the same in other units makes room for the picture; where there is still none, the differences' intervals go.
-void narrow_for_plot(Table& table, const RankRequest& request, std::size_t width) {
-  std::vector<std::string> other_metrics;
-  for (const Metric metric : metrics_by(request.metric)) {
-    if (metric != request.metric) other_metrics.insert(other_metrics.begin(), metric_key(metric));
-  }
-  narrow(table, other_metrics, width - std::min(width, kNarrowestPlot + 2));
-  narrow(table, {"difference_interval"}, width);
-}
-
-void append_plot(Table& table, const RankReportTable& from, std::size_t terminal_width, int decimals) {
+// Where the numbers leave room.
+void append_plot(Table& table, const RankReportTable& from, std::size_t terminal_width, int decimals,
+                 LeftOut& left_out) {
   const std::size_t used = text_width(table) + 2;
-  if (from.rows.size() < 2 || terminal_width < used + kNarrowestPlot) return;
+  if (from.rows.size() < 2) return;
+  if (terminal_width < used + kNarrowestPlot) {
+    left_out.plot_width = std::max(left_out.plot_width, used + kNarrowestPlot);
+    return;
+  }
   const std::size_t width = std::min(kWidestPlot, terminal_width - used);
   double lo = std::numeric_limits<double>::infinity(), hi = -lo;
   for (const RankReportRow& row : from.rows) {
@@ -188,6 +204,15 @@ void append_plot(Table& table, const RankReportTable& from, std::size_t terminal
   table.columns.push_back({.key = "", .title = title, .align = Align::kLeft, .audience = Audience::kPeople});
   for (std::size_t i = 0; i < from.rows.size(); ++i)
     table.rows[i].cells.emplace_back(plot_row(from.rows[i], lo, hi, width));
+}
+
+std::string left_out_text(const LeftOut& left_out, std::size_t width) {
+  std::string text;
+  for (const std::string& name : left_out.names)
+    text += (text.empty() ? "Left out at " + std::to_string(width) + " columns: " : ", ") + name;
+  if (!text.empty()) return text + "; a wider terminal shows them, --format markdown, csv and json have them.";
+  if (left_out.plot_width == 0) return "";
+  return "A terminal of " + std::to_string(left_out.plot_width) + " columns has a plot, too.";
 }
 
 }  // namespace
@@ -232,10 +257,11 @@ std::string legend(const RankReport& report) {
 
 std::string to_text(const RankReport& report, const TextStyle& style) {
   std::string text;
+  LeftOut left_out;
   for (const RankReportTable* from : all_tables(report)) {
     Table table = table_of(*from, report.request);
-    narrow_for_plot(table, report.request, style.width);
-    append_plot(table, *from, style.width, decimals_of(report.request.metric));
+    narrow(table, report.request, style.width, left_out);
+    append_plot(table, *from, style.width, decimals_of(report.request.metric), left_out);
     const std::string title = wrapped(heading(*from), style.width, 2);
     text += style.color ? "\x1b[1m" + title + "\x1b[0m" : title;
     if (!from->rows.empty()) text += to_text(table, style);
@@ -243,7 +269,8 @@ std::string to_text(const RankReport& report, const TextStyle& style) {
     text += "\n";
   }
   for (const std::string& warning : report.warnings) text += wrapped("! " + printable(warning), style.width, 2);
-  return text + wrapped(legend(report), style.width, 0);
+  const std::string missing = left_out_text(left_out, style.width);
+  return text + wrapped(legend(report) + (missing.empty() ? "" : " " + missing), style.width, 0);
 }
 
 std::string to_markdown(const RankReport& report) {

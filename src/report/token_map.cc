@@ -227,6 +227,17 @@ std::vector<Panel> panels_of(const std::vector<ScoredText>& sides) {
   return panels;
 }
 
+// From cheap to dear: 256-colour codes of a green-to-red background, a step for each two bits.
+constexpr int kHeat[] = {22, 28, 64, 100, 136, 166, 160, 124};
+constexpr double kHeatBits = 2.0;
+constexpr std::string_view kPlain = "\x1b[0m";
+
+std::string heat(double bits) {
+  const double last = static_cast<double>(std::size(kHeat) - 1);
+  const auto step = static_cast<std::size_t>(std::clamp(bits / kHeatBits, 0.0, last));
+  return "\x1b[48;5;" + std::to_string(kHeat[step]) + ";38;5;231m";
+}
+
 }  // namespace
 
 std::vector<TextPiece> common_pieces(const std::vector<ScoredText>& sides) {
@@ -280,6 +291,27 @@ Drawing draw_token_map(const std::vector<ScoredText>& sides, std::size_t max_byt
     draw_scale(drawing, {left, y + 12}, panel);
   }
   return drawing;
+}
+
+std::string heat_text(const ScoredText& side) {
+  if (bytes_of(side).empty()) return "";
+  std::string out;
+  for (const TextPiece& piece : common_pieces({side})) {
+    const std::string colour = heat(piece.bits[0]);
+    std::string_view rest = piece.text;
+    while (!rest.empty()) {
+      const std::size_t n = std::min(rest.find('\n'), rest.size() - 1) + 1;  // up to a line break, and it
+      out.append(colour).append(shown(rest.substr(0, n))).append(kPlain);
+      if (rest[n - 1] == '\n') out += '\n';
+      rest.remove_prefix(n);
+    }
+  }
+  if (!out.ends_with('\n')) out += '\n';
+  for (std::size_t i = 0; i < std::size(kHeat); ++i) {
+    const double bits = kHeatBits * static_cast<double>(i);
+    out.append(heat(bits)).append(" " + format_fixed(bits, 0) + "+ ").append(kPlain);
+  }
+  return out + " bits a token\n";
 }
 
 }  // namespace lmbits

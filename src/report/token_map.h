@@ -34,4 +34,9 @@ std::vector<TextPiece> common_pieces(const std::vector<ScoredText>& sides);
 // give the totals of all of it. Throws Error(kData) as common_pieces does, and where there is no text.
 Drawing draw_token_map(const std::vector<ScoredText>& sides, std::size_t max_bytes);
 
+// The text with ANSI backgrounds, a step for each two bits of a piece (common_pieces of the one side: tokens that share a
+// character are one, of their sum), and the scale below. Nothing of the text acts on the terminal: line breaks and tabs
+// are signs, a line break also breaks the line, and the rest is `printable`. Empty where the text is.
+std::string heat_text(const ScoredText& side);
+
 }  // namespace lmbits

@@ -9,6 +9,8 @@
 
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
+#include "src/stats/order_numbers.h"
+#include "src/stats/permutation_tests.h"
 #include "src/stats/random.h"
 #include "src/stats/student_t.h"
 
@@ -33,28 +35,33 @@ std::array<Estimate Association::*, kNumbers> members() {
           &Association::r_squared, &Association::theil_sen_slope, &Association::theil_sen_intercept};
 }
 
-Numbers numbers_of(const Sample& sample) {
+Numbers numbers_of(const Sample& sample, const OrderNumbers::Numbers& by_order) {
   Numbers numbers;
   numbers.fill(kNaN);
-  const std::array kinds = {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall};
-  for (std::size_t k = 0; k < kinds.size(); ++k) numbers[k] = correlation(kinds[k], sample.x, sample.y).value_or(kNaN);
+  numbers[0] = correlation(Correlation::kPearson, sample.x, sample.y).value_or(kNaN);
+  numbers[1] = by_order.spearman.value_or(kNaN);
+  numbers[2] = by_order.kendall.value_or(kNaN);
   if (const std::optional<LinearFit> fit = fit_line(sample.x, sample.y)) {
     numbers[3] = fit->slope;
     numbers[4] = fit->intercept;
     numbers[5] = fit->rmse;
     numbers[6] = fit->r_squared;
   }
-  if (const std::optional<TheilSen> line = theil_sen(sample.x, sample.y)) {
-    numbers[7] = line->slope;
-    numbers[8] = line->intercept;
+  if (by_order.line) {
+    numbers[7] = by_order.line->slope;
+    numbers[8] = by_order.line->intercept;
   }
   return numbers;
 }
 
-// The standard error of Fisher's z of a sample from the influence function of r, zx zy - r (zx^2 + zy^2) / 2, over
-// 1 - r^2: a jackknife without the leaving out.
-double z_error(const Sample& sample) {
-  const double r = correlation(Correlation::kPearson, sample.x, sample.y).value_or(kNaN);
+Numbers numbers_of(const Sample& sample) {
+  return numbers_of(sample, {correlation(Correlation::kSpearman, sample.x, sample.y),
+                             correlation(Correlation::kKendall, sample.x, sample.y), theil_sen(sample.x, sample.y)});
+}
+
+// The standard error of Fisher's z of a sample with Pearson's r from the influence function of r,
+// zx zy - r (zx^2 + zy^2) / 2, over 1 - r^2: a jackknife without the leaving out.
+double z_error(const Sample& sample, double r) {
   const auto n = static_cast<double>(sample.x.size());
   double x_mean = 0.0, y_mean = 0.0, x_ss = 0.0, y_ss = 0.0;
   for (std::size_t i = 0; i < sample.x.size(); ++i) {
@@ -66,8 +73,9 @@ double z_error(const Sample& sample) {
     y_ss += (sample.y[i] - y_mean) * (sample.y[i] - y_mean) / n;
   }
   double squares = 0.0;
+  const double x_sd = std::sqrt(x_ss), y_sd = std::sqrt(y_ss);
   for (std::size_t i = 0; i < sample.x.size(); ++i) {
-    const double zx = (sample.x[i] - x_mean) / std::sqrt(x_ss), zy = (sample.y[i] - y_mean) / std::sqrt(y_ss);
+    const double zx = (sample.x[i] - x_mean) / x_sd, zy = (sample.y[i] - y_mean) / y_sd;
     const double influence = (zx * zy - 0.5 * r * (zx * zx + zy * zy)) / (1.0 - r * r);
     squares += influence * influence;
   }
@@ -88,26 +96,23 @@ bool varies(const std::vector<double>& values) {
 }
 
 // Draws as many groups as there are, with replacement; again until three different points are among them, and neither
-// side is constant: `n_constant` counts draws that were.
-Sample resampled(const Sample& sample, const std::vector<std::vector<std::size_t>>& groups, Random& random,
-                 std::int64_t& n_constant) {
-  Sample drawn;
-  std::vector<char> seen;
-  std::size_t n_different = 0;
+// side is constant: `n_constant` counts draws that were. Point i is drawn counts[i] times.
+void draw(const Sample& sample, const std::vector<std::vector<std::size_t>>& groups, Random& random, Sample& drawn,
+          std::vector<std::int32_t>& counts, std::int64_t& n_constant) {
   while (true) {
-    drawn = {};
-    seen.assign(sample.x.size(), 0);
-    n_different = 0;
+    drawn.x.clear();
+    drawn.y.clear();
+    counts.assign(sample.x.size(), 0);
+    std::size_t n_different = 0;
     for (std::size_t k = 0; k < groups.size(); ++k) {
       for (const std::size_t i : groups[random.below(static_cast<std::uint32_t>(groups.size()))]) {
         drawn.x.push_back(sample.x[i]);
         drawn.y.push_back(sample.y[i]);
-        n_different += seen[i] == 0;
-        seen[i] = 1;
+        n_different += counts[i]++ == 0;
       }
     }
     if (n_different < 3) continue;
-    if (varies(drawn.x) && varies(drawn.y)) return drawn;
+    if (varies(drawn.x) && varies(drawn.y)) return;
     ++n_constant;
   }
 }
@@ -132,14 +137,17 @@ Replicates replicate(const Sample& sample, const std::vector<std::vector<std::si
   for (auto& values : replicates.numbers) values.resize(n);
   replicates.t.resize(n);
   replicates.n_constant.resize((n + static_cast<std::size_t>(kChunk) - 1) / static_cast<std::size_t>(kChunk));
+  const OrderNumbers order(sample.x, sample.y);
   parallel_for((options.n_resamples + kChunk - 1) / kChunk, options.n_threads, [&](std::int64_t chunk) {
     const auto end = static_cast<std::size_t>(std::min(options.n_resamples, (chunk + 1) * kChunk));
+    Sample drawn;
+    std::vector<std::int32_t> counts;
     for (auto b = static_cast<std::size_t>(chunk * kChunk); b < end; ++b) {
       Random random(options.seed, (stream << 32) + b);
-      const Sample drawn = resampled(sample, groups, random, replicates.n_constant[static_cast<std::size_t>(chunk)]);
-      const Numbers numbers = numbers_of(drawn);
+      draw(sample, groups, random, drawn, counts, replicates.n_constant[static_cast<std::size_t>(chunk)]);
+      const Numbers numbers = numbers_of(drawn, order.of(counts));
       for (std::size_t k = 0; k < kNumbers; ++k) replicates.numbers[k][b] = numbers[k];
-      replicates.t[b] = (std::atanh(numbers[0]) - std::atanh(pearson)) / z_error(drawn);
+      replicates.t[b] = (std::atanh(numbers[0]) - std::atanh(pearson)) / z_error(drawn, numbers[0]);
     }
   });
   return replicates;
@@ -208,7 +216,7 @@ void add_bootstrap(const Sample& sample, const std::vector<std::vector<std::size
     estimate.percentile =
         bootstrap_interval(points.numbers[k], *estimate.value, a, options.level, IntervalMethod::kPercentile);
   }
-  result.pearson_bootstrap_t = bootstrap_t(points.t, pearson, z_error(sample), options.level);
+  result.pearson_bootstrap_t = bootstrap_t(points.t, pearson, z_error(sample, pearson), options.level);
   if (!has_clusters) return;
   const Replicates whole = replicate(sample, clusters, pearson, options, 2);
   if (whole.mostly_constant()) return;
@@ -263,17 +271,11 @@ Association associate(std::span<const double> x, std::span<const double> y, std:
   result.influences = influences(x, y, options.level);
   add_formulas(sample, options, result);
   add_bootstrap(sample, groups, options, result);
-  // Kendall's takes n^2 / 2 steps a permutation: fewer of them, where that is dear.
-  const auto pairs = static_cast<std::int64_t>(result.n * result.n / 2 + 1);
-  const std::int64_t affordable = std::max<std::int64_t>(9999, 200'000'000 / pairs);
-  const auto test = [&](Correlation kind) {
-    const std::int64_t n =
-        kind == Correlation::kKendall ? std::min(options.n_permutations, affordable) : options.n_permutations;
-    return permutation_test(kind, x, y, n, options.seed);
-  };
-  result.pearson_test = test(Correlation::kPearson);
-  result.spearman_test = test(Correlation::kSpearman);
-  result.kendall_test = test(Correlation::kKendall);
+  const auto tests = permutation_tests({Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall}, x, y,
+                                       options.n_permutations, options.seed);
+  result.pearson_test = tests[0];
+  result.spearman_test = tests[1];
+  result.kendall_test = tests[2];
   if (result.pearson.value) result.pearson_t_p = pearson_t_test(*result.pearson.value, result.n);
   return result;
 }

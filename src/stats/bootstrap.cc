@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "src/core/error.h"
@@ -54,18 +55,48 @@ void draw_counts(Random random, std::vector<double>& counts) {
   for (std::uint32_t i = 0; i < n; ++i) counts[random.below(n)] += 1.0;
 }
 
-// The p quantile of `values`, interpolated linearly between order statistics (Hyndman & Fan's type 7). Reorders values:
-// those from index `from` on must be no less than those before, and the quantile must be among them. Then moves `from` to
-// the quantile's place, so that a higher one is found among fewer values.
-double quantile(std::vector<double>& values, double p, std::ptrdiff_t& from) {
+// The values that come first by `before`, all up to some bound: at least n_wanted of them, found by a sample's bound and
+// one pass without branches where selecting takes several with them. All values where the sample misleads.
+template <typename Before>
+std::vector<double> first_values(const std::vector<double>& values, std::size_t n_wanted, Before before) {
+  constexpr std::size_t kStep = 16;
+  std::vector<double> sample;
+  for (std::size_t i = 0; i < values.size(); i += kStep) sample.push_back(values[i]);
+  const double expected = static_cast<double>(n_wanted) / kStep;
+  const auto place = static_cast<std::size_t>(expected + 4.0 * std::sqrt(expected) + 4.0);
+  if (place >= sample.size()) return values;
+  const auto bound = sample.begin() + static_cast<std::ptrdiff_t>(place);
+  std::nth_element(sample.begin(), bound, sample.end(), before);
+  std::vector<double> chosen(values.size());
+  std::size_t n = 0;
+  for (const double value : values) {
+    chosen[n] = value;
+    n += !before(*bound, value);
+  }
+  if (n < n_wanted) return values;
+  chosen.resize(n);
+  return chosen;
+}
+
+// The p quantile of `values`, interpolated linearly between order statistics (Hyndman & Fan's type 7), counted from the end
+// that is nearer.
+double quantile(const std::vector<double>& values, double p) {
   const double position = p * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::ptrdiff_t>(position);
-  const auto nth = values.begin() + below;
-  std::nth_element(values.begin() + from, nth, values.end());
-  from = below;
+  const auto below = static_cast<std::size_t>(position);
   const double share = position - static_cast<double>(below);
+  const bool from_top = p > 0.5;
+  const std::size_t place =
+      from_top ? values.size() - 1 - below : below;  // of the order statistic below, from that end
+  std::vector<double> near = from_top ? first_values(values, place + 1, std::greater<>())
+                                      : first_values(values, std::min(place + 2, values.size()), std::less<>());
+  const auto nth = near.begin() + static_cast<std::ptrdiff_t>(place);
+  if (from_top) {
+    std::nth_element(near.begin(), nth, near.end(), std::greater<>());
+  } else {
+    std::nth_element(near.begin(), nth, near.end());
+  }
   if (share == 0.0) return *nth;
-  const double next = *std::min_element(nth + 1, values.end());
+  const double next = from_top ? *std::min_element(near.begin(), nth) : *std::min_element(nth + 1, near.end());
   return *nth + share * (next - *nth);
 }
 
@@ -136,9 +167,7 @@ std::optional<Interval> bootstrap_interval(std::vector<double> replicates, doubl
     p_lo = bca_probability(-z, bias, acceleration);
     p_hi = bca_probability(z, bias, acceleration);
   }
-  std::ptrdiff_t from = 0;
-  const double lo = quantile(replicates, p_lo, from);
-  return Interval{lo, quantile(replicates, p_hi, from)};
+  return Interval{quantile(replicates, p_lo), quantile(replicates, p_hi)};
 }
 
 double acceleration(const std::vector<double>& influences) {

@@ -1,11 +1,14 @@
 #include "src/stats/correlation.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "src/core/error.h"
 #include "src/stats/normal.h"
+#include "src/stats/permutation_tests.h"
 #include "src/stats/random.h"
 #include "src/stats/student_t.h"
 
@@ -41,8 +44,7 @@ std::optional<double> pearson(std::span<const double> x, std::span<const double>
   return std::isfinite(r) ? std::optional(std::clamp(r, -1.0, 1.0)) : std::nullopt;
 }
 
-// Concordant minus discordant pairs. Without branches, so that it is vectorised: permutation tests spend their time
-// here.
+// Concordant minus discordant pairs. Without branches, so that it is vectorised.
 double kendall_score(std::span<const double> x, std::span<const double> y) {
   int score = 0;
   for (std::size_t i = 1; i < x.size(); ++i) {
@@ -94,6 +96,46 @@ double kendall_exact_p(std::size_t n, double score) {
   return std::clamp(2.0 * tail - (2 * fewest == n * (n - 1) / 2 ? probability[fewest] : 0.0), 0.0, 1.0);
 }
 
+// Ranks that fit 16 bits, eight to a vector register, those after the last one above all: permutation tests spend their
+// time on comparing them.
+class ShortRanks {
+ public:
+  static constexpr std::size_t kMost = 16384;
+
+  // Twice the mid-ranks less their mean, which are halves.
+  explicit ShortRanks(std::span<const double> centred_ranks)
+      : n_(centred_ranks.size()), blocks_((n_ + kLanes - 1) / kLanes) {
+    for (Block& block : blocks_) block.fill(std::numeric_limits<std::int16_t>::max());
+    for (std::size_t i = 0; i < n_; ++i)
+      blocks_[i / kLanes][i % kLanes] = static_cast<std::int16_t>(2.0 * centred_ranks[i]);
+  }
+
+  // kendall_score of the same: each pair is counted twice, and each rank is below the places after the last on both sides.
+  static double score(const ShortRanks& x, const ShortRanks& y) {
+    std::int64_t score = 0;
+    for (std::size_t i = 0; i < x.n_; ++i) {
+      const std::int16_t xi = x.blocks_[i / kLanes][i % kLanes], yi = y.blocks_[i / kLanes][i % kLanes];
+      Block row{};
+      for (std::size_t b = 0; b < x.blocks_.size(); ++b) {
+        for (std::size_t k = 0; k < kLanes; ++k) {
+          const int x_sign = (xi > x.blocks_[b][k]) - (xi < x.blocks_[b][k]);
+          const int y_sign = (yi > y.blocks_[b][k]) - (yi < y.blocks_[b][k]);
+          row[k] = static_cast<std::int16_t>(row[k] + x_sign * y_sign);
+        }
+      }
+      for (const std::int16_t lane : row) score += lane;
+    }
+    const std::size_t n_after = x.blocks_.size() * kLanes - x.n_;
+    return static_cast<double>((score - static_cast<std::int64_t>(x.n_ * n_after)) / 2);
+  }
+
+ private:
+  static constexpr std::size_t kLanes = 8;
+  using Block = std::array<std::int16_t, kLanes>;
+  std::size_t n_;
+  std::vector<Block> blocks_;
+};
+
 // A statistic of a pairing that grows with the correlation, whose other ingredients no pairing changes.
 class PairingStatistic {
  public:
@@ -104,6 +146,7 @@ class PairingStatistic {
     x_ = values(x);
     y_ = values(y);
     scale_ = std::sqrt(dot(x_, x_) * dot(y_, y_));
+    if (kind == Correlation::kKendall && x.size() <= ShortRanks::kMost) short_x_.emplace(x_);
   }
 
   std::vector<double>& y() { return y_; }
@@ -112,12 +155,16 @@ class PairingStatistic {
   bool as_far_as(double observed) const {
     return std::abs((*this)()) >= std::abs(observed) - 1e-12 * (kind_ == Correlation::kKendall ? 1.0 : scale_);
   }
-  double operator()() const { return kind_ == Correlation::kKendall ? kendall_score(x_, y_) : dot(x_, y_); }
+  double operator()() const {
+    if (short_x_) return ShortRanks::score(*short_x_, ShortRanks(y_));
+    return kind_ == Correlation::kKendall ? kendall_score(x_, y_) : dot(x_, y_);
+  }
 
  private:
   Correlation kind_;
   std::vector<double> x_, y_;
   double scale_ = 1.0;
+  std::optional<ShortRanks> short_x_;  // for Kendall's
 };
 
 PermutationTest enumerate(PairingStatistic statistic) {
@@ -135,16 +182,34 @@ PermutationTest enumerate(PairingStatistic statistic) {
   return {static_cast<double>(n_as_far) / static_cast<double>(n), true, n};
 }
 
-PermutationTest draw(PairingStatistic statistic, std::int64_t n_permutations, std::uint64_t seed) {
-  const double observed = statistic();
-  std::vector<double>& y = statistic.y();
-  Random random(seed, y.size());
+// A statistic that is tested on drawn pairings.
+struct DrawnTest {
+  PairingStatistic statistic;
+  std::int64_t n_permutations;
+  double observed = statistic();
   std::int64_t n_as_far = 0;
-  for (std::int64_t k = 0; k < n_permutations; ++k) {
-    for (std::size_t i = y.size() - 1; i > 0; --i) std::swap(y[i], y[random.below(static_cast<std::uint32_t>(i + 1))]);
-    n_as_far += statistic.as_far_as(observed);
+};
+
+// All tests on the same pairings, the first n_permutations of them.
+void draw(std::vector<DrawnTest>& tests, std::size_t n, std::uint64_t seed) {
+  std::int64_t most = 0;
+  for (const DrawnTest& test : tests) most = std::max(most, test.n_permutations);
+  Random random(seed, n);
+  std::vector<std::size_t> partners(n);
+  for (std::int64_t k = 0; k < most; ++k) {
+    for (std::size_t i = n - 1; i > 0; --i) partners[i] = random.below(static_cast<std::uint32_t>(i + 1));
+    for (DrawnTest& test : tests) {
+      if (k >= test.n_permutations) continue;
+      std::vector<double>& y = test.statistic.y();
+      for (std::size_t i = n - 1; i > 0; --i) std::swap(y[i], y[partners[i]]);
+      test.n_as_far += test.statistic.as_far_as(test.observed);
+    }
   }
-  return {static_cast<double>(1 + n_as_far) / static_cast<double>(1 + n_permutations), false, n_permutations};
+}
+
+PermutationTest result_of(const DrawnTest& test) {
+  const auto n = static_cast<double>(test.n_permutations);
+  return {static_cast<double>(1 + test.n_as_far) / (1.0 + n), false, test.n_permutations};
 }
 
 bool has_ties(std::span<const double> values) {
@@ -199,14 +264,36 @@ std::optional<double> pearson_t_test(double r, std::size_t n) {
   return student_t_two_sided(r * std::sqrt(df / ((1.0 - r) * (1.0 + r))), df);
 }
 
+std::vector<std::optional<PermutationTest>> permutation_tests(const std::vector<Correlation>& kinds,
+                                                              std::span<const double> x, std::span<const double> y,
+                                                              std::int64_t n_permutations, std::uint64_t seed) {
+  // Kendall's takes n^2 / 2 steps a permutation: fewer of them, where that is dear.
+  const auto pairs = static_cast<std::int64_t>(x.size() * x.size() / 2 + 1);
+  const std::int64_t affordable = std::max<std::int64_t>(9999, 200'000'000 / pairs);
+  std::vector<std::optional<PermutationTest>> results(kinds.size());
+  std::vector<DrawnTest> drawn;
+  std::vector<std::size_t> places;  // of the drawn ones among the results
+  for (std::size_t k = 0; k < kinds.size(); ++k) {
+    const bool is_kendall = kinds[k] == Correlation::kKendall;
+    if (!correlation(kinds[k], x, y)) continue;
+    if (is_kendall && x.size() <= kRecurrenceUpTo && !has_ties(x) && !has_ties(y)) {
+      results[k] = PermutationTest{kendall_exact_p(x.size(), kendall_score(x, y)), true, 0};
+    } else if (x.size() <= kEnumerateUpTo) {
+      results[k] = enumerate(PairingStatistic(kinds[k], x, y));
+    } else {
+      drawn.push_back(
+          {PairingStatistic(kinds[k], x, y), is_kendall ? std::min(n_permutations, affordable) : n_permutations});
+      places.push_back(k);
+    }
+  }
+  draw(drawn, x.size(), seed);
+  for (std::size_t i = 0; i < drawn.size(); ++i) results[places[i]] = result_of(drawn[i]);
+  return results;
+}
+
 std::optional<PermutationTest> permutation_test(Correlation kind, std::span<const double> x, std::span<const double> y,
                                                 std::int64_t n_permutations, std::uint64_t seed) {
-  if (!correlation(kind, x, y)) return std::nullopt;
-  const bool has_recurrence =
-      kind == Correlation::kKendall && x.size() <= kRecurrenceUpTo && !has_ties(x) && !has_ties(y);
-  if (has_recurrence) return PermutationTest{kendall_exact_p(x.size(), kendall_score(x, y)), true, 0};
-  const PairingStatistic statistic(kind, x, y);
-  return x.size() <= kEnumerateUpTo ? enumerate(statistic) : draw(statistic, n_permutations, seed);
+  return permutation_tests({kind}, x, y, n_permutations, seed)[0];
 }
 
 }  // namespace lmbits

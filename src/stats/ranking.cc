@@ -37,16 +37,38 @@ struct RankCounts {
   std::vector<std::int64_t> lo, hi;
 };
 
-RankCounts count_ranks(const std::vector<Statistic>& statistics, std::size_t model, bool higher_first) {
+// Where each model's replicates lie.
+std::vector<Interval> ranges_of(const std::vector<Statistic>& statistics) {
+  std::vector<Interval> ranges;
+  for (const Statistic& one : statistics) {
+    const auto [lo, hi] = std::minmax_element(one.replicates.begin(), one.replicates.end());
+    ranges.push_back({*lo, *hi});
+  }
+  return ranges;
+}
+
+// Models whose ranges do not meet are in one order in all resamples; the others are compared in each.
+RankCounts count_ranks(const std::vector<Statistic>& statistics, const std::vector<Interval>& ranges, std::size_t model,
+                       bool higher_first) {
   constexpr std::size_t kTile =
       512;  // resamples whose counts stay in the cache; counts are doubles, as SIMD compares are
   const std::vector<double>& mine = statistics[model].replicates;
+  double always_below = 0.0;
+  std::vector<const Statistic*> near;
+  for (std::size_t m = 0; m < statistics.size(); ++m) {
+    if (ranges[m].hi < ranges[model].lo) {
+      ++always_below;
+    } else if (!(ranges[m].lo > ranges[model].hi)) {
+      near.push_back(&statistics[m]);
+    }
+  }
   RankCounts counts{std::vector<std::int64_t>(statistics.size(), 0), std::vector<std::int64_t>(statistics.size(), 0)};
   for (std::size_t begin = 0; begin < mine.size(); begin += kTile) {
     const std::size_t n = std::min(kTile, mine.size() - begin);
-    std::array<double, kTile> below{}, equal{};
-    for (const Statistic& other : statistics) {
-      const double* const theirs = other.replicates.data() + begin;
+    std::array<double, kTile> below, equal{};
+    below.fill(always_below);
+    for (const Statistic* other : near) {
+      const double* const theirs = other->replicates.data() + begin;
       for (std::size_t b = 0; b < n; ++b) {
         below[b] += theirs[b] < mine[begin + b] ? 1.0 : 0.0;
         equal[b] += theirs[b] == mine[begin + b] ? 1.0 : 0.0;
@@ -91,15 +113,15 @@ Statistic combine(const Statistic& a, const Statistic& b, double by_a, double by
   return result;
 }
 
-void add_intervals(RankedModel& entry, const std::vector<Statistic>& statistics, std::size_t best,
-                   const RankOptions& options) {
+void add_intervals(RankedModel& entry, const std::vector<Statistic>& statistics, const std::vector<Interval>& ranges,
+                   std::size_t best, const RankOptions& options) {
   const Statistic& mine = statistics[entry.model];
   entry.interval = interval_of(mine, options.level, options.method);
   entry.difference_interval = entry.model == best
                                   ? Interval{0.0, 0.0}
                                   : interval_of(difference(mine, statistics[best]), options.level, options.method);
   if (entry.difference_interval && entry.difference_interval->contains(0.0)) entry.tied_with_best = true;
-  const RankCounts counts = count_ranks(statistics, entry.model, higher_is_better(options.metric));
+  const RankCounts counts = count_ranks(statistics, ranges, entry.model, higher_is_better(options.metric));
   entry.rank_lo = std::min(entry.rank, rank_quantile(counts.lo, 0.5 * (1.0 - options.level)));
   entry.rank_hi = std::max(entry.rank, rank_quantile(counts.hi, 0.5 * (1.0 + options.level)));
 }
@@ -191,8 +213,9 @@ std::vector<RankedModel> rank_models(const Strata& strata, const RankOptions& op
   }
   if (has_spread(strata)) {
     const std::size_t best_model = best.model;
+    const std::vector<Interval> ranges = ranges_of(statistics);
     for_each_model(options, n_models,
-                   [&](std::size_t i) { add_intervals(ranked[i], statistics, best_model, options); });
+                   [&](std::size_t i) { add_intervals(ranked[i], statistics, ranges, best_model, options); });
   }
   return ranked;
 }

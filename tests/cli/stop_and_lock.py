@@ -57,6 +57,24 @@ class StopAndLock(harness.ProgramTest):
             self.assertLessEqual(kept, set(harness.lines_of(run)[0]), "what was done is not done again")
             self.assert_same_run(run, expected)
 
+    def test_commands_that_keep_nothing_say_so(self):
+        lines = self.folder / "lines.txt"
+        lines.write_text("".join(f"{i} {i * 7919 % 1009} {i * 104729 % 9973}\n" for i in range(200_000)))
+        out = self.folder / "out"
+        by_line = [lines, "--split", "lines", "--quiet"]
+        for arguments, said in ((["baseline", *by_line, "--codec", "xz-6"], "stopped; nothing is kept: run it again"),
+                                (["baseline", *by_line, "--codec", "xz-6", "--cache", out], "the same command again"),
+                                (["corpus", "stats", *[f"{i}={lines}" for i in range(40)], *by_line[1:]], "nothing is kept"),
+                                (["corpus", "check", *by_line], "stopped; nothing is kept: run it again"),
+                                (["pcfg", "30-400-10-8", "--documents", 10**8, "--quiet", "-o", out], f"stopped; {out} has the first ")):
+            with self.subTest(" ".join(map(str, arguments[:2]))):
+                process = harness.start(arguments)
+                self.wait_for(lambda: catches_interrupts(process), process, "a handler")
+                process.send_signal(signal.SIGINT)
+                outcome = harness.Outcome(process)
+                self.assertEqual((outcome.code, outcome.out, len(outcome.err.splitlines())), (130, "", 1), outcome.err)
+                self.assertIn(said, outcome.err)
+
     def test_the_second_interrupt_kills(self):
         for attempt in range(5):  # the process may be quick enough to stop between the two
             process = self.begin(self.folder / str(attempt), "--batch", "512")

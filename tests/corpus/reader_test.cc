@@ -355,8 +355,11 @@ TEST_F(Reader, TheSizeIsTheDocumentsSizeWhereItIsKnown) {
   EXPECT_EQ(corpus_size_bytes(spec_of(root)), 11);
   EXPECT_EQ(corpus_size_bytes(spec_of(root + "/a.txt")), 4);
   EXPECT_EQ(corpus_size_bytes(spec_of(write("c.jsonl", "{\"id\": 1, \"text\": \"\\u00e9x\"}\nbad\n"))), 3);
-  EXPECT_EQ(corpus_size_bytes(spec_of(write("a.gz", gzip("a")))), std::nullopt);
-  write("f/c.zst", zstd("a"));
+  EXPECT_EQ(corpus_size_bytes(spec_of(write("a.gz", gzip("six by")))), 6);
+  EXPECT_EQ(corpus_size_bytes(spec_of(write("c.jsonl.zst", zstd("{\"text\": \"abc\"}\n")))), 3);
+  write("f/c.zst", zstd("hello"));
+  EXPECT_EQ(corpus_size_bytes(spec_of(root)), 16);
+  write("f/d.gz", gzip("cut off").substr(0, 12));  // a failed document, which says so itself
   EXPECT_EQ(corpus_size_bytes(spec_of(root)), std::nullopt);
 }
 

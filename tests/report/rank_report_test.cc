@@ -29,10 +29,29 @@ TEST(RankReport, KeepsToTheTerminalsWidthAndDrawsWhereThereIsRoom) {
       EXPECT_LE(display_width(text.substr(begin, end - begin)), width) << text.substr(begin, end - begin);
       begin = end + 1;
     }
-    if (width >= 80) {
-      EXPECT_NE(text.find("●"), std::string::npos) << width << "\n" << text;
-    }
+    for (const char* number : {"bits/byte", "bits/char", "ratio"})
+      EXPECT_NE(text.find(number), std::string::npos) << number << " at " << width << "\n" << text;
+    EXPECT_EQ(text.find("●") != std::string::npos, width >= 120) << width << "\n" << text;
   }
+}
+
+TEST(RankReport, SaysWhatATerminalHadNoRoomFor) {
+  const RankReport report = rank_runs(two_models_two_corpora(), kQuick);
+  const auto legend_at = [&](std::size_t width) {
+    std::string text = to_text(report, {.width = width, .color = false});
+    text = text.substr(text.rfind("\n\n") + 2);
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return text;
+  };
+  EXPECT_NE(legend_at(50).find("Left out at 50 columns: intervals of the differences, differences to the best, ratio;"),
+            std::string::npos)
+      << legend_at(50);
+  EXPECT_NE(legend_at(80).find("Left out at 80 columns: intervals of the differences; a wider terminal shows them, "
+                               "--format markdown, csv and json have them."),
+            std::string::npos)
+      << legend_at(80);
+  EXPECT_NE(legend_at(100).find("A terminal of 101 columns has a plot, too."), std::string::npos) << legend_at(100);
+  EXPECT_EQ(legend_at(101), legend(report) + " ");
 }
 
 TEST(RankReport, CsvHasOneHeaderAndEveryRow) {

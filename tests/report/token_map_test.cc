@@ -111,5 +111,32 @@ TEST(TokenMap, LinesBreakBetweenWordsAndKeepAllOfTheText) {
   EXPECT_EQ(shown, all);
 }
 
+// `text` without the escape sequences that colour it.
+std::string without_colours(const std::string& text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\x1b')
+      i = text.find('m', i);
+    else
+      plain += text[i];
+  }
+  return plain;
+}
+
+TEST(HeatText, ColoursWholeCharactersByTheSumOfTheirTokens) {
+  const std::string text = heat_text(kBytes);
+  EXPECT_NE(text.find("\x1b[48;5;100;38;5;231m\xC3\xA9\x1b[0m"), std::string::npos) << text;  // 3 + 4 bits: 6+
+  EXPECT_EQ(without_colours(text).substr(0, 6),
+            "a \xC3\xA9"
+            "b\n");
+}
+
+TEST(HeatText, NothingOfTheTextActsOnTheTerminal) {
+  const std::string text =
+      without_colours(heat_text({"m", {{"\x1b[2J", 1}, {"\xC2\x9B", 2}, {"a\r\n", 3}, {"\n\t\xFF", 4}, {"", 5}}}));
+  EXPECT_EQ(text.substr(0, text.find("\n 0+ ")), "\uFFFD[2J\uFFFDa␍↵\n↵\n⇥\uFFFD");
+  EXPECT_EQ(heat_text({"m", {{"", 5}}}), "");
+}
+
 }  // namespace
 }  // namespace lmbits

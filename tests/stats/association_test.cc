@@ -12,6 +12,8 @@
 #include "src/core/json.h"
 #include "src/stats/correlation.h"
 #include "src/stats/normal.h"
+#include "src/stats/order_numbers.h"
+#include "src/stats/permutation_tests.h"
 #include "src/stats/random.h"
 #include "src/stats/regression.h"
 #include "src/stats/student_t.h"
@@ -170,6 +172,16 @@ TEST(PermutationTest, DrawnIsNeverZero) {
   EXPECT_DOUBLE_EQ(permutation_test(Correlation::kPearson, x, x, 999, 1)->p, 1.0 / 1000.0);
 }
 
+TEST(PermutationTest, OfSeveralIsEachAlone) {
+  const Values x{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5}, y{2, 7, 1, 8, 2, 8, 1, 8, 2, 8, 4};  // ties: Kendall's is drawn, too
+  const std::vector kinds = {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall};
+  const auto together = permutation_tests(kinds, x, y, 1999, 7);
+  for (std::size_t k = 0; k < kinds.size(); ++k) {
+    EXPECT_FALSE(together[k]->exact);
+    EXPECT_EQ(together[k]->p, permutation_test(kinds[k], x, y, 1999, 7)->p) << k;
+  }
+}
+
 // Under the null a p-value falls below q in q of all samples; an exact one never more often.
 TEST(PermutationTest, IsUniformUnderTheNull) {
   for (const Correlation kind : {Correlation::kPearson, Correlation::kSpearman, Correlation::kKendall}) {
@@ -192,6 +204,38 @@ TEST(PermutationTest, IsUniformUnderTheNull) {
     const auto below = [&](double q) { return std::lower_bound(p.begin(), p.end(), q + 1e-12) - p.begin(); };
     EXPECT_NEAR(static_cast<double>(below(0.05)) / kSamples, 0.05, 0.021);
   }
+}
+
+// Also with ties on either side, points that are not drawn, and even and odd numbers of points.
+TEST(OrderNumbers, AreToTheLastBitThoseOfTheResample) {
+  std::size_t n_compared = 0;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    Random random(11, seed);
+    const std::size_t n = 2 + random.below(24);
+    const bool ties = seed % 2 == 0;
+    Values x, y, drawn_x, drawn_y;
+    for (std::size_t i = 0; i < n; ++i) {
+      x.push_back(ties ? random.below(6) : random.uniform());
+      y.push_back(ties ? 0.1 * random.below(6) : 100.0 * random.uniform());
+    }
+    std::vector<std::int32_t> counts(n, 0);
+    for (std::size_t k = 0; k < n; ++k) {
+      const std::uint32_t i = random.below(static_cast<std::uint32_t>(n));
+      ++counts[i];
+      drawn_x.push_back(x[i]);
+      drawn_y.push_back(y[i]);
+    }
+    const OrderNumbers::Numbers numbers = OrderNumbers(x, y).of(counts);
+    EXPECT_EQ(numbers.spearman, correlation(Correlation::kSpearman, drawn_x, drawn_y)) << seed;
+    EXPECT_EQ(numbers.kendall, correlation(Correlation::kKendall, drawn_x, drawn_y)) << seed;
+    const std::optional<TheilSen> line = theil_sen(drawn_x, drawn_y);
+    ASSERT_EQ(numbers.line.has_value(), line.has_value()) << seed;
+    if (!line) continue;
+    EXPECT_EQ(numbers.line->slope, line->slope) << seed;
+    EXPECT_EQ(numbers.line->intercept, line->intercept) << seed;
+    ++n_compared;
+  }
+  EXPECT_GT(n_compared, 350u);
 }
 
 TEST(Regression, IsStatsmodels) {

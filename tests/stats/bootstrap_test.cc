@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -90,6 +91,37 @@ TEST(BootstrapInterval, PercentilesAreTheInterpolatedOrderStatistics) {
   const auto between = bootstrap_interval({0.0, 1.0}, 0.5, 0.0, 0.5, IntervalMethod::kPercentile);
   EXPECT_NEAR(between->lo, 0.25, 1e-12);
   EXPECT_NEAR(between->hi, 0.75, 1e-12);
+}
+
+// Also where a sixteenth of them, from which bounds are guessed, lies on one side of all others, or nearly all are equal.
+TEST(BootstrapInterval, OrderStatisticsAreThoseOfASortWhateverTheReplicates) {
+  for (const std::size_t n : {1u, 2u, 3u, 40u, 999u, 10000u}) {
+    for (int kind = 0; kind < 5; ++kind) {
+      Random random(3, n + static_cast<std::size_t>(kind));
+      std::vector<double> replicates(n);
+      for (std::size_t i = 0; i < n; ++i) {
+        const double u = random.uniform(), far = i % 16 == 0 ? 10.0 : 0.0;
+        replicates[i] = kind == 0   ? u
+                        : kind == 1 ? u + far
+                        : kind == 2 ? u - far
+                        : kind == 3 ? std::floor(3.0 * u)
+                                    : static_cast<double>(i);
+      }
+      std::vector<double> sorted = replicates;
+      std::sort(sorted.begin(), sorted.end());
+      const auto at = [&](double p) {
+        const double position = p * static_cast<double>(n - 1);
+        const auto below = static_cast<std::size_t>(position);
+        const double share = position - static_cast<double>(below);
+        return share == 0.0 ? sorted[below] : sorted[below] + share * (sorted[below + 1] - sorted[below]);
+      };
+      for (const double level : {0.001, 0.5, 0.9, 0.95, 0.999, 0.99999}) {
+        const auto interval = bootstrap_interval(replicates, 0.5, 0.0, level, IntervalMethod::kPercentile);
+        EXPECT_EQ(interval->lo, at(0.5 * (1.0 - level))) << n << " " << kind << " " << level;
+        EXPECT_EQ(interval->hi, at(0.5 * (1.0 + level))) << n << " " << kind << " " << level;
+      }
+    }
+  }
 }
 
 TEST(BootstrapInterval, BcaIsThePercentileIntervalWithoutBiasAndSkewness) {
