@@ -730,21 +730,27 @@ Json describe_model(const ModelSpec& spec, const LoadOptions& options) {
 
 namespace {
 
-// The memory of tensors: malloc's, aligned by hand. libtorch asks posix_memalign, which up to glibc 2.37 cannot hand out a
-// block again that it has handed out before (it looks for one with room to align in), so that the heap of a scoring run grew
-// by more than twice the text, without end.
+// The memory of tensors: malloc's, aligned by hand, with the block's address before it. libtorch asks posix_memalign, which up to
+// glibc 2.37 cannot hand out a block again that it has handed out before (it looks for one with room to align in), so that the
+// heap of a scoring run grew by more than twice the text, without end.
 class TensorMemory final : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t n) override {
     constexpr std::size_t kAlignment = 64;  // as libtorch's own
-    if (n == 0) return {nullptr, nullptr, &std::free, at::kCPU};
-    void* const block = n <= SIZE_MAX - kAlignment ? std::malloc(n + kAlignment) : nullptr;
+    if (n == 0) return {nullptr, nullptr, &release, at::kCPU};
+    void* const block = n <= SIZE_MAX - 2 * kAlignment ? std::malloc(n + 2 * kAlignment) : nullptr;
     TORCH_CHECK_WITH(OutOfMemoryError, block != nullptr, "cannot allocate ", n, " bytes");
-    void* const data =
-        reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(block) + kAlignment - 1) & -kAlignment);
-    return {data, block, &std::free, at::kCPU};
+    const std::uintptr_t data = (reinterpret_cast<std::uintptr_t>(block) + 2 * kAlignment - 1) & -kAlignment;
+    reinterpret_cast<void**>(data)[-1] = block;
+    return {reinterpret_cast<void*>(data), reinterpret_cast<void*>(data), &release, at::kCPU};
   }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }  // oneDNN's scratch memory has no DataPtr
   void copy_data(void* to, const void* from, std::size_t n) const override { default_copy_data(to, from, n); }
+
+ private:
+  static void release(void* data) {
+    if (data != nullptr) std::free(static_cast<void**>(data)[-1]);
+  }
 };
 
 }  // namespace
