@@ -50,8 +50,15 @@ std::unique_ptr<History> open_for_writing(const HistoryFlags& flags) {
 int run_import(const HistoryFlags& flags) {
   const std::unique_ptr<History> history = open_for_writing(flags);
   int status = 0;
+  Json folders = Json::array();
   for (const std::string& folder : flags.folders) {
     const ImportOutcome done = history->import(folder);
+    folders.push_back({{"folder", printable(folder)},
+                       {"n_added", done.n_added},
+                       {"n_updated", done.n_updated},
+                       {"n_unchanged", done.n_unchanged},
+                       {"n_unfinished", done.n_unfinished},
+                       {"n_unreadable", std::ssize(done.unreadable)}});
     std::fprintf(stderr, "%s: %lld runs added, %lld updated, %lld there already, %lld unfinished\n", folder.c_str(),
                  static_cast<long long>(done.n_added), static_cast<long long>(done.n_updated),
                  static_cast<long long>(done.n_unchanged), static_cast<long long>(done.n_unfinished));
@@ -60,6 +67,7 @@ int run_import(const HistoryFlags& flags) {
       status = kExitSomeFailed;
     }
   }
+  if (flags.json) print(folders.dump(2) + "\n");
   return status;
 }
 
@@ -95,9 +103,10 @@ Table as_table(const std::vector<HistoryRun>& runs) {
 void run_list(const HistoryFlags& flags) {
   const History history(flags.database, Sqlite::Access::kRead);
   const Table table = as_table(history.runs(flags.filter));
-  const std::string text = flags.format == "json"  ? to_json(table).dump(2) + "\n"
-                           : flags.format == "csv" ? to_csv(table)
-                                                   : to_text(table, stdout_style());
+  const std::string format = flags.json ? "json" : flags.format;
+  const std::string text = format == "json"  ? to_json(table).dump(2) + "\n"
+                           : format == "csv" ? to_csv(table)
+                                             : to_text(table, stdout_style());
   if (flags.output.empty()) {
     print(text);
   } else {
@@ -133,8 +142,16 @@ void run_diff(const HistoryFlags& flags) {
 int run_check(const HistoryFlags& flags) {
   const History history(flags.database, Sqlite::Access::kRead);
   const std::vector<std::string> problems = history.check();
-  for (const std::string& problem : problems) print(printable(problem) + "\n");
-  if (problems.empty()) print("sound: " + std::to_string(history.runs({}).size()) + " runs\n");
+  const std::int64_t n_runs = problems.empty() ? std::ssize(history.runs({})) : 0;
+  if (flags.json) {
+    Json json{{"sound", problems.empty()}, {"n_runs", problems.empty() ? Json(n_runs) : Json(nullptr)}};
+    json["problems"] = Json::array();
+    for (const std::string& problem : problems) json["problems"].push_back(printable(problem));
+    print(json.dump(2) + "\n");
+  } else {
+    for (const std::string& problem : problems) print(printable(problem) + "\n");
+    if (problems.empty()) print("sound: " + std::to_string(n_runs) + " runs\n");
+  }
   return problems.empty() ? 0 : static_cast<int>(ErrorKind::kData);
 }
 
@@ -162,11 +179,13 @@ void add_history(const Command& app, int& exit_code) {
 
   const Command take_over = command.add_subcommand("import", "Take over the finished runs of folders");
   take_over.add_option("FOLDERS", flags->folders, "Folders that lmbits eval -o wrote").required();
+  take_over.add_flag("--json", flags->json, "Print the counts as JSON, too");
   take_over.callback([flags, &exit_code] { exit_code = run_import(*flags); });
 
   const Command list = command.add_subcommand("list", "Show runs, by corpus and model");
   add_list_filter(list, flags);
   list.add_option("--format", flags->format, "table (default), csv or json").one_of({"table", "csv", "json"});
+  list.add_flag("--json", flags->json, "The same as --format json");
   list.callback([flags] { run_list(*flags); });
 
   const Command diff = command.add_subcommand("diff", "Compare the last runs of two models, paired by document");
@@ -182,12 +201,14 @@ void add_history(const Command& app, int& exit_code) {
   add_list_filter(out, flags);
   out.add_option("-o,--output", flags->output, "Write here (default: standard output)");
   out.add_option("--format", flags->format, "csv (default) or json").one_of({"csv", "json"});
+  out.add_flag("--json", flags->json, "The same as --format json");
   out.callback([flags] {
     if (flags->format == "table") flags->format = "csv";
     run_list(*flags);
   });
 
   const Command check = command.add_subcommand("check", "Is the database sound?");
+  check.add_flag("--json", flags->json, "JSON instead of text");
   check.callback([flags, &exit_code] { exit_code = run_check(*flags); });
 
   const Command rebuild = command.add_subcommand("rebuild", "Make the database again where it is damaged");

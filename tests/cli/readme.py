@@ -8,8 +8,11 @@ print is README.md's only after scripts/refresh_readme, whose reading of the fil
 """
 import importlib.machinery
 import importlib.util
+import json
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -53,6 +56,15 @@ def make_demo(root: pathlib.Path) -> None:
         subprocess.run([PROGRAM, *map(str, command), "--quiet"], check=True, timeout=PATIENCE_S)
 
 
+def commands_of(*command):
+    """All commands that do something, with their --help."""
+    text = subprocess.run([PROGRAM, *command, "--help"], timeout=PATIENCE_S, capture_output=True, text=True, check=True).stdout
+    listed = text.split("\nExample:")[0].split("\nSubcommands:" if command else "\nMeasure:")[1:]
+    names = re.findall(r"^  ([a-z][a-z0-9-]*)(?: |$)", listed[0], re.M) if listed else []
+    below = [leaf for name in names for leaf in commands_of(*command, name)]
+    return below if names and "[SUBCOMMAND]" not in text else [(" ".join(command), text), *below]
+
+
 class Readme(unittest.TestCase):
     def test_every_command_runs(self):
         refresh = refresh_readme()
@@ -68,6 +80,53 @@ class Readme(unittest.TestCase):
 
     def test_every_console_block_is_run(self):
         self.assertEqual(README.count("```console"), len(refresh_readme().BLOCK.findall(README)))
+
+    def test_every_command_has_an_example_and_json(self):
+        leaves = commands_of()
+        self.assertGreater(len(leaves), 40)
+        without = {name for name, text in leaves if "--json" not in text}
+        self.assertEqual(without, {"scores import", "corpus sample", "history rebuild", "serve"}, "what prints no results, or JSONL")
+        for name, text in leaves:
+            self.assertIn("Example:", text, name)
+
+    def test_samples_are_selected_as_it_says(self):
+        commands = [line.split("#")[0] for line in README.splitlines() if line.startswith("lmbits select ")]
+        self.assertGreater(len(commands), 2)
+        pool = [{"instruction": f"Name {i % 7} of the {i * i % 11} colours.", "input": "", "output": f"{i} red, {i * 7919 % 13} blue"}
+                for i in range(60)]
+        with tempfile.TemporaryDirectory(prefix="lmbits-readme-") as folder:
+            (pathlib.Path(folder) / "pool.json").write_text(json.dumps(pool))
+            (pathlib.Path(folder) / "pool.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in pool))
+            for command in commands:
+                with self.subTest(command=command):
+                    words = command.split()[1:] + (["--k1", "60", "--k2", "20", "--k3", "10"] if "zip-reference" in command else [])
+                    done = subprocess.run([PROGRAM, *words], cwd=folder, timeout=PATIENCE_S, capture_output=True, text=True)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+            for name in ("chosen.jsonl", "chosen.json"):
+                self.assertTrue((pathlib.Path(folder) / name).exists(), name)
+
+    def test_what_is_installed_runs_from_where_it_is(self):
+        if shutil.which("cmake") is None:
+            self.skipTest("no cmake on PATH")
+        with tempfile.TemporaryDirectory(prefix="lmbits-readme-") as folder:
+            prefix = pathlib.Path(folder).resolve() / "prefix"
+            subprocess.run(["cmake", "--install", PROGRAM.parent, "--prefix", prefix], timeout=PATIENCE_S, check=True,
+                           capture_output=True)
+            environment = {**os.environ, "LD_DEBUG": "files", "LD_DEBUG_OUTPUT": f"{folder}/ld"}
+            text = pathlib.Path(folder) / "text.txt"
+            text.write_text("three words here")
+            scoring = ["eval", "--model", "uniform:257", "--corpus", text, "--quiet", "--json", "-o", f"{folder}/runs"]
+            for arguments in (["--version"], ["doctor"], scoring):
+                done = subprocess.run([prefix / "bin/lmbits", *arguments], env=environment, timeout=PATIENCE_S, capture_output=True,
+                                      text=True)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertAlmostEqual(json.loads(done.stdout)[0]["bits"], 16 * 8.005624549193879, places=6)  # log2 257
+            loaded = "".join(path.read_text(errors="replace") for path in pathlib.Path(folder).glob("ld.*"))
+            ours = set(re.findall(r"calling init: (\S*liblmbits\S*)", loaded))
+            self.assertGreaterEqual(len(ours), 3, loaded)
+            for library in ours:
+                self.assertTrue(pathlib.Path(library).resolve().is_relative_to(prefix), f"{library} is not what was installed")
+            self.assertTrue(list(prefix.glob("share/doc/*/LICENSE")))
 
     def test_every_subcommand_named_exists(self):
         names = set(re.findall(r"`lmbits ([a-z-]+)", README))
