@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """lmbits against the loop everybody writes first: PyTorch, one window at a time, full logits, log_softmax.
 
-usage: plain_loop.py PROGRAM BUNDLE.pt TEXT [--paragraphs] [--repeats 5]     (needs torch, and sentencepiece for such bundles)
---paragraphs: the text's paragraphs are documents of their own, as in most corpora; else it is one.
-Both score the same windows of the same text (convention `default`) on one thread: CPU seconds from the text in memory to
+usage: plain_loop.py PROGRAM BUNDLE.pt TEXT... [--paragraphs] [--repeats 5]     (needs torch, and sentencepiece for such bundles)
+Each text is a document; --paragraphs: each of its paragraphs is one, as in most corpora. Where scoring takes no longer than
+the start of a process, several texts give a steadier ratio.
+Both score the same windows of the same documents (convention `default`) on one thread: CPU seconds from the text in memory to
 the total, interleaved, medians. For lmbits that is a whole process less one that scores a single line of the text (start,
 loading, probing the model: printed as well), and less the gzip size of each document, which it computes beside; Python's
 start is not counted either. The totals must agree to 1e-5 before any time is printed.
@@ -11,6 +12,7 @@ start is not counted either. The totals must agree to 1e-5 before any time is pr
 import argparse
 import gzip
 import json
+import pathlib
 import re
 import resource
 import statistics
@@ -68,22 +70,24 @@ def lmbits(program, bundle, documents):
 
 def main() -> None:
     ap = argparse.ArgumentParser()
-    for name in ("program", "bundle", "text"):
+    for name in ("program", "bundle"):
         ap.add_argument(name)
+    ap.add_argument("texts", nargs="+", metavar="TEXT")
     ap.add_argument("--paragraphs", action="store_true")
     ap.add_argument("--repeats", type=int, default=5)
     args = ap.parse_args()
     torch.set_num_threads(1)
     model, info, encode = load(args.bundle)
-    data = open(args.text, "rb").read()
-    documents = re.findall(rb".+?(?:\n\n+|$)", data, re.S) if args.paragraphs else [data]
+    texts = [pathlib.Path(text).read_bytes() for text in args.texts]
+    documents = [d for text in texts for d in re.findall(rb".+?(?:\n\n+|$)", text, re.S)] if args.paragraphs else texts
+    line = documents[0][: documents[0].index(b"\n") + 1]
     plain_s, ours_s, start_s = [], [], []
     for repeat in range(args.repeats + 1):
         start = time.process_time()
         plain = sum(plain_bits(model, info, encode(document)) for document in documents)
         plain_cpu = time.process_time() - start
         ours, ours_cpu = lmbits(args.program, args.bundle, documents)
-        _, start_cpu = lmbits(args.program, args.bundle, [data[: data.index(b"\n") + 1]])
+        _, start_cpu = lmbits(args.program, args.bundle, [line])
         assert abs(ours / plain - 1) < 1e-5, (ours, plain)
         if repeat > 0:  # the first round warms up
             plain_s.append(plain_cpu)
@@ -92,7 +96,7 @@ def main() -> None:
     a, b, start = (statistics.median(x) for x in (plain_s, ours_s, start_s))
     print(f"{info['name']}: plain loop {a:.3f} CPU s [{min(plain_s):.3f}, {max(plain_s):.3f}], lmbits {b:.3f} "
           f"[{min(ours_s):.3f}, {max(ours_s):.3f}], ratio {a / b:.2f} (its start {start:.2f} s; with it {a / (b + start):.2f}); "
-          f"torch {torch.__version__}, {len(data)} bytes, {len(documents)} documents")
+          f"torch {torch.__version__}, {sum(map(len, texts))} bytes, {len(documents)} documents")
 
 
 if __name__ == "__main__":
